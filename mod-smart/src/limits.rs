@@ -1,0 +1,67 @@
+//! Every bound of the core, in one place.
+
+use std::time::Duration;
+
+/// Most requests in one batch, whatever the configuration says: bounds what a decoder accepts.
+pub const BATCH_REQUESTS_MAX: usize = 4096;
+
+/// Most decisions in one message of catching up.
+pub const DECISIONS_PER_MESSAGE_MAX: usize = 256;
+
+/// Most bytes of bodies in one message of catching up or of fetched bodies, unless a single request is larger.
+pub const BODIES_PER_MESSAGE_BYTES_MAX: usize = 8 << 20;
+
+/// Sessions a client can have open at once. One more ends the oldest.
+pub const SESSIONS_MAX: usize = 16;
+
+/// Clients the replicated state remembers. One more forgets the client that was silent for the greatest number of
+/// instances.
+pub const CLIENTS_MAX: usize = 1024;
+
+/// What the members of a group may set. The defaults are those of `PROTOCOL.md`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most requests a leader puts in a batch. At most [`BATCH_REQUESTS_MAX`].
+    pub batch_requests_max: usize,
+    /// Most bytes of bodies a leader puts in a batch, unless its first request alone is larger.
+    pub batch_bytes_max: usize,
+    /// Most bytes of bodies that wait to be ordered.
+    pub pending_bytes_max: usize,
+    /// Share of `pending_bytes_max` that one client may fill.
+    pub client_pending_bytes_max: usize,
+    /// Bytes kept free for bodies that other replicas proposed and this one lacks.
+    pub fetched_bytes_reserve: usize,
+    /// Width of a session's window: nothing at or beyond the lowest unordered number plus this is admitted.
+    pub session_window: u64,
+    /// Instances that may be open at once (alpha).
+    pub instances_open_max: u64,
+    /// Instances beyond the open ones for which votes and proposals that came early are kept.
+    pub instances_early_max: u64,
+    /// How long a request waits to be ordered before it is offered to every replica, the leader among them.
+    pub request_timeout: Duration,
+    /// How often a replica says where it stands.
+    pub status_interval: Duration,
+    /// How long after asking for a body or a decision it asks somebody else.
+    pub fetch_interval: Duration,
+    /// Decisions between two checkpoints.
+    pub checkpoint_interval: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            batch_requests_max: 400,
+            batch_bytes_max: 8 << 20,
+            pending_bytes_max: 512 << 20,
+            client_pending_bytes_max: 192 << 20,
+            fetched_bytes_reserve: 64 << 20,
+            session_window: 4096,
+            instances_open_max: 1,
+            instances_early_max: 8,
+            request_timeout: Duration::from_millis(400),
+            status_interval: Duration::from_millis(500),
+            fetch_interval: Duration::from_millis(200),
+            checkpoint_interval: 150,
+        }
+    }
+}

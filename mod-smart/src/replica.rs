@@ -1,0 +1,259 @@
+//! One member of an ordering group: the normal phase of Mod-SMaRt (thesis, algorithm 1) over VP-Consensus.
+//!
+//! A replica owns its parts, which are plain values that do not know it; this file moves data between them. It is total:
+//! no event fails, blocks or panics. Files of its `impl`: this one holds the surface and delivery; `replica/` holds
+//! one file for each conversation (ordering an instance, repairing links and bodies, catching up).
+
+mod behind;
+mod ordering;
+mod repair;
+
+use std::collections::BTreeMap;
+
+use crate::id::{Digest, Epoch, InstanceId, Regency, ReplicaId, Time};
+use crate::instance::{Instance, Instances};
+use crate::limits::Limits;
+use crate::message::{Message, Status};
+use crate::pending::{Entrance, Pending};
+use crate::quorum::View;
+use crate::record::{Decided, Record};
+use crate::request::Request;
+use crate::seal::Sealed;
+use crate::sessions::{Sessions, Standing};
+use crate::surface::{Action, Answer, Decision, Event, Misbehaviour, MisbehaviourKind, Recipients};
+
+pub use crate::recovery::Recovered;
+
+/// A replica of an ordering group.
+#[derive(Debug)]
+pub struct Replica {
+    pub(crate) me: ReplicaId,
+    pub(crate) view: View,
+    pub(crate) limits: Limits,
+    pub(crate) regency: Regency,
+    /// The last delivered instance.
+    pub(crate) delivered: InstanceId,
+    pub(crate) instances: Instances,
+    pub(crate) pending: Pending,
+    pub(crate) sessions: Sessions,
+    pub(crate) peers: BTreeMap<ReplicaId, behind::Standing>,
+    pub(crate) catching_up: behind::CatchingUp,
+    pub(crate) fetching: repair::Fetching,
+    pub(crate) status_due: Time,
+}
+
+impl Replica {
+    /// A replica at the beginning of its group's life.
+    ///
+    /// # Panics
+    /// `me` is no member of the view, or a limit contradicts another: a mistake of the program, not of its input.
+    #[must_use]
+    pub fn new(me: ReplicaId, view: View, limits: Limits) -> Self {
+        assert!(view.has(me), "a replica is a member of its view");
+        assert!(limits.instances_open_max >= 1 && limits.batch_requests_max >= 1 && limits.checkpoint_interval >= 1);
+        assert!(limits.batch_requests_max <= crate::limits::BATCH_REQUESTS_MAX);
+        Self {
+            sessions: Sessions::new(limits.session_window),
+            me,
+            view,
+            limits,
+            regency: Regency(0),
+            delivered: InstanceId(0),
+            instances: Instances::new(),
+            pending: Pending::default(),
+            peers: BTreeMap::new(),
+            catching_up: behind::CatchingUp::default(),
+            fetching: repair::Fetching::default(),
+            status_due: Time(0),
+        }
+    }
+
+    /// Hears one event and appends what to do about it, in order.
+    pub fn handle(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Request(request) => self.on_request(now, &request, actions),
+            Event::Message(message) => self.on_message(now, message, actions),
+            Event::Connected(peer) => self.on_connected(peer, actions),
+            Event::Wake => self.on_wake(now, actions),
+        }
+        self.propose(actions);
+        debug_assert!(self.invariants().is_ok(), "{:?}", self.invariants());
+    }
+
+    /// When the replica wants to be woken. A pure function of its state: nothing is ever cancelled.
+    #[must_use]
+    pub fn deadline(&self) -> Time {
+        let fetch = self.fetching.deadline();
+        let behind = self.catching_up.deadline();
+        let forward = self.pending.oldest().map(|since| since.after(self.limits.request_timeout));
+        [fetch, behind, forward].into_iter().flatten().fold(self.status_due, Time::min)
+    }
+
+    /// The last delivered instance.
+    #[must_use]
+    pub const fn delivered(&self) -> InstanceId {
+        self.delivered
+    }
+
+    /// The regency this replica is in.
+    #[must_use]
+    pub const fn regency(&self) -> Regency {
+        self.regency
+    }
+
+    /// Who leads that regency.
+    #[must_use]
+    pub fn leader(&self) -> ReplicaId {
+        self.view.leader(self.regency)
+    }
+
+    /// How many requests wait, and how many bytes they are.
+    #[must_use]
+    pub fn pending(&self) -> (usize, usize) {
+        self.pending.size()
+    }
+
+    /// The highest instance another replica claims to have delivered; a hint for status displays only.
+    #[must_use]
+    pub fn highest_claimed(&self) -> InstanceId {
+        self.peers.values().map(|peer| peer.delivered).max().unwrap_or_default().max(self.delivered)
+    }
+
+    /// Checks the relations between the parts. Run after each event in tests and simulation.
+    ///
+    /// # Errors
+    /// Names the relation that does not hold.
+    pub fn invariants(&self) -> Result<(), &'static str> {
+        let first = self.instances.first_key_value().map(|(id, _)| *id);
+        if first.is_some_and(|id| id <= self.delivered) {
+            return Err("a delivered instance is still open");
+        }
+        let last = self.instances.last_key_value().map(|(id, _)| *id);
+        if last.is_some_and(|id| {
+            id.0 > self.delivered.0 + self.limits.instances_open_max + self.limits.instances_early_max
+        }) {
+            return Err("an instance is kept beyond the early ones");
+        }
+        if self.pending.size().1 > self.limits.pending_bytes_max {
+            return Err("more bytes wait than may");
+        }
+        Ok(())
+    }
+
+    fn on_message(&mut self, now: Time, message: Sealed<Message>, actions: &mut Vec<Action>) {
+        let sender = message.sender();
+        match message.into_value() {
+            Message::Propose(propose) => self.on_propose(now, sender, propose, actions),
+            Message::Vote(vote) => self.on_vote(now, vote, actions),
+            Message::Status(status) => self.on_status(now, sender, status, actions),
+            Message::FetchBodies(digests) => self.on_fetch_bodies(sender, &digests, actions),
+            Message::Bodies(requests) => self.on_bodies(now, &requests, actions),
+            Message::Offer(requests) => self.on_offer(sender, &requests, actions),
+            Message::FetchDecisions(from) => self.on_fetch_decisions(now, sender, from, actions),
+            Message::Decisions(decisions) => self.on_decisions(now, sender, decisions, actions),
+        }
+    }
+
+    /// Alg. 1 lines 3 to 5: a request joins the pending ones; its client learns what became of it. The body is made
+    /// durable first, so an answer of `Held` is a promise that survives a crash.
+    fn on_request(&mut self, now: Time, request: &Sealed<Request>, actions: &mut Vec<Action>) {
+        let digest = request.digest();
+        let entrance = if self.is_missing(digest) { Entrance::Needed } else { Entrance::Asked };
+        let answer = match self.pending.admit(now, request, entrance, &self.sessions, &self.limits) {
+            Ok(new) => {
+                if new {
+                    actions.push(Action::Persist(Record::Body(request.clone())));
+                    self.supply(now, digest, actions);
+                }
+                Answer::Held
+            }
+            Err(answer) => answer,
+        };
+        actions.push(Action::Answer(request.value().id, digest, answer));
+    }
+
+    /// Delivers what is decided and complete, in instance order (Alg. 1 lines 15 to 20).
+    pub(crate) fn deliver_ready(&mut self, now: Time, actions: &mut Vec<Action>) {
+        loop {
+            let next = self.delivered.next();
+            let Some(instance) = self.instances.get(&next) else { return };
+            let (Some(proof), Some(proposal)) = (instance.proof(), instance.decided_proposal()) else { return };
+            let bodies: Option<Vec<Sealed<Request>>> =
+                proposal.propose.requests.iter().map(|digest| self.pending.body(*digest).cloned()).collect();
+            let Some(bodies) = bodies else {
+                self.fetch_decided_bodies(now, next, actions);
+                return;
+            };
+            let decided = Decided { proof: proof.clone(), requests: proposal.propose.requests.clone() };
+            actions.push(Action::Persist(Record::Decided(decided.clone())));
+            self.deliver(decided, bodies, actions);
+            self.catching_up.advanced();
+            self.open_next(now, actions);
+        }
+    }
+
+    /// Gives the application one decision whose record is durable before this action. The requests of a batch that were
+    /// ordered before are left out by a rule that depends on the delivered sequence alone.
+    pub(crate) fn deliver(&mut self, decided: Decided, bodies: Vec<Sealed<Request>>, actions: &mut Vec<Action>) {
+        let instance = decided.proof.instance();
+        assert_eq!(instance, self.delivered.next(), "decisions are delivered in order and without gaps");
+        let count = bodies.len();
+        let mut requests = Vec::with_capacity(count);
+        for request in bodies {
+            let id = request.value().id;
+            if self.sessions.order(id, instance) {
+                requests.push(request);
+            }
+            self.pending.remove(id);
+        }
+        self.delivered = instance;
+        self.instances.remove(&instance);
+        let skipped = count - requests.len();
+        let epoch = decided.proof.epoch();
+        actions.push(Action::Deliver(Decision { instance, epoch, proof: decided.proof, requests, skipped }));
+        if instance.0.is_multiple_of(self.limits.checkpoint_interval) {
+            self.pending.remove_ended(&self.sessions);
+            actions.push(Action::TakeCheckpoint { instance, sessions: self.sessions.encode() });
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.regency.into()
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let open = self.instances.get(&self.delivered.next());
+        let proposed = open.is_some_and(|instance| instance.proposal(self.epoch()).is_some());
+        Status { regency: self.regency, delivered: self.delivered, proposed }
+    }
+
+    /// May this instance be voted on now?
+    pub(crate) fn is_open(&self, instance: InstanceId) -> bool {
+        instance > self.delivered && instance.0 - self.delivered.0 <= self.limits.instances_open_max
+    }
+
+    /// The instance with this number, if it is open or early enough to be kept.
+    pub(crate) fn instance_mut(&mut self, id: InstanceId) -> Option<&mut Instance> {
+        let kept = self.limits.instances_open_max + self.limits.instances_early_max;
+        if id <= self.delivered || id.0 - self.delivered.0 > kept {
+            return None;
+        }
+        Some(self.instances.entry(id).or_default())
+    }
+
+    fn is_missing(&self, digest: Digest) -> bool {
+        self.instances.values().any(|instance| instance.missing().contains(&digest))
+    }
+
+    pub(crate) fn is_fresh(&self, request: &Sealed<Request>) -> bool {
+        self.sessions.standing(request.value().id) == Standing::Fresh
+    }
+}
+
+pub(crate) fn report(replica: ReplicaId, kind: MisbehaviourKind, actions: &mut Vec<Action>) {
+    actions.push(Action::Report(Misbehaviour { replica, kind }));
+}
+
+pub(crate) fn send(to: ReplicaId, message: Message, actions: &mut Vec<Action>) {
+    actions.push(Action::Send(Recipients::One(to), message));
+}

@@ -1,0 +1,187 @@
+//! Ordering one instance: PROPOSE, WRITE, ACCEPT (thesis, algorithms 5 and 6).
+
+use std::collections::BTreeSet;
+
+use super::{Replica, report};
+use crate::certificate::{SignedVote, Vote, VoteKind};
+use crate::id::{Digest, InstanceId, ReplicaId, Time};
+use crate::instance::Progress;
+use crate::message::{Message, Propose};
+use crate::record::Record;
+use crate::surface::{Action, MisbehaviourKind, Recipients};
+
+impl Replica {
+    /// The leader proposes for every open instance that has no proposal yet, while requests wait (Alg. 1 lines 6 to 9).
+    pub(super) fn propose(&mut self, actions: &mut Vec<Action>) {
+        if self.leader() != self.me || self.pending.is_empty() {
+            return;
+        }
+        let (epoch, open) = (self.epoch(), self.delivered.0 + 1..=self.delivered.0 + self.limits.instances_open_max);
+        for id in open.map(InstanceId) {
+            if self.instances.get(&id).is_some_and(|instance| instance.proposal(epoch).is_some()) {
+                continue;
+            }
+            let proposed: BTreeSet<Digest> = self.instances.values().flat_map(|instance| instance.proposed()).collect();
+            let requests = self.pending.next_batch(&proposed, &self.sessions, &self.limits);
+            if requests.is_empty() {
+                return;
+            }
+            let propose = Propose { instance: id, epoch, requests };
+            actions.push(Action::Persist(Record::Proposed(propose.clone())));
+            self.take_proposal(propose.clone(), actions);
+            actions.push(Action::Send(Recipients::Others, Message::Propose(propose)));
+        }
+    }
+
+    /// PROPOSE from the leader (Alg. 6 lines 1 to 5). Only the leader of the epoch may propose, and only once.
+    pub(super) fn on_propose(&mut self, now: Time, sender: ReplicaId, propose: Propose, actions: &mut Vec<Action>) {
+        let (id, epoch) = (propose.instance, propose.epoch);
+        if id <= self.delivered || epoch != self.epoch() {
+            return;
+        }
+        if sender != self.leader() {
+            return report(sender, MisbehaviourKind::NotLeader, actions);
+        }
+        let Some(instance) = self.instance_mut(id) else {
+            return self.on_far_ahead(now, sender, id, actions);
+        };
+        if instance.propose(propose).is_err() {
+            return report(sender, MisbehaviourKind::Equivocation, actions);
+        }
+        if self.is_open(id) {
+            self.examine(now, id, actions);
+            self.deliver_ready(now, actions);
+        }
+    }
+
+    /// Instances came into the window: what arrived early for them is looked at now.
+    pub(super) fn open_next(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let epoch = self.epoch();
+        for id in (self.delivered.0 + 1..=self.delivered.0 + self.limits.instances_open_max).map(InstanceId) {
+            self.examine(now, id, actions);
+            if self.instances.get(&id).is_some_and(|instance| instance.certificate(epoch).is_some()) {
+                self.accept(id, actions);
+            }
+        }
+    }
+
+    /// A vote (Alg. 6 lines 6 to 14). Its signature was checked before it came here.
+    pub(super) fn on_vote(&mut self, now: Time, vote: SignedVote, actions: &mut Vec<Action>) {
+        let id = vote.vote.instance;
+        if id <= self.delivered || vote.vote.epoch != self.epoch() {
+            return;
+        }
+        let view = self.view.clone();
+        let Some(instance) = self.instance_mut(id) else {
+            return self.on_far_ahead(now, vote.voter, id, actions);
+        };
+        match instance.count(vote, &view) {
+            Progress::None => {}
+            Progress::Double => report(vote.voter, MisbehaviourKind::DoubleVote, actions),
+            Progress::Certified if self.is_open(id) => self.accept(id, actions),
+            Progress::Certified => {}
+            Progress::Decided => self.deliver_ready(now, actions),
+        }
+    }
+
+    /// Looks at the proposal of an open instance: is the batch valid, and is every body here? Then this replica writes.
+    fn examine(&mut self, now: Time, id: InstanceId, actions: &mut Vec<Action>) {
+        let epoch = self.epoch();
+        let Some(proposal) = self.instances.get(&id).and_then(|instance| instance.proposal(epoch)) else { return };
+        if proposal.valid {
+            return;
+        }
+        let requests = proposal.propose.requests.clone();
+        if !self.is_valid(&requests) {
+            return report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+        }
+        let missing: BTreeSet<Digest> = requests.into_iter().filter(|d| self.pending.body(*d).is_none()).collect();
+        let complete = missing.is_empty();
+        if let Some(proposal) = self.instances.get_mut(&id).and_then(|instance| instance.proposal_mut(epoch)) {
+            proposal.valid = true;
+            proposal.missing = missing;
+        }
+        if complete {
+            self.write(id, actions);
+        } else {
+            self.fetch_bodies(now, self.leader(), actions);
+        }
+    }
+
+    /// The predicate gamma: a batch is not empty, within its bounds, names nothing twice, and nothing in it was ordered
+    /// before or lies outside its client's window. A function of the batch and the delivered state; bodies that are not
+    /// here are looked at when they come. Which requests *wait* here plays no part.
+    fn is_valid(&self, requests: &[Digest]) -> bool {
+        let distinct: BTreeSet<&Digest> = requests.iter().collect();
+        if requests.is_empty() || requests.len() > self.limits.batch_requests_max || distinct.len() != requests.len() {
+            return false;
+        }
+        let bodies = || requests.iter().filter_map(|digest| self.pending.body(*digest));
+        let bytes: usize = bodies().map(|request| request.bytes().len()).sum();
+        let mut ids = BTreeSet::new();
+        bodies().all(|request| self.is_fresh(request) && ids.insert(request.value().id))
+            && (requests.len() == 1 || bytes <= self.limits.batch_bytes_max)
+    }
+
+    /// Our own proposal: recorded as a follower would, without a detour over the network, since it is durable before
+    /// anything that follows from it leaves.
+    fn take_proposal(&mut self, propose: Propose, actions: &mut Vec<Action>) {
+        let (id, epoch) = (propose.instance, propose.epoch);
+        let Some(instance) = self.instance_mut(id) else { return };
+        if instance.propose(propose).is_err() {
+            return;
+        }
+        if let Some(proposal) = instance.proposal_mut(epoch) {
+            proposal.valid = true;
+        }
+        self.write(id, actions);
+    }
+
+    /// Bodies came: proposals that waited for nothing else are examined again, now that all of them can be seen.
+    pub(super) fn supply(&mut self, now: Time, digest: Digest, actions: &mut Vec<Action>) {
+        let epoch = self.epoch();
+        let waiting: Vec<InstanceId> =
+            self.instances.iter_mut().filter_map(|(id, instance)| instance.supply(digest).then_some(*id)).collect();
+        for id in waiting {
+            let Some(proposal) = self.instances.get(&id).and_then(|instance| instance.proposal(epoch)) else {
+                continue;
+            };
+            if !proposal.missing.is_empty() {
+                continue;
+            }
+            if self.is_valid(&proposal.propose.requests.clone()) {
+                self.write(id, actions);
+            } else {
+                report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+            }
+        }
+        self.deliver_ready(now, actions);
+    }
+
+    /// Casts WRITE: every body is in the journal by an earlier action, and so is this vote before it leaves.
+    fn write(&mut self, id: InstanceId, actions: &mut Vec<Action>) {
+        let epoch = self.epoch();
+        let Some(instance) = self.instances.get_mut(&id) else { return };
+        let Some(digest) = instance.proposal(epoch).map(|proposal| proposal.digest) else { return };
+        if instance.write_once(epoch) {
+            cast(Vote { kind: VoteKind::Write, instance: id, epoch, digest }, actions);
+        }
+    }
+
+    /// A quorum wrote: the certificate is made durable and ACCEPT is cast. It binds the instance for later regencies.
+    fn accept(&mut self, id: InstanceId, actions: &mut Vec<Action>) {
+        let epoch = self.epoch();
+        let Some(instance) = self.instances.get_mut(&id) else { return };
+        let Some(certificate) = instance.certificate(epoch).cloned() else { return };
+        if instance.accept_once(epoch) {
+            let digest = certificate.digest();
+            actions.push(Action::Persist(Record::Certified(certificate)));
+            cast(Vote { kind: VoteKind::Accept, instance: id, epoch, digest }, actions);
+        }
+    }
+}
+
+pub(crate) fn cast(vote: Vote, actions: &mut Vec<Action>) {
+    actions.push(Action::Persist(Record::Voted(vote)));
+    actions.push(Action::Vote(vote));
+}
