@@ -1,0 +1,88 @@
+//! The rules of a Fabric channel: what its configuration says, who its members are, and which blocks are valid.
+//!
+//! Pure: no I/O, no clock, no thread, no randomness, no map of random order. Every function is total on what comes
+//! from outside; errors name the element at fault. The measure of all rules is Fabric's own behaviour (contract
+//! §2.7, §2.8, §3, §7.2 to §7.4, §9), because peers evaluate the same configuration and stop if they come to
+//! another result.
+//!
+//! ```text
+//! block 0 -> ChannelConfig::from_block
+//!              Bundle            what peers and orderers accept: groups, MSPs, policies
+//!              + orderer's part  batch size, timeout, consensus type, consenters
+//!            -> members()        for the ordering group: (id, pinned key)
+//!            -> BlockVerifier    for collectors and receivers of blocks
+//! GenesisProfile::block          the way back, for a new channel
+//! ```
+//!
+//! Not here yet: processing of configuration updates.
+//!
+//! # Where this is stricter than Fabric
+//!
+//! - [`ChannelConfig`] refuses what makes a Fabric orderer halt later or what peers of other versions stop at:
+//!   consenter ids that repeat or are zero, unreadable consenter certificates, unknown MSPs of consenters, options
+//!   that do not parse, an empty consenter set, the consenter mapping without capability V3_0, a missing
+//!   BlockValidation policy.
+//! - Idemix identities are not read. Signatures under P-224, and ECDSA signatures of MSPs with the SHA-3 family, are
+//!   not verified.
+//! - A certificate authority whose name constraints concern anything but DNS names, or that demands explicit
+//!   policies, vouches for no certificate that these would concern.
+//! - Bounds on nesting and numbers, see [`limits`].
+#![forbid(unsafe_code)]
+
+mod bft_options;
+mod block_policy;
+mod block_verifier;
+mod bundle;
+mod capabilities;
+mod certificate;
+mod certificate_extensions;
+mod chain;
+mod config;
+mod consenter;
+mod crl;
+mod der;
+mod ecdsa_signature;
+mod genesis;
+mod genesis_organization;
+pub mod go_duration;
+mod group_values;
+mod identity;
+pub mod limits;
+mod membership;
+mod msp;
+mod msp_setup;
+mod msps;
+mod node_ous;
+mod orderer_group;
+mod pem_block;
+mod policy;
+mod policy_tree;
+mod principal;
+mod public_key;
+mod well_formed;
+
+pub use bft_options::{BftOptions, BftOptionsError, LeaderRotation};
+pub use block_policy::{BlockPolicy, bft_quorum, derived_bft_policy};
+pub use block_verifier::{BlockReject, BlockVerifier, Reject, VerifiedSigner};
+pub use bundle::{ApplicationGroup, Bundle, BundleError};
+pub use capabilities::{ApplicationCapabilities, ChannelCapabilities, OrdererCapabilities};
+pub use certificate::{Certificate, CertificateError};
+pub use chain::{ChainError, SanitiseError};
+pub use config::{ChannelConfig, ConfigError, ConsensusState, ConsensusType};
+pub use consenter::{Consenter, ConsenterIdentity, ConsentersError};
+pub use crl::CrlError;
+pub use ecdsa_signature::Curve;
+pub use genesis::{ConsenterProfile, GenesisCapabilities, GenesisProfile};
+pub use genesis_organization::{ApplicationOrganizationProfile, MspMaterial, OrdererOrganizationProfile};
+pub use identity::{Identity, IdentityError, IdentityKey, InvalidIdentity, serialise};
+pub use membership::Member;
+pub use msp::{Msp, MspVersion};
+pub use msp_setup::MspError;
+pub use msps::{Msps, MspsError, SignedData};
+pub use node_ous::{NodeOus, OuIdentifier};
+pub use orderer_group::{BatchSize, OrdererGroup, OrdererOrganization};
+pub use policy::{ImplicitMetaPolicy, Policy, PolicyError, SignaturePolicy};
+pub use policy_tree::{PolicyTree, PolicyTreeError};
+pub use principal::{Principal, Role};
+pub use public_key::{KeyAlgorithm, KeyError, PublicKey, SignatureError};
+pub use well_formed::{DataError, EntryError};

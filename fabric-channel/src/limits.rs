@@ -1,0 +1,21 @@
+//! Every bound of this crate, in one place.
+//!
+//! Channel configurations are written by administrators and ordered by consensus, but they arrive as bytes from
+//! outside, so the work they can cause is bounded here.
+
+/// Signature checks made while building the chains of one certificate; the bound that Go's verifier uses.
+pub const CHAIN_SIGNATURE_CHECKS_MAX: usize = 100;
+
+/// Nesting of rules in a signature policy, and of principals in a combined principal. The protobuf decoder stops
+/// deeper input before this is reached; the bound keeps compiled policies safe to evaluate recursively wherever
+/// they come from.
+pub const POLICY_DEPTH_MAX: usize = 64;
+
+/// Depth of configuration groups below the root.
+pub const GROUP_DEPTH_MAX: usize = 16;
+
+/// Consenters of one channel.
+pub const CONSENTERS_MAX: usize = 256;
+
+/// Signatures looked at in the metadata of one block; a longer list makes the block invalid.
+pub const BLOCK_SIGNATURES_MAX: usize = 4 * CONSENTERS_MAX;
