@@ -1,0 +1,136 @@
+//! A block that configures a channel, and what the chain of the channel takes from it.
+//!
+//! Reading the same bytes gives the same verdict on every replica and at any time: no certificate is compared with a
+//! clock on the way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fabric_channel::{BatchSize, ChannelConfig, ConfigError, ConsensusType};
+use fabric_proto::ChannelId;
+use fabric_proto::block::data_hash;
+use fabric_proto::common::{Block, BlockHeader};
+use prost::Message as _;
+
+use crate::limits::CONFIG_BLOCK_BYTES_MAX;
+
+/// A marshalled config block, taken apart. Its parts share the memory of the bytes it was read from.
+#[derive(Clone, Debug)]
+pub struct ConfigBlock {
+    /// The block, byte for byte.
+    pub encoded: Bytes,
+    /// Its header.
+    pub header: BlockHeader,
+    /// The configuration it brings.
+    pub config: ChannelConfig,
+}
+
+/// Why bytes cannot configure a channel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigBlockReject {
+    /// Longer than any config block may be.
+    #[error("a config block of {bytes} bytes is longer than {CONFIG_BLOCK_BYTES_MAX}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The bytes are not a block.
+    #[error("malformed block: {0}")]
+    Malformed(#[from] prost::DecodeError),
+    /// The block has no header.
+    #[error("the block has no header")]
+    NoHeader,
+    /// The block does not bring a configuration that this service can order under.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration is another channel's.
+    #[error("the block configures the channel {named}")]
+    OtherChannel {
+        /// The name in it.
+        named: ChannelId,
+    },
+    /// A channel opens with block 0.
+    #[error("the block has number {0}, a channel opens with block 0")]
+    NotTheFirst(u64),
+    /// Block 0 follows nothing.
+    #[error("block 0 names a previous block")]
+    PreviousHash,
+    /// The header does not belong to the data.
+    #[error("the data hash in the header is not that of the data")]
+    DataHash,
+    /// A config update leads from one sequence to the next.
+    #[error("the configuration has sequence {found}, {expected} comes next")]
+    Sequence {
+        /// The sequence after the current one.
+        expected: u64,
+        /// The one that stands in the block.
+        found: u64,
+    },
+}
+
+impl ConfigBlock {
+    /// Reads a config block with any number.
+    ///
+    /// # Errors
+    /// The bytes cannot configure a channel.
+    pub fn decode(encoded: Bytes) -> Result<Self, ConfigBlockReject> {
+        if encoded.len() > CONFIG_BLOCK_BYTES_MAX {
+            return Err(ConfigBlockReject::TooLong { bytes: encoded.len() });
+        }
+        let block = Block::decode(encoded.clone())?;
+        let config = ChannelConfig::from_block(&block)?;
+        let data_hash = data_hash(block.entries());
+        let header = block.header.ok_or(ConfigBlockReject::NoHeader)?;
+        if header.data_hash != data_hash.as_slice() {
+            return Err(ConfigBlockReject::DataHash);
+        }
+        Ok(Self { encoded, header, config })
+    }
+
+    /// Reads a config block of this channel, with any number.
+    ///
+    /// # Errors
+    /// The bytes cannot configure this channel.
+    pub fn of_channel(channel: &ChannelId, encoded: Bytes) -> Result<Self, ConfigBlockReject> {
+        let block = Self::decode(encoded)?;
+        let named = block.config.channel_id();
+        if named != channel {
+            return Err(ConfigBlockReject::OtherChannel { named: named.clone() });
+        }
+        Ok(block)
+    }
+
+    /// Reads the block with which `channel` is to open.
+    ///
+    /// # Errors
+    /// The bytes cannot open this channel.
+    pub fn genesis(channel: &ChannelId, encoded: Bytes) -> Result<Self, ConfigBlockReject> {
+        let block = Self::of_channel(channel, encoded)?;
+        if block.header.number != 0 {
+            return Err(ConfigBlockReject::NotTheFirst(block.header.number));
+        }
+        if !block.header.previous_hash.is_empty() {
+            return Err(ConfigBlockReject::PreviousHash);
+        }
+        Ok(block)
+    }
+
+    /// The cutting rules.
+    #[must_use]
+    pub fn batch_size(&self) -> BatchSize {
+        self.config.batch_size()
+    }
+
+    /// How long a cut may stay open.
+    ///
+    /// On a channel of type BFT Fabric looks at `RequestBatchMaxInterval` and not at `BatchTimeout`; whoever has set
+    /// either expects not to wait longer, so the shorter one counts there (contract section 4).
+    #[must_use]
+    pub fn batch_timeout(&self) -> Duration {
+        let timeout = self.config.batch_timeout();
+        match self.config.consensus() {
+            ConsensusType::Bft { options } => timeout.min(options.request_batch_max_interval),
+            ConsensusType::EtcdRaft { .. } => timeout,
+        }
+    }
+}

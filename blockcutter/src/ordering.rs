@@ -1,0 +1,165 @@
+//! The ordering application: all channels of one ordering group.
+//!
+//! It is total: whatever body is ordered, [`Ordering::apply`] does the same on every replica and never fails. Nothing in
+//! here looks at which replica it runs on.
+//!
+//! A channel opens when a quorum asks for one genesis block; a cut by time is made when so many replicas ask that one of
+//! them is correct (protocol.md, Actors and groups, and Normal phase).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fabric_proto::ChannelId;
+use mod_smart::{Client, ReplicaId, View};
+
+use crate::admission::admit_envelope;
+use crate::asks::{OpeningAsk, OpeningAsks, genesis_digest};
+use crate::chain::{Chain, OpenCut, Tip};
+use crate::command::{self, Command};
+use crate::config_block::ConfigBlock;
+use crate::limits::CHANNELS_MAX;
+use crate::output::{Output, SkipReason};
+
+/// The state of one ordering group: a function of its view and of the bodies ordered so far.
+#[derive(Clone, Debug)]
+pub struct Ordering {
+    pub(crate) view: View,
+    pub(crate) chains: BTreeMap<ChannelId, Chain>,
+    pub(crate) asks: OpeningAsks,
+}
+
+impl Ordering {
+    /// A group that has ordered nothing.
+    #[must_use]
+    pub fn new(view: View) -> Self {
+        Self { view, chains: BTreeMap::new(), asks: OpeningAsks::default() }
+    }
+
+    /// Does what an ordered request of `client` asks for, and appends what came of it to `out`.
+    pub fn apply(&mut self, client: Client, body: &Bytes, out: &mut Vec<Output>) {
+        let commands = match command::decode(body.clone()) {
+            Ok(commands) => commands,
+            Err(error) => return out.push(Output::Skipped { channel: None, reason: error.into() }),
+        };
+        for command in commands {
+            self.on_command(client, command, out);
+        }
+    }
+
+    /// The open channels, in the order of their names.
+    pub fn channels(&self) -> impl ExactSizeIterator<Item = &ChannelId> {
+        self.chains.keys()
+    }
+
+    /// The chain of an open channel.
+    #[must_use]
+    pub fn chain(&self, channel: &ChannelId) -> Option<&Chain> {
+        self.chains.get(channel)
+    }
+
+    /// The last block of an open channel.
+    #[must_use]
+    pub fn tip(&self, channel: &ChannelId) -> Option<Tip> {
+        Some(self.chain(channel)?.tip())
+    }
+
+    /// What is open in a channel, if anything is.
+    #[must_use]
+    pub fn open_cut(&self, channel: &ChannelId) -> Option<OpenCut> {
+        self.chain(channel)?.open_cut()
+    }
+
+    /// Who has asked for which channel that is not open yet, by channel and replica.
+    pub fn asks(&self) -> impl Iterator<Item = OpeningAsk> {
+        self.asks.iter()
+    }
+
+    fn on_command(&mut self, client: Client, command: Command, out: &mut Vec<Output>) {
+        match (command, client) {
+            (Command::Envelopes { channel, envelopes }, _) => self.on_envelopes(channel, envelopes, out),
+            (Command::CutAfterTimeout { channel, number }, Client::Replica(replica)) if self.view.has(replica) => {
+                self.on_cut_ask(channel, replica, number, out);
+            }
+            (Command::OpenChannel { channel, genesis }, Client::Replica(replica)) if self.view.has(replica) => {
+                self.on_opening_ask(channel, replica, genesis, out);
+            }
+            (Command::CutAfterTimeout { channel, .. } | Command::OpenChannel { channel, .. }, _) => {
+                skip(out, channel, SkipReason::NotAllowed);
+            }
+        }
+    }
+
+    fn on_envelopes(&mut self, channel: ChannelId, envelopes: Vec<Bytes>, out: &mut Vec<Output>) {
+        let Some(chain) = self.chains.get_mut(&channel) else {
+            return skip(out, channel, SkipReason::ChannelNotOpen);
+        };
+        let open_before = chain.open_cut();
+        for envelope in envelopes {
+            let admitted = admit_envelope(&channel, envelope).map_err(SkipReason::from);
+            match admitted.and_then(|envelope| chain.on_envelope(&envelope)) {
+                Ok(blocks) => out.extend(blocks.into_iter().map(Output::Block)),
+                Err(reason) => skip(out, channel.clone(), reason),
+            }
+        }
+        // Only what is still open in the end is worth a timer.
+        let Some(open) = chain.open_cut() else { return };
+        if open_before.is_none_or(|before| before.number != open.number) {
+            out.push(Output::CutOpened { channel, number: open.number, timeout: open.timeout });
+        }
+    }
+
+    fn on_cut_ask(&mut self, channel: ChannelId, replica: ReplicaId, number: u64, out: &mut Vec<Output>) {
+        let Some(chain) = self.chains.get_mut(&channel) else {
+            return skip(out, channel, SkipReason::ChannelNotOpen);
+        };
+        match chain.on_cut_ask(&self.view, replica, number) {
+            Ok(block) => out.extend(block.map(Output::Block)),
+            Err(reason) => skip(out, channel, reason),
+        }
+    }
+
+    fn on_opening_ask(&mut self, channel: ChannelId, replica: ReplicaId, genesis: Bytes, out: &mut Vec<Output>) {
+        match self.ask(&channel, replica, &genesis) {
+            Ok(None) => {}
+            Ok(Some(genesis)) => self.open(genesis, out),
+            Err(reason) => skip(out, channel, reason),
+        }
+    }
+
+    /// Notes an ask. Gives the genesis block once a quorum asks for it.
+    fn ask(
+        &mut self,
+        channel: &ChannelId,
+        replica: ReplicaId,
+        genesis: &Bytes,
+    ) -> Result<Option<ConfigBlock>, SkipReason> {
+        let ask = OpeningAsk { channel: channel.clone(), replica, genesis: genesis_digest(genesis) };
+        if let Some(chain) = self.chains.get(channel) {
+            let is_same = chain.genesis() == ask.genesis;
+            return Err(if is_same { SkipReason::ChannelOpen } else { SkipReason::OtherGenesis });
+        }
+        if self.chains.len() >= CHANNELS_MAX {
+            return Err(SkipReason::TooManyChannels);
+        }
+        if self.asks.contains(&ask) {
+            return Ok(None);
+        }
+        // A copy: the channel must not keep alive the whole body that opened it.
+        let block = ConfigBlock::genesis(channel, Bytes::copy_from_slice(genesis))?;
+        let voters = self.asks.on_ask(ask).ok_or(SkipReason::TooManyAsks)?;
+        Ok(self.view.is_quorum(voters).then_some(block))
+    }
+
+    fn open(&mut self, genesis: ConfigBlock, out: &mut Vec<Output>) {
+        let chain = Chain::open(&genesis);
+        let channel = chain.channel.clone();
+        self.asks.remove(&channel);
+        self.chains.insert(channel.clone(), chain);
+        out.push(Output::Opened { channel, genesis: genesis.encoded, config: Arc::new(genesis.config) });
+    }
+}
+
+fn skip(out: &mut Vec<Output>, channel: ChannelId, reason: SkipReason) {
+    out.push(Output::Skipped { channel: Some(channel), reason });
+}

@@ -1,0 +1,118 @@
+//! What comes out of the ordering application, in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fabric_channel::ChannelConfig;
+use fabric_proto::ChannelId;
+use fabric_proto::common::BlockHeader;
+
+use crate::admission::EnvelopeReject;
+use crate::command::CommandError;
+use crate::config_block::ConfigBlockReject;
+
+/// What a command has led to.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A channel is open: its envelopes are ordered from now on.
+    Opened {
+        /// Which.
+        channel: ChannelId,
+        /// Its block 0, byte for byte as the replicas asked for it.
+        genesis: Bytes,
+        /// What the block configures.
+        config: Arc<ChannelConfig>,
+    },
+    /// The next block of a chain.
+    Block(CutBlock),
+    /// A cut came into being, or what is open is to become the next number. A replica starts a timer for this number and
+    /// asks for the cut if the number is still open when the timer fires.
+    CutOpened {
+        /// Whose.
+        channel: ChannelId,
+        /// The block that the cut will become.
+        number: u64,
+        /// How long the cut may stay open.
+        timeout: Duration,
+    },
+    /// A command, or one envelope of it, had no effect.
+    Skipped {
+        /// The channel it was for; none if the body could not be read.
+        channel: Option<ChannelId>,
+        /// Why.
+        reason: SkipReason,
+    },
+}
+
+/// A block that lacks only its signatures. Equal on every replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutBlock {
+    /// Which chain it belongs to.
+    pub channel: ChannelId,
+    /// Number, previous hash, data hash.
+    pub header: BlockHeader,
+    /// The hash of the header, which the next block will name.
+    pub header_hash: [u8; 32],
+    /// The envelopes, never none.
+    pub data: Vec<Bytes>,
+    /// What signatures cover beside the header: a marshalled `OrdererBlockMetadata` without consenter metadata, so that it
+    /// follows from the ordered commands alone.
+    pub metadata_value: Bytes,
+    /// The number of the channel's last config block; its own if it is one.
+    pub last_config: u64,
+    /// Does it hold one CONFIG envelope?
+    pub is_config: bool,
+}
+
+/// Why something ordered has no effect. Every replica skips it for the same reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SkipReason {
+    /// The body is not a list of commands.
+    #[error("malformed request body: {0}")]
+    Malformed(#[from] CommandError),
+    /// A command that only replicas of the group may send.
+    #[error("only replicas of the group may ask for this")]
+    NotAllowed,
+    /// Nothing is ordered in this channel yet.
+    #[error("the channel is not open")]
+    ChannelNotOpen,
+    /// The envelope may not stand in a block.
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeReject),
+    /// The envelope is above the channel's `absolute_max_bytes`.
+    #[error("an envelope of {size} bytes is larger than the channel allows, {size_max}")]
+    TooLarge {
+        /// Payload and signature, in bytes.
+        size: u64,
+        /// The channel's limit.
+        size_max: u32,
+    },
+    /// The envelope was ordered lately.
+    #[error("the envelope has been ordered already")]
+    Duplicate,
+    /// A wish to cut a block that is not open: it was cut in the meantime, or nothing waits.
+    #[error("block {0} is not open")]
+    NotOpenCut(u64),
+    /// The block cannot configure the channel.
+    #[error(transparent)]
+    ConfigBlock(Box<ConfigBlockReject>),
+    /// The channel opened before, with the same genesis block.
+    #[error("the channel is open")]
+    ChannelOpen,
+    /// The channel opened before, with another genesis block.
+    #[error("the channel is open with another genesis block")]
+    OtherGenesis,
+    /// The replica has asked for too many channels that did not open.
+    #[error("too many channels asked for by one replica")]
+    TooManyAsks,
+    /// The group orders as many channels as it can.
+    #[error("too many channels")]
+    TooManyChannels,
+}
+
+impl From<ConfigBlockReject> for SkipReason {
+    fn from(reject: ConfigBlockReject) -> Self {
+        Self::ConfigBlock(Box::new(reject))
+    }
+}

@@ -1,0 +1,202 @@
+//! The bytes of the ordering state: what a checkpoint digests and a replica that fell behind is given.
+//!
+//! Equal states have equal bytes, and only bytes that a state would be written as are read. What follows from a config
+//! block (batch size, timeout, sequence) and from an envelope (its size) is not written but derived again.
+//!
+//! The digest of a snapshot is vouched for by a quorum before the snapshot is read, so the checks here guard against our
+//! own mistakes and against bytes handed in by accident; they still never panic.
+
+use bytes::Bytes;
+use fabric_proto::ChannelId;
+use mod_smart::codec::{CodecError, Reader, Writer};
+use mod_smart::{ReplicaId, View, Voters};
+
+use crate::admission::{EnvelopeReject, admit_envelope};
+use crate::asks::{OpeningAsk, OpeningAsks};
+use crate::chain::{Chain, Tip};
+use crate::command::{CommandError, read_channel, write_channel};
+use crate::config_block::{ConfigBlock, ConfigBlockReject};
+use crate::cutter::Cutter;
+use crate::limits::{ASKS_PER_REPLICA_MAX, CHANNELS_MAX, ORDERED_DIGESTS_MAX};
+use crate::ordered::OrderedDigests;
+use crate::ordering::Ordering;
+
+/// Why a state cannot be restored.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreError {
+    /// Written by a version that this one does not know.
+    #[error("snapshot format {found} is not known, only {VERSION} is")]
+    Version {
+        /// The number in the snapshot.
+        found: u16,
+    },
+    /// The state of another ordering group.
+    #[error("the snapshot belongs to another ordering group")]
+    OtherGroup,
+    /// The bytes do not follow the format.
+    #[error("malformed snapshot: {0}")]
+    Codec(#[from] CodecError),
+    /// The name of a channel does not follow the rule.
+    #[error("malformed snapshot: {0}")]
+    Channel(CommandError),
+    /// The config block of a channel cannot be read.
+    #[error("config block in the snapshot: {0}")]
+    ConfigBlock(Box<ConfigBlockReject>),
+    /// An envelope in an open cut may not stand in a block.
+    #[error("open cut of channel {channel}: {reject}")]
+    Envelope {
+        /// Whose cut.
+        channel: ChannelId,
+        /// What is wrong with it.
+        reject: EnvelopeReject,
+    },
+    /// The parts do not fit each other.
+    #[error("the snapshot contradicts itself: {0}")]
+    Contradiction(&'static str),
+}
+
+impl Ordering {
+    /// The state as bytes: equal for equal states.
+    #[must_use]
+    pub fn snapshot(&self) -> Bytes {
+        let mut writer = Writer::default();
+        writer.u16(VERSION);
+        writer.raw(&self.view.group().0);
+        writer.count(self.chains.len());
+        for chain in self.chains.values() {
+            write_chain(&mut writer, chain);
+        }
+        let asks: Vec<OpeningAsk> = self.asks.iter().collect();
+        writer.count(asks.len());
+        for ask in asks {
+            write_channel(&mut writer, &ask.channel);
+            writer.u16(ask.replica.0);
+            writer.raw(&ask.genesis);
+        }
+        writer.finish()
+    }
+
+    /// The state that [`Ordering::snapshot`] wrote as these bytes. Keeps nothing of their memory.
+    ///
+    /// # Errors
+    /// The bytes are no state of this group.
+    pub fn restore(view: View, snapshot: Bytes) -> Result<Self, RestoreError> {
+        let mut reader = Reader::new(snapshot.clone());
+        let found = reader.u16()?;
+        if found != VERSION {
+            return Err(RestoreError::Version { found });
+        }
+        if reader.array()? != view.group().0 {
+            return Err(RestoreError::OtherGroup);
+        }
+        let mut ordering = Self::new(view);
+        for _ in 0..read_count(&mut reader, CHANNELS_MAX)? {
+            let chain = read_chain(&mut reader, &ordering.view)?;
+            ordering.chains.insert(chain.channel.clone(), chain);
+        }
+        ordering.asks = read_asks(&mut reader, &ordering)?;
+        reader.finish()?;
+        // One state has one spelling. This also finds channels and asks that are out of order or named twice.
+        if ordering.snapshot() != snapshot {
+            return Err(RestoreError::Contradiction("its parts are not in their order"));
+        }
+        Ok(ordering)
+    }
+}
+
+fn write_chain(writer: &mut Writer, chain: &Chain) {
+    writer.bytes(&chain.config_block);
+    writer.raw(&chain.genesis);
+    writer.u64(chain.tip.number);
+    writer.raw(&chain.tip.header_hash);
+    writer.u64(chain.last_config);
+    writer.count(chain.cutter.open().len());
+    for envelope in chain.cutter.open() {
+        writer.bytes(envelope);
+    }
+    writer.raw(&chain.askers.bits().to_be_bytes());
+    writer.count(chain.ordered.iter().len());
+    for digest in chain.ordered.iter() {
+        writer.raw(digest);
+    }
+}
+
+fn read_chain(reader: &mut Reader, view: &View) -> Result<Chain, RestoreError> {
+    let config_block = ConfigBlock::decode(Bytes::copy_from_slice(&reader.bytes()?))?;
+    let mut chain = Chain::open(&config_block);
+    chain.genesis = reader.array()?;
+    chain.tip = Tip { number: reader.u64()?, header_hash: reader.array()? };
+    chain.last_config = reader.u64()?;
+    if chain.last_config != config_block.header.number || chain.last_config > chain.tip.number {
+        return Err(RestoreError::Contradiction("a config block is not the last one"));
+    }
+    chain.cutter = read_cutter(reader, &chain)?;
+    chain.askers = Voters::from_bits(u128::from_be_bytes(reader.array()?));
+    if !chain.askers.is_empty() && !chain.cutter.is_open() {
+        return Err(RestoreError::Contradiction("replicas ask for a cut that is not open"));
+    }
+    if view.is_any_correct(chain.askers) || chain.askers.iter().any(|replica| !view.has(replica)) {
+        return Err(RestoreError::Contradiction("replicas ask for a cut that was made, or are no members"));
+    }
+    chain.ordered = read_ordered(reader)?;
+    Ok(chain)
+}
+
+fn read_cutter(reader: &mut Reader, chain: &Chain) -> Result<Cutter<Bytes>, RestoreError> {
+    let batch_size = chain.batch_size;
+    let envelopes = reader.list(batch_size.max_message_count as usize, LENGTH_BYTES, Reader::bytes)?;
+    let mut open = Vec::with_capacity(envelopes.len());
+    for envelope in envelopes {
+        let envelope = admit_envelope(&chain.channel, envelope)
+            .map_err(|reject| RestoreError::Envelope { channel: chain.channel.clone(), reject })?;
+        open.push((envelope.size() as u64, Bytes::copy_from_slice(envelope.bytes())));
+    }
+    let cutter = Cutter::resume(batch_size, open);
+    let is_complete = cutter.open().len() >= batch_size.max_message_count as usize;
+    if is_complete || cutter.open_bytes() > u64::from(batch_size.preferred_max_bytes) {
+        return Err(RestoreError::Contradiction("a cut is open that is complete"));
+    }
+    Ok(cutter)
+}
+
+fn read_ordered(reader: &mut Reader) -> Result<OrderedDigests, RestoreError> {
+    let mut ordered = OrderedDigests::default();
+    for _ in 0..read_count(reader, ORDERED_DIGESTS_MAX)? {
+        if !ordered.insert(reader.array()?) {
+            return Err(RestoreError::Contradiction("an envelope was ordered twice"));
+        }
+    }
+    Ok(ordered)
+}
+
+fn read_asks(reader: &mut Reader, ordering: &Ordering) -> Result<OpeningAsks, RestoreError> {
+    let mut asks = OpeningAsks::default();
+    for _ in 0..read_count(reader, ASKS_PER_REPLICA_MAX * ordering.view.n())? {
+        let channel = read_channel(reader).map_err(RestoreError::Channel)?;
+        let ask = OpeningAsk { channel, replica: ReplicaId(reader.u16()?), genesis: reader.array()? };
+        if ordering.chains.contains_key(&ask.channel) || !ordering.view.has(ask.replica) {
+            return Err(RestoreError::Contradiction("an ask for an open channel, or of a stranger"));
+        }
+        if asks.on_ask(ask).is_none() {
+            return Err(RestoreError::Contradiction("too many asks of one replica"));
+        }
+    }
+    Ok(asks)
+}
+
+/// A count whose members are read one by one, so that nothing is allocated for those that are not there.
+fn read_count(reader: &mut Reader, count_max: usize) -> Result<usize, CodecError> {
+    let count = reader.u32()? as usize;
+    if count > count_max { Err(CodecError::Count(count as u64)) } else { Ok(count) }
+}
+
+impl From<ConfigBlockReject> for RestoreError {
+    fn from(reject: ConfigBlockReject) -> Self {
+        Self::ConfigBlock(Box::new(reject))
+    }
+}
+
+/// Of the format of snapshots.
+const VERSION: u16 = 1;
+/// A length.
+const LENGTH_BYTES: usize = 4;

@@ -1,0 +1,201 @@
+//! What the tests of this crate order: real blocks and envelopes of a Fabric network, and small ones made up here.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use blockcutter::{Command, CutBlock, Ordering, Output, SkipReason, command};
+use bytes::Bytes;
+use fabric_proto::common::{
+    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, Envelope, Header, HeaderType, Payload,
+    SignatureHeader,
+};
+use fabric_proto::orderer::{BatchSize, BatchTimeout};
+use fabric_proto::{ChannelId, block, canonical, metadata};
+use mod_smart::{Client, FrontendId, GroupId, ReplicaId, View};
+use prost::Message;
+
+pub const FRONTEND: Client = Client::Frontend(FrontendId([7; 32]));
+
+/// The channel of the real blocks.
+pub fn bftch() -> ChannelId {
+    channel("bftch")
+}
+
+pub fn channel(name: &str) -> ChannelId {
+    ChannelId::new(name).unwrap()
+}
+
+pub fn replica(number: u16) -> Client {
+    Client::Replica(ReplicaId(number))
+}
+
+pub fn view(n: usize) -> View {
+    View::flat(GroupId([1; 32]), n).unwrap()
+}
+
+pub fn data(name: &str) -> Bytes {
+    let path = format!("{}/tests/data/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}")).into()
+}
+
+/// A block of the real chain.
+pub fn real_block(number: u64) -> Block {
+    Block::decode(data(&format!("bft/{number}.block"))).unwrap()
+}
+
+pub fn real_genesis() -> Bytes {
+    data("bft/0.block")
+}
+
+/// The real CONFIG envelope that leads from sequence 0 to sequence 1 and from ten envelopes in a block to twenty.
+pub fn real_config() -> Bytes {
+    Block::decode(data("bft/config_after.block")).unwrap().entries()[0].clone()
+}
+
+/// What to change in the real genesis block.
+#[derive(Clone)]
+pub struct Genesis {
+    pub channel: ChannelId,
+    pub count: u32,
+    pub absolute: u32,
+    pub preferred: u32,
+    pub timeout: &'static str,
+    pub sequence: u64,
+}
+
+impl Default for Genesis {
+    fn default() -> Self {
+        Self { channel: bftch(), count: 10, absolute: 10_000, preferred: 2_000, timeout: "150ms", sequence: 0 }
+    }
+}
+
+impl Genesis {
+    pub fn block(&self) -> Bytes {
+        block_of(0, Bytes::new(), vec![self.config_envelope()])
+    }
+
+    /// A CONFIG envelope with these values, signed like any other.
+    pub fn config_envelope(&self) -> Bytes {
+        let genesis = Block::decode(real_genesis()).unwrap();
+        let envelope = Envelope::decode(genesis.entries()[0].clone()).unwrap();
+        let mut payload = Payload::decode(envelope.payload).unwrap();
+        let mut header = payload.header.unwrap();
+        let mut channel_header = ChannelHeader::decode(header.channel_header).unwrap();
+        channel_header.channel_id = self.channel.to_string();
+        header.channel_header = channel_header.encode_to_vec().into();
+        payload.header = Some(header);
+
+        let mut config = ConfigEnvelope::decode(payload.data).unwrap();
+        let tree = config.config.as_mut().unwrap();
+        tree.sequence = self.sequence;
+        let orderer = tree.channel_group.as_mut().unwrap().groups.get_mut("Orderer").unwrap();
+        let batch_size = BatchSize {
+            max_message_count: self.count,
+            absolute_max_bytes: self.absolute,
+            preferred_max_bytes: self.preferred,
+        };
+        orderer.values.get_mut("BatchSize").unwrap().value = batch_size.encode_to_vec().into();
+        let timeout = BatchTimeout { timeout: self.timeout.to_owned() };
+        orderer.values.get_mut("BatchTimeout").unwrap().value = timeout.encode_to_vec().into();
+        payload.data = config.encode_to_vec().into();
+        canonical::encode(&payload.encode_to_vec(), b"signature")
+    }
+}
+
+pub fn block_of(number: u64, previous_hash: Bytes, data: Vec<Bytes>) -> Bytes {
+    let data_hash = Bytes::copy_from_slice(&block::data_hash(&data));
+    let block = Block {
+        header: Some(BlockHeader { number, previous_hash, data_hash }),
+        data: Some(BlockData { data }),
+        metadata: Some(metadata::block_metadata(number, Bytes::new(), Vec::new())),
+    };
+    block.encode_to_vec().into()
+}
+
+/// An envelope of the given type with so many bytes of data; the number makes it unique.
+pub fn envelope_of(channel: &ChannelId, header_type: i32, number: u64, data_bytes: usize) -> Bytes {
+    let channel_header =
+        ChannelHeader { r#type: header_type, channel_id: channel.to_string(), ..ChannelHeader::default() };
+    let signature_header =
+        SignatureHeader { creator: Bytes::from_static(b"creator"), nonce: number.to_be_bytes().to_vec().into() };
+    let payload = Payload {
+        header: Some(Header {
+            channel_header: channel_header.encode_to_vec().into(),
+            signature_header: signature_header.encode_to_vec().into(),
+        }),
+        data: vec![0xda; data_bytes].into(),
+    };
+    canonical::encode(&payload.encode_to_vec(), b"signature")
+}
+
+/// A small ordinary envelope of the real channel.
+pub fn envelope(number: u64) -> Bytes {
+    envelope_of(&bftch(), HeaderType::EndorserTransaction.into(), number, 8)
+}
+
+/// Has one command ordered.
+pub fn order(ordering: &mut Ordering, client: Client, command: Command) -> Vec<Output> {
+    let mut out = Vec::new();
+    ordering.apply(client, &command::encode(&[command]), &mut out);
+    out
+}
+
+pub fn order_envelopes(ordering: &mut Ordering, envelopes: Vec<Bytes>) -> Vec<Output> {
+    order(ordering, FRONTEND, Command::Envelopes { channel: bftch(), envelopes })
+}
+
+pub fn ask_cut(ordering: &mut Ordering, by: u16, number: u64) -> Vec<Output> {
+    order(ordering, replica(by), Command::CutAfterTimeout { channel: bftch(), number })
+}
+
+pub fn ask_open(ordering: &mut Ordering, by: u16, channel: &ChannelId, genesis: &Bytes) -> Vec<Output> {
+    order(ordering, replica(by), Command::OpenChannel { channel: channel.clone(), genesis: genesis.clone() })
+}
+
+/// Four replicas, and the real channel name opened with this genesis block.
+pub fn opened(genesis: &Bytes) -> Ordering {
+    let mut ordering = Ordering::new(view(4));
+    for by in 0..3 {
+        ask_open(&mut ordering, by, &bftch(), genesis);
+    }
+    assert!(ordering.tip(&bftch()).is_some(), "three of four are a quorum");
+    ordering
+}
+
+pub fn blocks(out: &[Output]) -> Vec<CutBlock> {
+    out.iter()
+        .filter_map(|output| match output {
+            Output::Block(block) => Some(block.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+pub fn skips(out: &[Output]) -> Vec<SkipReason> {
+    out.iter()
+        .filter_map(|output| match output {
+            Output::Skipped { reason, .. } => Some(reason.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The numbers and timeouts of the cuts that opened.
+pub fn cuts_opened(out: &[Output]) -> Vec<(u64, Duration)> {
+    out.iter()
+        .filter_map(|output| match output {
+            Output::CutOpened { number, timeout, .. } => Some((*number, *timeout)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Outputs in a form that can be compared; of a configuration, only the block it came from.
+pub fn comparable(out: &[Output]) -> Vec<String> {
+    out.iter()
+        .map(|output| match output {
+            Output::Opened { channel, genesis, .. } => format!("opened {channel} {:?}", block::data_hash([genesis])),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}

@@ -1,0 +1,220 @@
+//! The channels this process serves: configuration, ledger and state of each.
+//!
+//! Found by name for every envelope and every Deliver request, so finding takes no lock. One thread makes all ledgers
+//! durable in turn: a block that was served is at most one interval away from the disk, and can be had again from the
+//! nodes' decisions until then.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io, thread};
+
+use arc_swap::ArcSwap;
+use fabric_channel::ChannelConfig;
+use fabric_proto::ChannelId;
+use tokio::sync::watch;
+use tracing::error;
+
+use crate::ledger::{Ledger, LedgerError};
+use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
+
+/// All channels of this process. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    registry: Arc<Registry>,
+}
+
+#[derive(Debug, Default)]
+struct Registry {
+    by_id: ArcSwap<BTreeMap<ChannelId, Arc<Channel>>>,
+    // Taken by whoever changes the map; readers never wait.
+    change: Mutex<()>,
+}
+
+/// One channel.
+pub struct Channel {
+    id: ChannelId,
+    config: ArcSwap<ChannelConfig>,
+    ledger: Arc<Ledger>,
+    state: watch::Sender<ChannelState>,
+}
+
+/// What a channel can do for clients now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelState {
+    /// Blocks are served; envelopes are not taken yet.
+    Opening,
+    /// Blocks are served and envelopes are taken.
+    Open,
+    /// Something is wrong behind this channel, so its newest blocks may be missing here. Only readers that ask for the
+    /// best effort are served (contract §1.4).
+    Errored,
+    /// The channel was removed: every stream ends.
+    Closed,
+}
+
+impl ChannelState {
+    /// True if blocks are served now; `is_strict` says that the reader wants none from a channel in error.
+    #[must_use]
+    pub const fn is_served(self, is_strict: bool) -> bool {
+        match self {
+            Self::Opening | Self::Open => true,
+            Self::Errored => !is_strict,
+            Self::Closed => false,
+        }
+    }
+
+    /// The word for status reports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Open => "open",
+            Self::Errored => "errored",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Why a channel cannot be added.
+#[derive(Debug, thiserror::Error)]
+pub enum ChannelsError {
+    /// Its name is taken.
+    #[error("channel {0} exists already")]
+    Exists(ChannelId),
+    /// The bound is reached.
+    #[error("there are {CHANNELS_MAX} channels already")]
+    TooMany,
+}
+
+impl Channels {
+    /// A registry without channels, and the thread that syncs their ledgers. The thread ends when the last clone is
+    /// dropped.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new() -> io::Result<Self> {
+        let registry = Arc::new(Registry::default());
+        let watched = Arc::downgrade(&registry);
+        thread::Builder::new().name("ledger-sync".into()).spawn(move || {
+            while let Some(registry) = watched.upgrade() {
+                sync_ledgers(&registry);
+                drop(registry);
+                thread::sleep(LEDGER_SYNC_INTERVAL);
+            }
+        })?;
+        Ok(Self { registry })
+    }
+
+    /// Adds a channel in state [`ChannelState::Opening`]. Its ledger should hold the genesis block.
+    ///
+    /// # Errors
+    /// [`ChannelsError`].
+    pub fn add(&self, config: ChannelConfig, ledger: Arc<Ledger>) -> Result<Arc<Channel>, ChannelsError> {
+        let channel = Arc::new(Channel {
+            id: config.channel_id().clone(),
+            config: ArcSwap::from_pointee(config),
+            ledger,
+            state: watch::Sender::new(ChannelState::Opening),
+        });
+        let _change = self.registry.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = BTreeMap::clone(&self.registry.by_id.load());
+        if by_id.contains_key(&channel.id) {
+            return Err(ChannelsError::Exists(channel.id.clone()));
+        }
+        if by_id.len() >= CHANNELS_MAX {
+            return Err(ChannelsError::TooMany);
+        }
+        by_id.insert(channel.id.clone(), Arc::clone(&channel));
+        self.registry.by_id.store(Arc::new(by_id));
+        Ok(channel)
+    }
+
+    /// Takes a channel out and ends its streams. Its files stay.
+    pub fn remove(&self, id: &ChannelId) -> Option<Arc<Channel>> {
+        let _change = self.registry.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = BTreeMap::clone(&self.registry.by_id.load());
+        let removed = by_id.remove(id)?;
+        self.registry.by_id.store(Arc::new(by_id));
+        removed.enter_state(ChannelState::Closed);
+        Some(removed)
+    }
+
+    /// The channel of this name, which may come straight from a header.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Arc<Channel>> {
+        self.registry.by_id.load().get(name).cloned()
+    }
+
+    /// All channels, in the order of their names.
+    #[must_use]
+    pub fn list(&self) -> Vec<Arc<Channel>> {
+        self.registry.by_id.load().values().cloned().collect()
+    }
+}
+
+impl Channel {
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> &ChannelId {
+        &self.id
+    }
+
+    /// The configuration in force.
+    #[must_use]
+    pub fn config(&self) -> Arc<ChannelConfig> {
+        self.config.load_full()
+    }
+
+    /// Puts the configuration of a newer config block in force.
+    pub fn install_config(&self, config: ChannelConfig) {
+        self.config.store(Arc::new(config));
+    }
+
+    /// Its blocks.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// What it can do now.
+    #[must_use]
+    pub fn state(&self) -> ChannelState {
+        *self.state.borrow()
+    }
+
+    /// Follows [`Channel::state`].
+    #[must_use]
+    pub fn watch_state(&self) -> watch::Receiver<ChannelState> {
+        self.state.subscribe()
+    }
+
+    /// Changes the state. A closed channel stays closed.
+    pub fn enter_state(&self, next: ChannelState) {
+        self.state.send_if_modified(|state| {
+            let is_news = *state != next && *state != ChannelState::Closed;
+            if is_news {
+                *state = next;
+            }
+            is_news
+        });
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("id", &self.id).field("state", &self.state()).finish_non_exhaustive()
+    }
+}
+
+fn sync_ledgers(registry: &Registry) {
+    for channel in registry.by_id.load().values() {
+        match channel.ledger.sync() {
+            // A sync that failed earlier has been reported.
+            Ok(()) | Err(LedgerError::SyncFailed { .. }) => {}
+            Err(error) => {
+                error!(channel = %channel.id, %error, "the ledger cannot be made durable");
+                channel.enter_state(ChannelState::Errored);
+            }
+        }
+    }
+}

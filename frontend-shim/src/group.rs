@@ -1,0 +1,121 @@
+//! The ordering group of a channel: its consenters in the order of their ids are the replicas `0..n`.
+//!
+//! The group's id is the hash of the consenters' ids and pinned keys and of an incarnation, so channels with the same
+//! consenters share one group, and a renewed certificate, host or port changes nothing. Nodes and frontends compute it
+//! from the same function.
+
+use fabric_channel::{ChannelConfig, Consenter};
+use mod_smart::quorum::ViewError;
+use mod_smart::{GroupId, ReplicaId, View};
+use sha2::{Digest as _, Sha256};
+
+use crate::tls::Spki;
+
+/// The members of an ordering group, as a channel's configuration writes them.
+#[derive(Clone, Debug)]
+pub struct OrderingGroup {
+    view: View,
+    consenters: Vec<Consenter>,
+}
+
+/// Why the consenters of a channel are no ordering group.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GroupError {
+    /// Too many of them.
+    #[error(transparent)]
+    View(#[from] ViewError),
+    /// Two of them have one key, so one could speak as the other.
+    #[error("consenters {0} and {1} have the same key")]
+    SharedKey(u32, u32),
+}
+
+/// The ordering group that orders a channel of this configuration: a flat view of its consenters.
+///
+/// # Errors
+/// The consenters cannot form a group.
+pub fn ordering_group(config: &ChannelConfig) -> Result<OrderingGroup, GroupError> {
+    let consenters = config.consenters().to_vec();
+    for (at, second) in consenters.iter().enumerate() {
+        if let Some(first) = consenters[..at].iter().find(|first| first.pinned_key() == second.pinned_key()) {
+            return Err(GroupError::SharedKey(first.id, second.id));
+        }
+    }
+    let view = View::flat(group_id(&consenters, FIRST_INCARNATION), consenters.len())?;
+    Ok(OrderingGroup { view, consenters })
+}
+
+impl OrderingGroup {
+    /// The membership as the protocol knows it.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// Names the group.
+    #[must_use]
+    pub const fn id(&self) -> GroupId {
+        self.view.group()
+    }
+
+    /// The consenters in replica order.
+    #[must_use]
+    pub fn consenters(&self) -> &[Consenter] {
+        &self.consenters
+    }
+
+    /// The consenter that a replica is.
+    #[must_use]
+    pub fn consenter(&self, replica: ReplicaId) -> Option<&Consenter> {
+        self.consenters.get(replica.index())
+    }
+
+    /// The replica that the consenter with this id is.
+    #[must_use]
+    pub fn replica_of(&self, consenter: u32) -> Option<ReplicaId> {
+        self.position(|member| member.id == consenter)
+    }
+
+    /// The replica whose client or server TLS certificate has this key: whom an accepted connection comes from.
+    #[must_use]
+    pub fn replica_by_tls_key(&self, key: &Spki) -> Option<ReplicaId> {
+        let key = key.der();
+        self.position(|member| member.client_tls_cert.spki_der() == key || member.server_tls_cert.spki_der() == key)
+    }
+
+    /// The key that a replica's listener must show.
+    #[must_use]
+    pub fn server_key(&self, replica: ReplicaId) -> Option<Spki> {
+        Some(Spki::from_der(self.consenter(replica)?.server_tls_cert.spki_der().clone()))
+    }
+
+    /// How log lines call a replica.
+    #[must_use]
+    pub fn name(&self, replica: ReplicaId) -> String {
+        match self.consenter(replica) {
+            Some(consenter) => format!("node {} at {}", consenter.id, consenter.address()),
+            None => format!("replica {replica}"),
+        }
+    }
+
+    fn position(&self, is_wanted: impl Fn(&Consenter) -> bool) -> Option<ReplicaId> {
+        self.consenters.iter().position(is_wanted).map(|index| ReplicaId(index as u16))
+    }
+}
+
+/// The hash that names a group: of every member's id and pinned key, in order, and the incarnation.
+fn group_id(consenters: &[Consenter], incarnation: u64) -> GroupId {
+    let mut hash = Sha256::new();
+    hash.update(b"ordering group 1");
+    hash.update((consenters.len() as u32).to_be_bytes());
+    for consenter in consenters {
+        let key = consenter.pinned_key();
+        hash.update(consenter.id.to_be_bytes());
+        hash.update((key.len() as u32).to_be_bytes());
+        hash.update(key);
+    }
+    hash.update(incarnation.to_be_bytes());
+    GroupId(hash.finalize().into())
+}
+
+/// The incarnation of the set that a channel begins with.
+const FIRST_INCARNATION: u64 = 0;

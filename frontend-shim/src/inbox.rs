@@ -1,0 +1,236 @@
+//! The pushed blocks of one channel that wait for its collector: bounded, and filled without waiting.
+//!
+//! Each node has one place for each block of the window, so what a node sends in excess can only hurt itself. Bodies are
+//! taken from the node whose turn it is and from one that was asked, up to a bound for each node. Links put blocks in; the
+//! collector looks at those of the next number and moves the window, which gives the nodes credit to push more.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use mod_smart::{FrontendId, ReplicaId, Voters};
+use tokio::sync::Notify;
+
+use crate::channels::Channel;
+use crate::counters::Grievance;
+use crate::frame::{Bodies, Push, ToNode, body_source};
+use crate::node_handle::NodeHandle;
+use crate::node_limits::{BODY_BYTES_PER_NODE_MAX, WINDOW_BLOCKS_MAX};
+
+/// The blocks that wait.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    channel: Arc<Channel>,
+    genesis: [u8; 32],
+    frontend: FrontendId,
+    bodies: Bodies,
+    nodes: Vec<Arc<NodeHandle>>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    /// The block that the collector works on.
+    next: u64,
+    /// The first block that nobody may push yet.
+    until: u64,
+    pushes: BTreeMap<u64, BTreeMap<ReplicaId, Push>>,
+    /// Bytes of bodies held from each node.
+    body_bytes: Vec<usize>,
+    /// How far each node has been told that it may push.
+    credited: Vec<u64>,
+    /// Who was asked for the body of the next block.
+    asked: Voters,
+}
+
+/// What goes wrong with a push: something to hold against its sender.
+type Complaint = (Grievance, String);
+
+impl Inbox {
+    pub(crate) fn new(
+        channel: Arc<Channel>,
+        genesis: [u8; 32],
+        frontend: FrontendId,
+        bodies: Bodies,
+        nodes: Vec<Arc<NodeHandle>>,
+    ) -> Self {
+        let next = channel.ledger().certified_height();
+        let state = State {
+            next,
+            until: next + WINDOW_BLOCKS_MAX,
+            pushes: BTreeMap::new(),
+            body_bytes: vec![0; nodes.len()],
+            credited: vec![0; nodes.len()],
+            asked: Voters::NONE,
+        };
+        Self { channel, genesis, frontend, bodies, nodes, state: Mutex::new(state), changed: Notify::new() }
+    }
+
+    pub(crate) const fn channel(&self) -> &Arc<Channel> {
+        &self.channel
+    }
+
+    /// Header hash of block 0 as it is here.
+    pub(crate) const fn genesis(&self) -> [u8; 32] {
+        self.genesis
+    }
+
+    pub(crate) fn nodes(&self) -> &[Arc<NodeHandle>] {
+        &self.nodes
+    }
+
+    /// Takes a block from a node, or holds it against the node.
+    pub(crate) fn put(&self, node: &NodeHandle, push: Push) {
+        node.record.pushes.fetch_add(1, Ordering::Relaxed);
+        let number = push.number;
+        let (is_next, outcome) = {
+            let mut state = self.lock();
+            (number == state.next, self.place(&mut state, node.replica, push))
+        };
+        if let Err((grievance, what)) = outcome {
+            node.record.complain(grievance, &format!("channel {}, block {number}: {what}", self.channel.id()));
+        }
+        if is_next {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Waits until there may be something new for the next block.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// What there is of the next block.
+    pub(crate) fn of_next(&self) -> Vec<(ReplicaId, Push)> {
+        let state = self.lock();
+        let pushes = state.pushes.get(&state.next).into_iter().flatten();
+        pushes.map(|(replica, push)| (*replica, push.clone())).collect()
+    }
+
+    /// Asks a node for the body of the next block. False if it cannot be asked now.
+    pub(crate) fn fetch(&self, replica: ReplicaId) -> bool {
+        let mut state = self.lock();
+        let fetch = ToNode::FetchBlock { channel: self.channel.id().clone(), number: state.next };
+        let is_sent = self.nodes[replica.index()].send(fetch.encode()).is_ok();
+        if is_sent {
+            state.asked.insert(replica);
+        }
+        is_sent
+    }
+
+    /// Forgets a body of the next block that has turned out wrong.
+    pub(crate) fn drop_body(&self, replica: ReplicaId) {
+        let mut state = self.lock();
+        let number = state.next;
+        state.take_body(number, replica);
+    }
+
+    /// Goes on to the block after the next one, with a window of so many blocks.
+    pub(crate) fn advance(&self, window_blocks: u64) {
+        let mut state = self.lock();
+        let done = state.next;
+        let replicas: Vec<_> = state.pushes.get(&done).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        for replica in replicas {
+            state.take_body(done, replica);
+        }
+        state.pushes.remove(&done);
+        state.next += 1;
+        state.asked = Voters::NONE;
+        // Credit that was given is not taken back.
+        state.until = state.until.max(state.next + window_blocks);
+        drop(state);
+    }
+
+    /// Tells the nodes how far they may push, if it is worth a frame.
+    pub(crate) fn extend_credit(&self) {
+        let mut state = self.lock();
+        let is_due = |credited: u64, state: &State| {
+            let left = credited.saturating_sub(state.next);
+            credited < state.until && left <= (state.until - state.next) * 3 / 4
+        };
+        for node in &self.nodes {
+            let credited = state.credited[node.replica.index()];
+            if is_due(credited, &state) {
+                self.credit(&mut state, node);
+            }
+        }
+    }
+
+    /// A new session knows nothing of what was said in the one before.
+    pub(crate) fn on_connected(&self, node: &NodeHandle) {
+        let mut state = self.lock();
+        self.credit(&mut state, node);
+    }
+
+    fn credit(&self, state: &mut State, node: &NodeHandle) {
+        let subscribe = ToNode::Subscribe { channel: self.channel.id().clone(), from: state.next, until: state.until };
+        let credited = if node.send(subscribe.encode()).is_ok() { state.until } else { 0 };
+        state.credited[node.replica.index()] = credited;
+    }
+
+    fn place(&self, state: &mut State, replica: ReplicaId, mut push: Push) -> Result<(), Complaint> {
+        let number = push.number;
+        if number < state.next {
+            // Slower than the quorum, or repeated after a reconnect.
+            return Ok(());
+        }
+        if number >= state.until {
+            return Err((Grievance::BeyondCredit, format!("blocks below {} were asked for", state.until)));
+        }
+        let body = self.wanted_body(state, replica, &mut push);
+        let of_number = state.pushes.entry(number).or_default();
+        match of_number.get(&replica) {
+            Some(known) if !is_same_header(known, &push) => {
+                return Err((Grievance::WrongHeader, "two headers under one number".to_owned()));
+            }
+            Some(_) => {}
+            None => drop(of_number.insert(replica, push)),
+        }
+        if let Some(body) = body? {
+            state.keep_body(number, replica, body);
+        }
+        Ok(())
+    }
+
+    /// Takes the body out of a push, and says whether it is one that this node may send.
+    fn wanted_body(&self, state: &State, replica: ReplicaId, push: &mut Push) -> Result<Option<Bytes>, Complaint> {
+        let Some(body) = push.body.take() else { return Ok(None) };
+        let is_its_turn = body_source(self.frontend, push.number, self.nodes.len()) == replica;
+        let is_asked = push.number == state.next && state.asked.contains(replica);
+        if self.bodies == Bodies::Pushed && (is_its_turn || is_asked) {
+            return Ok(Some(body));
+        }
+        Err((Grievance::BeyondCredit, "a body that was not asked for".to_owned()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A body beyond the bound is forgotten; it is asked for when its turn comes. One body always fits, and so does one
+    /// of the next block.
+    fn keep_body(&mut self, number: u64, replica: ReplicaId, body: Bytes) {
+        let held = &mut self.body_bytes[replica.index()];
+        let Some(push) = self.pushes.get_mut(&number).and_then(|of_number| of_number.get_mut(&replica)) else { return };
+        let has_room = *held == 0 || number == self.next || *held + body.len() <= BODY_BYTES_PER_NODE_MAX;
+        if push.body.is_none() && has_room {
+            *held += body.len();
+            push.body = Some(body);
+        }
+    }
+
+    fn take_body(&mut self, number: u64, replica: ReplicaId) {
+        let push = self.pushes.get_mut(&number).and_then(|of_number| of_number.get_mut(&replica));
+        if let Some(body) = push.and_then(|push| push.body.take()) {
+            self.body_bytes[replica.index()] -= body.len();
+        }
+    }
+}
+
+fn is_same_header(a: &Push, b: &Push) -> bool {
+    a.previous_hash == b.previous_hash && a.data_hash == b.data_hash && a.metadata_value == b.metadata_value
+}

@@ -1,0 +1,389 @@
+//! The chain of one channel on disk, with the signatures that certify its blocks.
+//!
+//! Append-only. A block enters only with the next number and the header hash of the block before it; the same block again
+//! changes nothing, another block under a number that is taken is a fork and refused (contract §8). Certificates (the
+//! content of metadata slot 0) may come later and in any order, but clients see only the certified prefix. Whoever hosts
+//! the ledger appends; a collector certifies; streams read. Reading never waits for a sync.
+
+mod block;
+mod cache;
+mod files;
+mod index;
+mod recovery;
+mod response;
+mod segment;
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+pub use self::block::{MalformedBlock, StoredBlock};
+use self::cache::Cache;
+use self::files::Files;
+use self::index::{Entry, Index};
+use self::segment::Kind;
+use crate::limits::{LEDGER_CACHE_BYTES_MAX, LEDGER_RECORD_BYTES_MAX, LEDGER_SEGMENT_BYTES};
+
+/// The blocks of one channel. Shared between the tasks of one process; a second process cannot open it.
+#[derive(Debug)]
+pub struct Ledger {
+    state: Mutex<State>,
+    cache: Mutex<Cache>,
+    heights: watch::Sender<Heights>,
+    certified: watch::Sender<u64>,
+    // Held for the file lock it carries.
+    _lock: File,
+}
+
+#[derive(Debug)]
+struct State {
+    files: Files,
+    index: Index,
+}
+
+/// How far a ledger has come; numbers of blocks, so the newest block is one less.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Heights {
+    /// Blocks that are stored.
+    pub height: u64,
+    /// Blocks from the first on that are certified without a gap: what clients see.
+    pub certified: u64,
+}
+
+/// The newest block of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tip {
+    /// Its number.
+    pub number: u64,
+    /// Its header hash, which the next block must name as its previous hash.
+    pub header_hash: [u8; 32],
+}
+
+/// What may be chosen about a ledger.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerOptions {
+    /// Bytes of encoded blocks kept in memory.
+    pub cache_bytes_max: usize,
+    /// Size at which a new segment file begins.
+    pub segment_bytes: u64,
+}
+
+impl Default for LedgerOptions {
+    fn default() -> Self {
+        Self { cache_bytes_max: LEDGER_CACHE_BYTES_MAX, segment_bytes: LEDGER_SEGMENT_BYTES }
+    }
+}
+
+/// What can go wrong with a ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// A file or directory cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process, or another part of this one, has the ledger open.
+    #[error("{}: the ledger is in use", dir.display())]
+    InUse {
+        /// Its directory.
+        dir: PathBuf,
+    },
+    /// An earlier sync failed, so nobody knows what is on the disk.
+    #[error("{}: a sync failed earlier, the ledger must be opened again", dir.display())]
+    SyncFailed {
+        /// Its directory.
+        dir: PathBuf,
+    },
+    /// A segment was written by another version of this program.
+    #[error("{}: format version {found}, this program knows version {known}", file.display())]
+    Version {
+        /// The segment.
+        file: PathBuf,
+        /// What it says.
+        found: u32,
+        /// What is known here.
+        known: u32,
+    },
+    /// Bytes that had been durable are not what they were.
+    #[error("{} is damaged at offset {offset}: {what}", file.display())]
+    Damaged {
+        /// The segment.
+        file: PathBuf,
+        /// Where the bad record begins.
+        offset: u64,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// The bytes are not a block that can be stored or certified.
+    #[error("block {number}: {source}")]
+    Malformed {
+        /// The number under which it was given.
+        number: u64,
+        /// What is wrong.
+        source: MalformedBlock,
+    },
+    /// The block would make a message that no client takes.
+    #[error("block {number} has {bytes} bytes, {bytes_max} are possible")]
+    TooLarge {
+        /// Its number.
+        number: u64,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// The number in the header, or the number of the next block, is another one.
+    #[error("block {number} cannot be stored under number {given}, the height is {height}")]
+    WrongNumber {
+        /// The number in its header.
+        number: u64,
+        /// The number under which it was given.
+        given: u64,
+        /// Blocks that are stored.
+        height: u64,
+    },
+    /// The block does not follow the newest one.
+    #[error("block {number} names another previous block than the one stored here")]
+    WrongPrevious {
+        /// Its number.
+        number: u64,
+    },
+    /// Another block has this number.
+    #[error("block {number} is stored already with another header: the chain would fork")]
+    Fork {
+        /// Its number.
+        number: u64,
+    },
+    /// A certificate for a block that is not here.
+    #[error("block {number} cannot be certified, the height is {height}")]
+    NotStored {
+        /// Its number.
+        number: u64,
+        /// Blocks that are stored.
+        height: u64,
+    },
+}
+
+impl Ledger {
+    /// Opens the ledger in `dir` with the usual options; creates what is missing.
+    pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        Self::open_with(dir, LedgerOptions::default())
+    }
+
+    /// Opens the ledger in `dir`. Reads every segment once; a torn tail is cut off and logged.
+    pub fn open_with(dir: &Path, options: LedgerOptions) -> Result<Self, LedgerError> {
+        fs::create_dir_all(dir).map_err(|source| LedgerError::Io { path: dir.to_owned(), source })?;
+        let lock = lock_dir(dir)?;
+        let (files, index) = recovery::recover(dir, options.segment_bytes.min(LEDGER_SEGMENT_BYTES))?;
+        let heights = Heights { height: index.height(), certified: index.certified() };
+        Ok(Self {
+            state: Mutex::new(State { files, index }),
+            cache: Mutex::new(Cache::new(options.cache_bytes_max)),
+            heights: watch::Sender::new(heights),
+            certified: watch::Sender::new(heights.certified),
+            _lock: lock,
+        })
+    }
+
+    /// How many blocks are stored.
+    #[must_use]
+    pub fn height(&self) -> u64 {
+        self.heights.borrow().height
+    }
+
+    /// How many blocks from the first on are certified: the height that clients see.
+    #[must_use]
+    pub fn certified_height(&self) -> u64 {
+        *self.certified.borrow()
+    }
+
+    /// The newest block that is stored, certified or not.
+    #[must_use]
+    pub fn tip(&self) -> Option<Tip> {
+        self.state().index.tip()
+    }
+
+    /// Follows both heights.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Heights> {
+        self.heights.subscribe()
+    }
+
+    /// Follows the certified height alone: streams need not wake for a block they may not see.
+    #[must_use]
+    pub fn watch_certified(&self) -> watch::Receiver<u64> {
+        self.certified.subscribe()
+    }
+
+    /// Stores an encoded block as number `number`. Durable after the next [`Ledger::sync`].
+    ///
+    /// A block that is stored already is accepted again if its header is the same. Writes to a file: not for a task
+    /// that must not block.
+    pub fn append(&self, number: u64, encoded: Bytes) -> Result<(), LedgerError> {
+        check_size(number, encoded.len())?;
+        let block = StoredBlock::decode(&encoded).map_err(|source| LedgerError::Malformed { number, source })?;
+        let mut state = self.state();
+        let height = state.index.height();
+        if block.number != number || number > height {
+            return Err(LedgerError::WrongNumber { number: block.number, given: number, height });
+        }
+        if number < height {
+            drop(state);
+            return self.accept_again(&block);
+        }
+        let previous = state.index.tip().map_or(Bytes::new(), |tip| Bytes::copy_from_slice(&tip.header_hash));
+        if block.header.previous_hash != previous {
+            return Err(LedgerError::WrongPrevious { number });
+        }
+        let position = state.files.append(Kind::Block, number, &encoded)?;
+        state.index.append(Entry::new(position), Tip { number, header_hash: block.header.hash() });
+        self.cache().insert(&block);
+        self.publish(&state.index);
+        Ok(())
+    }
+
+    /// Stores what makes block `number` a certified one: the content of its metadata slot 0, an encoded
+    /// `common.Metadata` whose signatures the caller has verified. The first certificate of a block stays; block 0
+    /// never takes one.
+    pub fn certify(&self, number: u64, slot0: Bytes) -> Result<(), LedgerError> {
+        let mut state = self.state();
+        let height = state.index.height();
+        let entry = state.index.find(number).ok_or(LedgerError::NotStored { number, height })?;
+        if number == 0 || entry.certificate.is_some() {
+            return Ok(());
+        }
+        let plain = self.read_entry(&mut state, number, entry)?;
+        check_size(number, plain.encoded.len() + slot0.len())?;
+        let block = StoredBlock::decode_certified(&plain.encoded, &slot0)
+            .map_err(|source| LedgerError::Malformed { number, source })?;
+        let position = state.files.append(Kind::Certificate, number, &slot0)?;
+        state.index.certify(number, position);
+        self.cache().insert(&block);
+        self.publish(&state.index);
+        Ok(())
+    }
+
+    /// Block `number` if it is in memory.
+    #[must_use]
+    pub fn cached(&self, number: u64) -> Option<Arc<StoredBlock>> {
+        self.cache().find(number)
+    }
+
+    /// Block `number` with its certificate if it has one; `None` if it is not stored. May read a file.
+    pub fn read(&self, number: u64) -> Result<Option<Arc<StoredBlock>>, LedgerError> {
+        if let Some(block) = self.cached(number) {
+            return Ok(Some(block));
+        }
+        let mut state = self.state();
+        let Some(entry) = state.index.find(number) else {
+            return Ok(None);
+        };
+        let (block, block_path) = state.files.file(entry.block.segment)?;
+        let certificate = match entry.certificate {
+            Some(position) => Some((state.files.file(position.segment)?, position)),
+            None => None,
+        };
+        // Positions never change, so the files are read without the lock.
+        drop(state);
+        let encoded = files::read_at(&block, &block_path, entry.block)?.payload;
+        let slot0 = match certificate {
+            Some(((file, path), position)) => Some(files::read_at(&file, &path, position)?.payload),
+            None => None,
+        };
+        let block = assemble(number, &encoded, slot0)?;
+        // A block that may be certified at this moment must not hide its better form.
+        if block.certified {
+            self.cache().insert(&block);
+        }
+        Ok(Some(block))
+    }
+
+    /// Makes everything durable that was appended before the call. Appends go on meanwhile.
+    pub fn sync(&self) -> Result<(), LedgerError> {
+        let Some(step) = self.state().files.begin_sync()? else {
+            return Ok(());
+        };
+        let result = step.run();
+        self.state().files.end_sync(&step, result)
+    }
+
+    /// Judges a block whose number is taken.
+    fn accept_again(&self, block: &StoredBlock) -> Result<(), LedgerError> {
+        match self.read(block.number)? {
+            Some(stored) if stored.header == block.header => Ok(()),
+            _ => Err(LedgerError::Fork { number: block.number }),
+        }
+    }
+
+    /// Reads a block under the lock, as certifying needs it.
+    fn read_entry(&self, state: &mut State, number: u64, entry: Entry) -> Result<Arc<StoredBlock>, LedgerError> {
+        if let Some(block) = self.cached(number) {
+            return Ok(block);
+        }
+        let (file, path) = state.files.file(entry.block.segment)?;
+        assemble(number, &files::read_at(&file, &path, entry.block)?.payload, None)
+    }
+
+    /// Tells the watchers. Called under the lock, so that they never see a height fall.
+    fn publish(&self, index: &Index) {
+        let heights = Heights { height: index.height(), certified: index.certified() };
+        self.heights.send_replace(heights);
+        self.certified.send_if_modified(|certified| {
+            let is_news = *certified != heights.certified;
+            *certified = heights.certified;
+            is_news
+        });
+    }
+
+    // Nothing in here panics half-way through a change, so a poisoned lock guards a whole state.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        if let Err(error) = self.sync() {
+            tracing::error!(%error, "a ledger could not be made durable while it was closed");
+        }
+    }
+}
+
+fn assemble(number: u64, encoded: &Bytes, slot0: Option<Bytes>) -> Result<Arc<StoredBlock>, LedgerError> {
+    let block = match slot0 {
+        Some(slot0) => StoredBlock::decode_certified(encoded, &slot0),
+        None => StoredBlock::decode(encoded),
+    };
+    block.map_err(|source| LedgerError::Malformed { number, source })
+}
+
+fn check_size(number: u64, bytes: usize) -> Result<(), LedgerError> {
+    if bytes > LEDGER_RECORD_BYTES_MAX {
+        return Err(LedgerError::TooLarge { number, bytes, bytes_max: LEDGER_RECORD_BYTES_MAX });
+    }
+    Ok(())
+}
+
+fn lock_dir(dir: &Path) -> Result<File, LedgerError> {
+    let path = dir.join(LOCK_FILE);
+    let file = File::create(&path).map_err(|source| LedgerError::Io { path: path.clone(), source })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LedgerError::InUse { dir: dir.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(LedgerError::Io { path, source }),
+    }
+}
+
+/// The file whose lock keeps a second opener away.
+const LOCK_FILE: &str = "lock";

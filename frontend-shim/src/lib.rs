@@ -1,0 +1,36 @@
+//! The frontend: Fabric's AtomicBroadcast in front of an ordering cluster.
+//!
+//! Towards clients it is an orderer: envelopes come in by Broadcast and are judged by [`admission`]; certified blocks
+//! leave the [`ledger`] by Deliver. Towards the cluster it is a client of Mod-SMaRt: it relays envelopes to the nodes
+//! and collects the blocks they sign. A node embeds the same code, so that it can serve clients itself.
+#![forbid(unsafe_code)]
+
+pub mod admission;
+pub mod broadcast;
+pub mod channels;
+pub mod client;
+pub mod deliver;
+pub mod frame;
+pub mod framing;
+pub mod keys;
+pub mod ledger;
+pub mod limits;
+pub mod outbox;
+pub mod service;
+pub mod status;
+pub mod tls;
+pub mod tls_identity;
+mod body_search;
+mod collector;
+pub mod counters;
+pub mod frontend;
+pub mod group;
+mod in_flight;
+mod inbox;
+pub mod node_handle;
+pub mod node_limits;
+mod relay;
+pub mod router;
+mod subscriptions;
+mod node_link;
+mod tally;

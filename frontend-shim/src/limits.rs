@@ -1,0 +1,67 @@
+//! Every bound of the client side of the frontend, in one place: what one client, one stream, one channel may hold.
+//!
+//! Bounds are in bytes where bytes are what hurts. A bound that is reached slows down, or refuses, the one who reached
+//! it and nobody else.
+
+use std::time::Duration;
+
+/// Longest gRPC message in either direction: Fabric's default, and that of every Fabric client (contract §1.2).
+pub const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
+
+/// HTTP/2 streams a client may have open on one connection. A gateway opens one for each transaction.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 100_000;
+
+/// Connections of one listener that are served at a time; more wait in the listener's queue.
+pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Bytes a client may send on one stream before we have read them.
+pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// Bytes a client may send on one connection before we have read them.
+pub const CONNECTION_WINDOW_BYTES: u32 = 32 * 1024 * 1024;
+
+/// Streams that a client may open and cancel before they were looked at. A gateway cancels every stream it has opened,
+/// and many of them can arrive in one read.
+pub const CANCELLED_STREAMS_WAITING_MAX: usize = 10_000;
+
+/// Bytes of blocks a Deliver stream may have handed to its connection that are not written yet, before it takes the
+/// next block. So an idle reader costs one block, or this much in smaller ones.
+pub const DELIVER_BYTES_IN_FLIGHT: usize = 64 * 1024;
+
+/// Envelopes of one Broadcast stream that wait for their answer; with so many the stream is not read.
+pub const BROADCAST_OUTSTANDING_MAX: usize = 512;
+
+/// How long a new connection may stay silent before its HTTP/2 preface; Fabric's connection timeout.
+pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may be idle before the server asks whether the client is still there.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// How long the client has to answer that.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Greatest distance of a Deliver request's timestamp from the clock here (contract §1.4).
+pub const TIMESTAMP_WINDOW: Duration = Duration::from_secs(15 * 60);
+
+/// Channels of one process.
+pub const CHANNELS_MAX: usize = 1_000;
+
+/// Encoded blocks kept in memory for each channel.
+pub const LEDGER_CACHE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Size at which a ledger begins a new segment file. A single record may be larger.
+pub const LEDGER_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Longest record of a ledger: a block that still fits a message, with room for the record's own fields.
+pub const LEDGER_RECORD_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
+
+/// Segment files a ledger keeps open for reading.
+pub const LEDGER_OPEN_FILES_MAX: usize = 64;
+
+/// How often what was appended to ledgers is made durable.
+pub const LEDGER_SYNC_INTERVAL: Duration = Duration::from_millis(200);
+
+// A block that was stored must be deliverable, whatever its signatures weigh: the head of its message is 16 bytes at most.
+const _: () = assert!(LEDGER_RECORD_BYTES_MAX > MESSAGE_BYTES_MAX);
+// Positions inside a segment are four bytes wide.
+const _: () = assert!(LEDGER_SEGMENT_BYTES + LEDGER_RECORD_BYTES_MAX as u64 <= u32::MAX as u64);

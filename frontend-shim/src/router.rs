@@ -1,0 +1,79 @@
+//! Which frontend takes the envelopes of which channel: a process may serve channels of several ordering groups.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use fabric_proto::ChannelId;
+use futures::future::BoxFuture;
+
+use crate::broadcast::{Submit, SubmitError};
+
+/// A table from channels to where their envelopes go.
+#[derive(Default)]
+pub struct Router {
+    routes: ArcSwap<BTreeMap<ChannelId, Arc<dyn Submit>>>,
+    // Taken by whoever changes the table; submitters never wait.
+    change: Mutex<()>,
+}
+
+impl Router {
+    /// A table without channels.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends the envelopes of a channel this way from now on.
+    pub fn add(&self, channel: ChannelId, way: Arc<dyn Submit>) {
+        self.change(|routes| drop(routes.insert(channel, way)));
+    }
+
+    /// Takes no more envelopes of a channel.
+    pub fn remove(&self, channel: &ChannelId) {
+        self.change(|routes| drop(routes.remove(channel)));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<ChannelId, Arc<dyn Submit>>)) {
+        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = BTreeMap::clone(&self.routes.load());
+        change(&mut routes);
+        self.routes.store(Arc::new(routes));
+    }
+}
+
+impl Submit for Router {
+    fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
+        match self.routes.load().get(channel) {
+            Some(way) => way.submit(channel, envelope),
+            None => Box::pin(std::future::ready(Err(SubmitError::NotOpen))),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    struct Way(Result<(), SubmitError>);
+
+    impl Submit for Way {
+        fn submit(&self, _: &ChannelId, _: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
+            Box::pin(std::future::ready(self.0.clone()))
+        }
+    }
+
+    #[tokio::test]
+    async fn each_channel_goes_its_own_way() {
+        let (a, b) = (ChannelId::new("a").unwrap(), ChannelId::new("b").unwrap());
+        let router = Router::new();
+        router.add(a.clone(), Arc::new(Way(Ok(()))));
+        router.add(b.clone(), Arc::new(Way(Err(SubmitError::Overloaded))));
+        assert_eq!(router.submit(&a, Bytes::new()).await, Ok(()));
+        assert_eq!(router.submit(&b, Bytes::new()).await, Err(SubmitError::Overloaded));
+        router.remove(&a);
+        assert_eq!(router.submit(&a, Bytes::new()).await, Err(SubmitError::NotOpen));
+    }
+}

@@ -1,0 +1,134 @@
+//! Fabric's gRPC surface: `orderer.AtomicBroadcast` and `grpc.health.v1.Health` over any byte stream (contract §1.1, §1.2).
+//!
+//! Requests are decoded by tonic into the bytes of their messages and no further, so an envelope keeps the bytes its
+//! client signed. Answers are framed here and not by a codec: a codec copies every message into a buffer of its stream,
+//! while a block must leave as the one buffer that all streams share. Connections are served by hyper with limits of our own:
+//! very many streams, windows for large envelopes, no penalty for cancelled streams or frequent pings.
+
+mod connection;
+mod health;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::stream::{Stream, StreamExt};
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, StatusCode};
+use tokio::sync::Semaphore;
+use tonic::body::Body;
+use tonic::codec::Streaming;
+
+use crate::broadcast::{BroadcastDesk, Submit};
+use crate::channels::Channels;
+use crate::client::RawDecoder;
+use crate::deliver::{ClientConnection, DeliverDesk};
+use crate::limits::{CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+use crate::status::Counters;
+
+/// The gRPC services of a process; clones share everything.
+#[derive(Clone)]
+pub struct Service {
+    broadcast: BroadcastDesk,
+    deliver: DeliverDesk,
+    counters: Arc<Counters>,
+    /// One permit for each connection that may be served at a time.
+    places: Arc<Semaphore>,
+}
+
+impl Service {
+    /// Services over these channels, whose envelopes go out by `submit`.
+    #[must_use]
+    pub fn new(channels: Channels, submit: Arc<dyn Submit>, counters: Arc<Counters>) -> Self {
+        Self {
+            broadcast: BroadcastDesk { channels: channels.clone(), submit, counters: Arc::clone(&counters) },
+            deliver: DeliverDesk { channels, counters: Arc::clone(&counters) },
+            counters,
+            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+        }
+    }
+
+    async fn answer(self, request: hyper::Request<Incoming>, client: ClientConnection) -> Result<Response, Infallible> {
+        if !is_grpc(&request) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+            return Ok(response);
+        }
+        let (parts, body) = request.into_parts();
+        let messages = Streaming::new_request(RawDecoder, body, None, Some(MESSAGE_BYTES_MAX));
+        Ok(match parts.uri.path() {
+            BROADCAST_PATH => stream_response(coalesce(self.broadcast.answer(messages))),
+            DELIVER_PATH => stream_response(self.deliver.answer(messages, client)),
+            HEALTH_CHECK_PATH => stream_response(health::answer(messages)),
+            _ => tonic::Status::unimplemented("unknown service or method").into_http(),
+        })
+    }
+}
+
+/// The gRPC frame around an encoded message: not compressed, four bytes of length.
+pub(crate) fn frame(message: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(5 + message.len());
+    put_frame(&mut out, message);
+    out.freeze()
+}
+
+fn put_frame(out: &mut BytesMut, message: &[u8]) {
+    out.put_u8(0);
+    out.put_u32(message.len() as u32);
+    out.put_slice(message);
+}
+
+/// Frames small messages, and joins those that are there at the same time into one piece for the connection.
+fn coalesce<E>(messages: impl Stream<Item = Result<Bytes, E>>) -> impl Stream<Item = Result<Bytes, E>> {
+    messages.ready_chunks(COALESCED_MAX).flat_map(|chunk| {
+        let mut joined = BytesMut::new();
+        let mut error = None;
+        for message in chunk {
+            match message {
+                Ok(message) => put_frame(&mut joined, &message),
+                Err(last) => error = Some(Err(last)),
+            }
+        }
+        let joined = (!joined.is_empty()).then(|| Ok(joined.freeze()));
+        futures::stream::iter(joined.into_iter().chain(error))
+    })
+}
+
+/// A response whose body is framed messages, and whose trailers say how the stream ended.
+fn stream_response(messages: impl Stream<Item = Result<Bytes, tonic::Status>> + Send + 'static) -> Response {
+    let ending = futures::stream::once(async { Err(tonic::Status::ok("")) });
+    // The first status ends the stream: an error from inside, or the OK behind everything.
+    let frames = messages.chain(ending).scan(false, |is_over, item| {
+        if *is_over {
+            return std::future::ready(None);
+        }
+        let frame = item.map(Frame::data).or_else(|status| {
+            *is_over = true;
+            let mut trailers = hyper::HeaderMap::new();
+            status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))
+        });
+        std::future::ready(Some(frame))
+    });
+    let mut response = Response::new(Body::new(StreamBody::new(frames)));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(GRPC));
+    response
+}
+
+fn is_grpc(request: &hyper::Request<Incoming>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE);
+    request.method() == Method::POST && content_type.is_some_and(|value| value.as_bytes().starts_with(GRPC.as_bytes()))
+}
+
+type Response = hyper::Response<Body>;
+
+/// Path of Broadcast.
+pub const BROADCAST_PATH: &str = "/orderer.AtomicBroadcast/Broadcast";
+/// Path of Deliver.
+pub const DELIVER_PATH: &str = "/orderer.AtomicBroadcast/Deliver";
+/// Path of the health check.
+pub const HEALTH_CHECK_PATH: &str = "/grpc.health.v1.Health/Check";
+const GRPC: &str = "application/grpc";
+/// Answers that leave in one piece.
+const COALESCED_MAX: usize = 256;

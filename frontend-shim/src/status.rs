@@ -1,0 +1,238 @@
+//! What this process tells about itself: counters, and a status report over HTTP on a Unix socket.
+//!
+//! Counters are taken where things happen and decide nothing. The report is JSON at `/status`; `/healthz` answers 200, or
+//! 503 with the reason (contract §6). The socket is for the operator of the machine: it has no other protection than the
+//! permissions of its path.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use fabric_proto::common::Status;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use hyperlocal::{UnixConnector, Uri};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+
+use crate::channels::Channels;
+
+/// What the client side counts. Only grows.
+#[derive(Debug, Default)]
+pub struct Counters {
+    broadcast: [AtomicU64; BROADCAST_STATUSES.len()],
+    deliver_streams_opened: AtomicU64,
+    deliver_streams_closed: AtomicU64,
+    blocks_sent: AtomicU64,
+    connections_opened: AtomicU64,
+    connections_closed: AtomicU64,
+}
+
+impl Counters {
+    /// An envelope was answered with this status.
+    pub fn on_broadcast_answered(&self, status: Status) {
+        if let Some(at) = BROADCAST_STATUSES.iter().position(|known| *known == status) {
+            add_one(&self.broadcast[at]);
+        }
+    }
+
+    /// A Deliver stream began.
+    pub fn on_deliver_opened(&self) {
+        add_one(&self.deliver_streams_opened);
+    }
+
+    /// A Deliver stream ended, whoever ended it.
+    pub fn on_deliver_closed(&self) {
+        add_one(&self.deliver_streams_closed);
+    }
+
+    /// A block, or its header with signatures, was given to a Deliver stream's connection.
+    pub fn on_block_sent(&self) {
+        add_one(&self.blocks_sent);
+    }
+
+    /// A client connected.
+    pub fn on_connection_opened(&self) {
+        add_one(&self.connections_opened);
+    }
+
+    /// A client's connection ended.
+    pub fn on_connection_closed(&self) {
+        add_one(&self.connections_closed);
+    }
+
+    /// The counts now.
+    #[must_use]
+    pub fn report(&self) -> CountersReport {
+        let counts = BROADCAST_STATUSES.iter().zip(&self.broadcast);
+        CountersReport {
+            broadcast: counts.map(|(status, count)| (status.as_str_name().to_owned(), load(count))).collect(),
+            deliver_streams_opened: load(&self.deliver_streams_opened),
+            deliver_streams_closed: load(&self.deliver_streams_closed),
+            blocks_sent: load(&self.blocks_sent),
+            connections_opened: load(&self.connections_opened),
+            connections_closed: load(&self.connections_closed),
+        }
+    }
+}
+
+/// [`Counters`] at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountersReport {
+    /// Envelopes answered, by the name of the status.
+    pub broadcast: BTreeMap<String, u64>,
+    /// Deliver streams that began.
+    pub deliver_streams_opened: u64,
+    /// Deliver streams that ended.
+    pub deliver_streams_closed: u64,
+    /// Blocks given to Deliver streams.
+    pub blocks_sent: u64,
+    /// Client connections that began.
+    pub connections_opened: u64,
+    /// Client connections that ended.
+    pub connections_closed: u64,
+}
+
+/// One channel in a report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelReport {
+    /// Its name.
+    pub id: String,
+    /// `opening`, `open`, `errored` or `closed`.
+    pub state: String,
+    /// Blocks stored.
+    pub height: u64,
+    /// Blocks that clients see.
+    pub certified_height: u64,
+    /// Header hash of the newest stored block, hexadecimal.
+    pub tip: Option<String>,
+    /// Sequence of the configuration in force.
+    pub config_sequence: u64,
+}
+
+/// What `/status` answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// Version of this program.
+    pub version: String,
+    /// Why the process is not healthy; empty if it is.
+    pub complaints: Vec<String>,
+    /// Every channel, by name.
+    pub channels: Vec<ChannelReport>,
+    /// The client side.
+    pub counters: CountersReport,
+    /// What other parts of the process add, under their names.
+    #[serde(default)]
+    pub sections: BTreeMap<String, serde_json::Value>,
+}
+
+impl StatusReport {
+    /// A report of the channels and counters, without sections.
+    #[must_use]
+    pub fn of(channels: &Channels, counters: &Counters) -> Self {
+        let channels = channels.list().into_iter().map(|channel| {
+            let heights = *channel.ledger().watch().borrow();
+            ChannelReport {
+                id: channel.id().to_string(),
+                state: channel.state().as_str().to_owned(),
+                height: heights.height,
+                certified_height: heights.certified,
+                tip: channel.ledger().tip().map(|tip| hex::encode(tip.header_hash)),
+                config_sequence: channel.config().sequence(),
+            }
+        });
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            complaints: Vec::new(),
+            channels: channels.collect(),
+            counters: counters.report(),
+            sections: BTreeMap::new(),
+        }
+    }
+}
+
+/// Makes a fresh report; called for every request.
+pub type MakeReport = Arc<dyn Fn() -> StatusReport + Send + Sync>;
+
+/// Answers status requests on `listener` until it fails. Ends when its task is dropped.
+///
+/// # Errors
+/// What the listener says.
+pub async fn serve(listener: UnixListener, report: MakeReport) -> io::Result<()> {
+    let router = Router::new().route("/status", get(on_status)).route("/healthz", get(on_healthz)).with_state(report);
+    axum::serve(listener, router).await
+}
+
+/// Asks the process that listens on the Unix socket `path` for its report.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn fetch(path: &Path) -> Result<StatusReport, FetchError> {
+    let client: Client<UnixConnector, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build(UnixConnector);
+    let unreachable = |source: hyper_util::client::legacy::Error| FetchError::Unreachable {
+        path: path.display().to_string(),
+        source: source.into(),
+    };
+    let response = client.get(Uri::new(path, "/status").into()).await.map_err(unreachable)?;
+    if response.status() != StatusCode::OK {
+        return Err(FetchError::Answer(response.status().as_u16()));
+    }
+    let body = Limited::new(response.into_body(), REPORT_BYTES_MAX).collect().await.map_err(FetchError::Body)?;
+    Ok(serde_json::from_slice(&body.to_bytes())?)
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody answers there.
+    #[error("nobody answers on {path}: {source}")]
+    Unreachable {
+        /// The socket.
+        path: String,
+        /// What went wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// An answer other than 200.
+    #[error("the status request was answered with HTTP {0}")]
+    Answer(u16),
+    /// The answer broke off, or was too long.
+    #[error("the status report could not be read: {0}")]
+    Body(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is no report.
+    #[error("the status report does not parse: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+async fn on_status(State(report): State<MakeReport>) -> Json<StatusReport> {
+    Json(report())
+}
+
+async fn on_healthz(State(report): State<MakeReport>) -> impl IntoResponse {
+    let complaints = report().complaints;
+    let code = if complaints.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if complaints.is_empty() { "OK" } else { "Service Unavailable" };
+    (code, Json(serde_json::json!({ "status": status, "failed_checks": complaints })))
+}
+
+fn add_one(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+fn load(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// The statuses a Broadcast answer may carry.
+const BROADCAST_STATUSES: [Status; 5] =
+    [Status::Success, Status::BadRequest, Status::Forbidden, Status::InternalServerError, Status::ServiceUnavailable];
+
+/// Longest report a client of ours reads.
+const REPORT_BYTES_MAX: usize = 16 * 1024 * 1024;

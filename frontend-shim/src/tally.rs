@@ -1,0 +1,191 @@
+//! Counts what nodes have signed under one block number, until one header is certified.
+//!
+//! A push counts for its header and metadata value together, once per node, and only after its signature has been
+//! verified: peers will verify it too. A header is certified when the signers satisfy the channel's BlockValidation
+//! policy *and* the nodes are a quorum of the protocol (protocol.md, "From decision to block"). Nothing is verified twice,
+//! and nothing after the certificate is complete.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fabric_channel::{BlockVerifier, ChannelConfig, ConfigError, VerifiedSigner};
+use fabric_proto::block::{header_der, header_hash};
+use fabric_proto::common::{Block, MetadataSignature};
+use fabric_proto::metadata::{MetadataError, last_config_index, signatures_slot};
+use mod_smart::{ReplicaId, Voters};
+use prost::Message as _;
+
+use crate::counters::Grievance;
+use crate::frame::Push;
+use crate::group::{GroupError, OrderingGroup, ordering_group};
+use crate::ledger::{Ledger, LedgerError};
+
+/// Who may sign blocks under one configuration of a channel.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    group: Arc<OrderingGroup>,
+    verifier: BlockVerifier,
+}
+
+/// Why there is no judge for a block.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JudgeError {
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    #[error("the ledger lacks block {0}, which the configuration depends on")]
+    Missing(u64),
+    #[error("block {0} in the ledger is malformed: {1}")]
+    Block(u64, prost::DecodeError),
+    #[error("block {0} in the ledger does not name its configuration: {1}")]
+    Metadata(u64, MetadataError),
+    #[error("config block {0}: {1}")]
+    Config(u64, ConfigError),
+    #[error("config block {0}: {1}")]
+    Group(u64, GroupError),
+    #[error("config block {0} gives the channel to another ordering group")]
+    Moved(u64),
+}
+
+impl Judge {
+    /// The judge for blocks under this configuration, which `group` orders.
+    pub(crate) fn new(config: &ChannelConfig, group: Arc<OrderingGroup>) -> Self {
+        Self { group, verifier: BlockVerifier::new(config) }
+    }
+
+    /// The judge for the block after `last`: the configuration is the one in force there, which the ledger has.
+    pub(crate) fn after(ledger: &Ledger, last: u64, group: &Arc<OrderingGroup>) -> Result<(Self, ChannelConfig), JudgeError> {
+        let last_config = last_config_index(&read(ledger, last)?).map_err(|e| JudgeError::Metadata(last, e))?;
+        let block = read(ledger, last_config)?;
+        let config = ChannelConfig::from_block(&block).map_err(|e| JudgeError::Config(last_config, e))?;
+        let of_config = ordering_group(&config).map_err(|e| JudgeError::Group(last_config, e))?;
+        if of_config.id() != group.id() {
+            return Err(JudgeError::Moved(last_config));
+        }
+        Ok((Self::new(&config, group.clone()), config))
+    }
+}
+
+/// What is known of one block number.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    number: u64,
+    previous_hash: [u8; 32],
+    examined: Voters,
+    candidates: Vec<Candidate>,
+}
+
+/// A header that somebody signed.
+#[derive(Debug)]
+struct Candidate {
+    data_hash: [u8; 32],
+    value: Bytes,
+    voters: Voters,
+    signers: Vec<VerifiedSigner>,
+    signatures: Vec<(ReplicaId, MetadataSignature)>,
+}
+
+/// A header with enough signatures.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Certified {
+    pub(crate) previous_hash: [u8; 32],
+    pub(crate) data_hash: [u8; 32],
+    /// `Metadata.value` of the signatures slot.
+    pub(crate) value: Bytes,
+    /// The signatures, in replica order.
+    pub(crate) signatures: Vec<MetadataSignature>,
+    /// Whose they are.
+    pub(crate) voters: Voters,
+}
+
+impl Certified {
+    /// The hash of the header, as block `number`.
+    pub(crate) fn header_hash(&self, number: u64) -> [u8; 32] {
+        header_hash(number, &self.previous_hash, &self.data_hash)
+    }
+
+    /// The content of the signatures slot.
+    pub(crate) fn slot0(&self) -> Bytes {
+        signatures_slot(self.value.clone(), self.signatures.clone())
+    }
+}
+
+impl Tally {
+    /// Nothing yet of the block `number`, which follows the header with this hash.
+    pub(crate) const fn new(number: u64, previous_hash: [u8; 32]) -> Self {
+        Self { number, previous_hash, examined: Voters::NONE, candidates: Vec::new() }
+    }
+
+    /// Looks at what a node pushed, once. `Err` is what to hold against the node.
+    pub(crate) fn examine(&mut self, replica: ReplicaId, push: &Push, judge: &Judge) -> Result<(), (Grievance, String)> {
+        if !self.examined.insert(replica) {
+            return Ok(());
+        }
+        if push.previous_hash != self.previous_hash {
+            return Err((Grievance::WrongHeader, "it does not follow the block before it".to_owned()));
+        }
+        let der = header_der(self.number, &push.previous_hash, &push.data_hash);
+        let wrong = |what: &dyn std::fmt::Display| (Grievance::WrongSignature, what.to_string());
+        let signature = MetadataSignature::decode(push.signature.clone()).map_err(|e| wrong(&e))?;
+        let verified = judge.verifier.verify_signature(&der, &push.metadata_value, &signature);
+        let signer = verified.map_err(|e| wrong(&e))?;
+        // On type etcdraft the configuration does not say by which identity a consenter signs.
+        let signed_by = judge.verifier.signer_of(&signer).map(|id| judge.group.replica_of(id));
+        if signed_by.is_some_and(|signed_by| signed_by != Some(replica)) {
+            return Err(wrong(&"it is another node's signature"));
+        }
+        let candidate = self.candidate(push);
+        candidate.voters.insert(replica);
+        candidate.signers.push(signer);
+        candidate.signatures.push((replica, signature));
+        Ok(())
+    }
+
+    /// The header that is certified, if one is.
+    pub(crate) fn certified(&self, judge: &Judge) -> Option<Certified> {
+        let is_enough = |candidate: &&Candidate| {
+            judge.group.view().is_quorum(candidate.voters) && judge.verifier.policy().is_satisfied(&candidate.signers)
+        };
+        let candidate = self.candidates.iter().find(is_enough)?;
+        let mut signatures = candidate.signatures.clone();
+        signatures.sort_by_key(|(replica, _)| *replica);
+        Some(Certified {
+            previous_hash: self.previous_hash,
+            data_hash: candidate.data_hash,
+            value: candidate.value.clone(),
+            signatures: signatures.into_iter().map(|(_, signature)| signature).collect(),
+            voters: candidate.voters,
+        })
+    }
+
+    /// Who signed something else than what is certified.
+    pub(crate) fn dissenters(&self, certified: &Certified) -> Voters {
+        let others = self.candidates.iter().filter(|candidate| !candidate.says(&certified.data_hash, &certified.value));
+        others.flat_map(|candidate| candidate.voters.iter()).collect()
+    }
+
+    fn candidate(&mut self, push: &Push) -> &mut Candidate {
+        let known = self.candidates.iter().position(|candidate| candidate.says(&push.data_hash, &push.metadata_value));
+        let at = known.unwrap_or_else(|| {
+            self.candidates.push(Candidate {
+                data_hash: push.data_hash,
+                value: push.metadata_value.clone(),
+                voters: Voters::NONE,
+                signers: Vec::new(),
+                signatures: Vec::new(),
+            });
+            self.candidates.len() - 1
+        });
+        &mut self.candidates[at]
+    }
+}
+
+impl Candidate {
+    fn says(&self, data_hash: &[u8; 32], value: &Bytes) -> bool {
+        self.data_hash == *data_hash && self.value == *value
+    }
+}
+
+fn read(ledger: &Ledger, number: u64) -> Result<Block, JudgeError> {
+    let stored = ledger.read(number)?.ok_or(JudgeError::Missing(number))?;
+    Block::decode(stored.encoded.clone()).map_err(|e| JudgeError::Block(number, e))
+}

@@ -1,0 +1,202 @@
+//! The application behind the total order: hands decisions to the block cutter and its blocks to the signers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use blockcutter::{CutBlock, Ordering, Output, SkipReason};
+use bytes::Bytes;
+use fabric_proto::ChannelId;
+use frontend_shim::ledger::Ledger;
+use mod_smart::Decision;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use crate::fault::Fault;
+use crate::signer::{SignatureStyle, SigningJob};
+
+/// A channel of this group that this node's administrator joined: it has a ledger here.
+#[derive(Clone, Debug)]
+pub struct JoinedChannel {
+    /// Where its blocks go.
+    pub ledger: Arc<Ledger>,
+    /// How this node signs them.
+    pub style: SignatureStyle,
+    /// The genesis block, as joined.
+    pub genesis: Bytes,
+    /// Says that the channel takes envelopes.
+    pub open: watch::Sender<bool>,
+}
+
+/// The ordering application of one group, with what surrounds it at this node.
+#[derive(Debug)]
+pub struct Application {
+    ordering: Ordering,
+    channels: BTreeMap<ChannelId, JoinedChannel>,
+    signing: mpsc::Sender<SigningJob>,
+    /// When the local timers of open cuts fire, and for which block.
+    timers: BTreeMap<ChannelId, (Instant, u64)>,
+    counts: ApplicationCounts,
+    outputs: Vec<Output>,
+}
+
+/// What the application has done since the node started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ApplicationCounts {
+    /// Decisions executed.
+    pub decisions: u64,
+    /// Requests in them.
+    pub requests: u64,
+    /// Requests left out because they were ordered before or their session had ended.
+    pub requests_skipped: u64,
+    /// Blocks cut, by channel, and envelopes in them.
+    pub blocks: u64,
+    /// Envelopes in those blocks.
+    pub envelopes: u64,
+    /// Envelopes that were left out of every block because they had been ordered before.
+    pub duplicates: u64,
+    /// Commands and envelopes that were left out for another reason.
+    pub skipped: u64,
+}
+
+impl Application {
+    /// Goes on from this state.
+    #[must_use]
+    pub fn new(
+        ordering: Ordering,
+        channels: BTreeMap<ChannelId, JoinedChannel>,
+        signing: mpsc::Sender<SigningJob>,
+    ) -> Self {
+        for (id, channel) in &channels {
+            channel.open.send_replace(ordering.tip(id).is_some());
+        }
+        Self {
+            ordering,
+            channels,
+            signing,
+            timers: BTreeMap::new(),
+            counts: ApplicationCounts::default(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Executes a decision: the blocks it completes are on their way when this returns.
+    ///
+    /// # Errors
+    /// A block contradicts one that this node has stored.
+    pub async fn deliver(&mut self, decision: Decision) -> Result<(), Fault> {
+        self.counts.decisions += 1;
+        self.counts.requests += decision.requests.len() as u64;
+        self.counts.requests_skipped += decision.skipped as u64;
+        for request in &decision.requests {
+            let request = request.value();
+            self.ordering.apply(request.id.client, &request.body, &mut self.outputs);
+        }
+        for output in std::mem::take(&mut self.outputs) {
+            match output {
+                Output::Opened { channel, genesis, .. } => self.on_opened(&channel, &genesis),
+                Output::Block(block) => self.on_block(block).await?,
+                Output::CutOpened { channel, number, timeout } => {
+                    self.timers.insert(channel, (Instant::now() + timeout, number));
+                }
+                Output::Skipped { channel, reason } => self.on_skipped(channel.as_ref(), &reason),
+            }
+        }
+        Ok(())
+    }
+
+    /// The state, to be restored by [`Ordering::restore`].
+    #[must_use]
+    pub fn snapshot(&self) -> Bytes {
+        self.ordering.snapshot()
+    }
+
+    /// The ledgers, and the height that each must reach before the state may stand in for the decisions behind it.
+    #[must_use]
+    pub fn ledgers(&self) -> Vec<(Arc<Ledger>, u64)> {
+        let open = self.channels.iter().filter_map(|(id, channel)| Some((channel, self.ordering.tip(id)?)));
+        open.map(|(channel, tip)| (Arc::clone(&channel.ledger), tip.number + 1)).collect()
+    }
+
+    /// When the next local timer of an open cut fires.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.timers.values().map(|(at, _)| *at).min()
+    }
+
+    /// The cuts whose timers have fired and that are still open: each is to be asked for by an ordered command. A timer
+    /// fires again after a while, because the command may be lost or late.
+    pub fn take_expired(&mut self, now: Instant) -> Vec<(ChannelId, u64)> {
+        let mut expired = Vec::new();
+        let ordering = &self.ordering;
+        self.timers.retain(|channel, (at, number)| {
+            if ordering.open_cut(channel).is_none_or(|cut| cut.number != *number) {
+                return false;
+            }
+            if *at <= now {
+                expired.push((channel.clone(), *number));
+                *at = now + TIMER_REPEAT;
+            }
+            true
+        });
+        expired
+    }
+
+    /// The channels joined here that are not open yet, with their genesis blocks.
+    #[must_use]
+    pub fn to_open(&self) -> Vec<(ChannelId, Bytes)> {
+        let closed = self.channels.iter().filter(|(id, _)| self.ordering.tip(id).is_none());
+        closed.map(|(id, channel)| (id.clone(), channel.genesis.clone())).collect()
+    }
+
+    /// What it has done.
+    #[must_use]
+    pub const fn counts(&self) -> ApplicationCounts {
+        self.counts
+    }
+
+    fn on_opened(&self, id: &ChannelId, genesis: &Bytes) {
+        let Some(channel) = self.channels.get(id) else {
+            tracing::info!(channel = %id, "channel opened in this ordering group, but not joined here");
+            return;
+        };
+        if channel.genesis != *genesis {
+            tracing::error!(channel = %id, "the group opened this channel with another genesis block than the one joined here");
+            return;
+        }
+        channel.open.send_replace(true);
+        tracing::info!(channel = %id, "channel is open: a quorum joined it with the same genesis block");
+    }
+
+    /// Replayed blocks that are stored already must be the same ones; new ones are signed and stored.
+    async fn on_block(&mut self, block: CutBlock) -> Result<(), Fault> {
+        self.counts.blocks += 1;
+        self.counts.envelopes += block.data.len() as u64;
+        let Some(channel) = self.channels.get(&block.channel) else { return Ok(()) };
+        if block.header.number < channel.ledger.height() {
+            let stored = channel.ledger.read(block.header.number)?;
+            if stored.is_none_or(|stored| stored.header != block.header) {
+                return Err(Fault::Diverged { channel: block.channel.to_string(), number: block.header.number });
+            }
+            return Ok(());
+        }
+        let job = SigningJob { block, ledger: Arc::clone(&channel.ledger), style: channel.style };
+        self.signing.send(job).await.map_err(|_| Fault::Ended("signing"))
+    }
+
+    fn on_skipped(&mut self, channel: Option<&ChannelId>, reason: &SkipReason) {
+        let count = match reason {
+            SkipReason::Duplicate => &mut self.counts.duplicates,
+            // Asks that come after the last one that was needed are the normal case.
+            SkipReason::NotOpenCut(_) | SkipReason::ChannelOpen => return,
+            _ => &mut self.counts.skipped,
+        };
+        *count += 1;
+        if count.is_power_of_two() {
+            let channel = channel.map_or("", ChannelId::as_str);
+            tracing::info!(channel, %reason, count = *count, "ordered but left out of every block");
+        }
+    }
+}
+
+/// How long after its first firing the timer of a cut that is still open fires again.
+const TIMER_REPEAT: std::time::Duration = std::time::Duration::from_secs(2);

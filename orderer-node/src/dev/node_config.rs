@@ -1,0 +1,64 @@
+//! The configuration file of one node, written as [`crate::config`] reads it.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::data_folder::{NodeFiles, write_whole};
+use super::network::NodePlan;
+use crate::config::Config;
+
+/// The keys of the file.
+#[derive(Serialize)]
+struct NodeToml<'a> {
+    listen_address: SocketAddr,
+    data_dir: &'a Path,
+    channels: [&'a Path; 1],
+    log: &'a str,
+    msp: MspToml<'a>,
+    tls: TlsToml,
+    sockets: SocketsToml<'a>,
+}
+
+#[derive(Serialize)]
+struct MspToml<'a> {
+    dir: PathBuf,
+    id: &'a str,
+}
+
+#[derive(Serialize)]
+struct TlsToml {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+#[derive(Serialize)]
+struct SocketsToml<'a> {
+    broadcast: &'a Path,
+    status: &'a Path,
+}
+
+/// Writes the file, and reads it back as the node will.
+///
+/// # Errors
+/// It cannot be written, or a path in it is not text.
+pub(super) fn write(node: &NodePlan, files: &NodeFiles, genesis: &Path, log: &str) -> anyhow::Result<()> {
+    let tls = node.folder.join("tls");
+    let content = NodeToml {
+        listen_address: node.listen,
+        data_dir: &files.data,
+        channels: [genesis],
+        log,
+        msp: MspToml { dir: node.folder.join("msp"), id: &node.msp_id },
+        tls: TlsToml { certificate: tls.join("server.crt"), key: tls.join("server.key") },
+        sockets: SocketsToml { broadcast: &files.broadcast_socket, status: &files.status_socket },
+    };
+    let text = toml::to_string(&content).with_context(|| format!("cannot write {}", files.config.display()))?;
+    write_whole(&files.config, format!("{NOTICE}{text}").as_bytes())?;
+    Config::load(&files.config)?;
+    Ok(())
+}
+
+const NOTICE: &str = "# Written by `orderer-node dev` at every start: changes here are lost.\n\n";

@@ -1,0 +1,54 @@
+//! Faults: what failed in this node's own surroundings and stops it, with one clear line.
+
+use frontend_shim::ledger::LedgerError;
+use tokio::sync::mpsc;
+
+use crate::checkpoint::CheckpointError;
+use crate::disk_thread::DiskFault;
+
+/// Why a node cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The journal.
+    #[error(transparent)]
+    Disk(#[from] DiskFault),
+    /// A ledger.
+    #[error("ledger: {0}")]
+    Ledger(#[from] LedgerError),
+    /// A checkpoint.
+    #[error("checkpoint: {0}")]
+    Checkpoint(#[from] CheckpointError),
+    /// A block could not be signed.
+    #[error("cannot sign blocks: {0}")]
+    Signing(String),
+    /// Ours differs from what we stored before: a fork inside this node.
+    #[error("channel {channel}: block {number} was decided again with another header; the data folder does not belong to this history")]
+    Diverged {
+        /// The channel.
+        channel: String,
+        /// The block.
+        number: u64,
+    },
+    /// A task that must run for ever ended.
+    #[error("the {0} task ended")]
+    Ended(&'static str),
+}
+
+/// Where faults are reported. The first one counts.
+#[derive(Clone, Debug)]
+pub struct Faults(mpsc::Sender<Fault>);
+
+impl Faults {
+    /// A place to report to, and where the reports come out.
+    #[must_use]
+    pub fn channel() -> (Self, mpsc::Receiver<Fault>) {
+        let (sender, receiver) = mpsc::channel(1);
+        (Self(sender), receiver)
+    }
+
+    /// Reports a fault. Later ones are dropped: the node is stopping.
+    pub fn report(&self, fault: Fault) {
+        // Full means that one was reported before; closed, that the node is ending.
+        drop(self.0.try_send(fault));
+    }
+}

@@ -1,0 +1,36 @@
+//! Every bound of the journal and its thread, in one place.
+
+/// Bytes after which a segment takes no further commit. A segment is longer by at most one commit.
+pub const SEGMENT_BYTES: u32 = 64 << 20;
+
+/// Most bytes of one record: a request of 100 MiB with its seal, and room.
+pub const RECORD_BYTES_MAX: usize = 128 << 20;
+
+/// Bytes of records that wait in memory for the commit; more of them are written before it, and synced with it.
+pub const BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// Bytes read at once when a segment is read from end to end.
+pub const SCAN_BYTES: usize = 1 << 20;
+
+/// Bodies that were journalled and not decided, whose positions are in memory. The oldest beyond are forgotten, and
+/// found by reading the journal if they are decided after all.
+pub const BODIES_WAITING_MAX: usize = 1 << 20;
+
+/// Decided bodies whose positions are still in memory, in case another decision names them: at least so many, at most
+/// twice as many.
+pub const BODIES_RECENT_MAX: usize = 1 << 16;
+
+/// Decisions whose positions are in memory. Older ones are found by reading their segment.
+pub const DECISIONS_INDEXED_MAX: usize = 1 << 20;
+
+/// Segments that readers keep open.
+pub const SEGMENTS_OPEN_MAX: usize = 16;
+
+/// Positions of bodies that are remembered after a search through the journal.
+pub const LOCATED_MAX: usize = 4096;
+
+/// Batches that the disk thread takes into one commit.
+pub const COMMIT_BATCHES_MAX: usize = 1024;
+
+/// Bytes of records after which the disk thread takes no further batch into a commit.
+pub const COMMIT_BYTES_MAX: u64 = 32 << 20;

@@ -1,0 +1,27 @@
+//! One ordering node: the process that hosts a replica of each of its ordering groups.
+//!
+//! The protocol is in `mod-smart`, which can do nothing by itself. This crate is what surrounds it: the journal and the
+//! checkpoints that make its word durable, the mesh between replicas, the keys, and the tasks that move events in and
+//! actions out.
+#![forbid(unsafe_code)]
+
+pub mod checkpoint;
+pub mod config;
+pub mod disk;
+pub mod disk_thread;
+pub mod journal;
+pub mod keys;
+pub mod listener;
+pub mod mesh;
+pub mod application;
+pub mod effects;
+pub mod fault;
+pub mod group;
+pub mod replica_task;
+pub mod sessions;
+pub mod signer;
+pub mod verify;
+pub mod channel_files;
+pub mod embedded;
+pub mod node;
+pub mod status;

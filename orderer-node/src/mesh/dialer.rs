@@ -1,0 +1,221 @@
+//! The link we dial: everything this replica says to one peer leaves through it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use frontend_shim::framing::{COALESCE_BYTES, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
+use frontend_shim::tls::{self, TlsError};
+use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+
+use super::frame::{Hello, MeshFrame, MeshFrameError};
+use super::gossip::Gossip;
+use super::limits::HELLO_TIME_MAX;
+use super::{MeshEvent, PeerState, Shared};
+use crate::keys::BindError;
+
+/// Keeps a link to the peer up until the mesh ends.
+pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>, config: Arc<ClientConfig>) {
+    let stop = shared.stop.clone();
+    let dialling = async {
+        let mut wait = shared.limits.redial_min;
+        let mut down_since = Instant::now();
+        loop {
+            let (end, stood_for) = run_once(&shared, &peer, &config, down_since).await;
+            down_since = Instant::now();
+            if matches!(end, LinkEnd::Unheard) {
+                return;
+            }
+            log_end(&peer, &end, stood_for.is_some());
+            if stood_for.is_some_and(|time| time >= shared.limits.steady_after) {
+                wait = shared.limits.redial_min;
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(shared.limits.redial_max);
+        }
+    };
+    tokio::select! {
+        () = dialling => {}
+        () = stop.cancelled() => {}
+    }
+    peer.meter.on_disconnected();
+}
+
+/// One attempt: why it ended, and how long the link stood if it came to that.
+async fn run_once(
+    shared: &Shared,
+    peer: &PeerState,
+    config: &Arc<ClientConfig>,
+    down_since: Instant,
+) -> (LinkEnd, Option<std::time::Duration>) {
+    let (mut reader, writer) = match dial(shared, peer, config).await {
+        Ok(link) => link,
+        Err(end) => {
+            peer.meter.on_dial_failed();
+            return (end, None);
+        }
+    };
+    let stands_since = Instant::now();
+    if stands_since - down_since > shared.limits.outdated_after {
+        forget_outdated(peer);
+    }
+    peer.meter.on_connected();
+    tracing::info!(replica = %peer.about.replica, address = %peer.about.address, "link stands");
+    if shared.events.send(MeshEvent::Connected(peer.about.replica)).await.is_err() {
+        return (LinkEnd::Unheard, None);
+    }
+    let end = tokio::select! {
+        end = write_frames(shared, peer, writer) => end,
+        end = read_answers(shared, &mut reader) => end,
+    };
+    peer.meter.on_disconnected();
+    let heard = shared.events.send(MeshEvent::Disconnected(peer.about.replica)).await;
+    (heard.map_or(LinkEnd::Unheard, |()| end), Some(stands_since.elapsed()))
+}
+
+/// Connects, and exchanges Hellos.
+async fn dial(
+    shared: &Shared,
+    peer: &PeerState,
+    config: &Arc<ClientConfig>,
+) -> Result<(FrameReader<impl AsyncRead + use<>>, FrameWriter<impl AsyncWrite + use<>>), LinkEnd> {
+    let stream = tls::dial(&peer.about.address, Arc::clone(config)).await?;
+    let (near, far) = tokio::io::split(stream);
+    let (mut reader, mut writer) = (FrameReader::new(near, HELLO_FRAME_BYTES_MAX), FrameWriter::new(far));
+    let greeting = async {
+        writer.write_frame(hello(shared)).await?;
+        writer.flush().await?;
+        let frame = reader.read_frame().await?.ok_or(LinkEnd::Closed)?;
+        on_answer(shared, peer, MeshFrame::decode(frame)?)
+    };
+    timeout(HELLO_TIME_MAX, greeting).await.map_err(|_| LinkEnd::Silent)??;
+    Ok((reader, writer))
+}
+
+/// Our Hello, the same in both directions.
+pub(super) fn hello(shared: &Shared) -> Bytes {
+    let binding = shared.binding.clone();
+    MeshFrame::Hello(Hello { group: shared.group, replica: shared.me, binding }).encode()
+}
+
+fn on_answer(shared: &Shared, peer: &PeerState, answer: MeshFrame) -> Result<(), LinkEnd> {
+    let hello = match answer {
+        MeshFrame::Hello(hello) => hello,
+        MeshFrame::Refused(refusal) => return Err(LinkEnd::Refused(refusal.reason)),
+        _ => return Err(LinkEnd::Unexpected),
+    };
+    if hello.group != shared.group || hello.replica != peer.about.replica || hello.binding.replica != hello.replica {
+        return Err(LinkEnd::WrongReplica);
+    }
+    shared.keyring.bind(&hello.binding)?;
+    Ok(())
+}
+
+fn forget_outdated(peer: &PeerState) {
+    let mut dropped = 0;
+    while peer.outbox.pop().is_some() {
+        dropped += 1;
+    }
+    peer.meter.on_dropped(dropped);
+}
+
+async fn write_frames<W: AsyncWrite + Unpin>(shared: &Shared, peer: &PeerState, mut writer: FrameWriter<W>) -> LinkEnd {
+    let mut gossip = Gossip::new(Arc::clone(&shared.keyring), [shared.me, peer.about.replica]);
+    let mut pings = interval(shared.limits.ping_interval);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let (frames, is_consensus) = tokio::select! {
+            frame = peer.outbox.next() => match frame {
+                Some(first) => (waiting(peer, first), true),
+                None => return LinkEnd::Closed,
+            },
+            () = gossip.changed() => (gossip.news(), false),
+            _ = pings.tick() => (vec![MeshFrame::Ping.encode()], false),
+        };
+        let (count, bytes) = (frames.len(), frames.iter().map(Bytes::len).sum());
+        let writing = write_all(&mut writer, frames);
+        match timeout(shared.limits.write_time_max(bytes), writing).await {
+            Ok(Ok(())) if is_consensus => peer.meter.on_sent(count as u64, bytes as u64),
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return LinkEnd::Silent,
+        }
+    }
+}
+
+/// What waits behind the first frame, as much as fits into one write.
+fn waiting(peer: &PeerState, first: Bytes) -> Vec<Bytes> {
+    let mut bytes = first.len();
+    let mut frames = vec![first];
+    while bytes < COALESCE_BYTES
+        && let Some(frame) = peer.outbox.pop()
+    {
+        bytes += frame.len();
+        frames.push(frame);
+    }
+    frames
+}
+
+async fn write_all<W: AsyncWrite + Unpin>(writer: &mut FrameWriter<W>, frames: Vec<Bytes>) -> std::io::Result<()> {
+    for frame in frames {
+        writer.write_frame(frame).await?;
+    }
+    writer.flush().await
+}
+
+/// The acceptor says nothing but that it is there.
+async fn read_answers<R: AsyncRead + Unpin>(shared: &Shared, reader: &mut FrameReader<R>) -> LinkEnd {
+    loop {
+        let frame = match timeout(shared.limits.silence_max, reader.read_frame()).await {
+            Ok(Ok(Some(frame))) => frame,
+            Ok(Ok(None)) => return LinkEnd::Closed,
+            Ok(Err(error)) => return error.into(),
+            Err(_) => return LinkEnd::Silent,
+        };
+        match MeshFrame::decode(frame) {
+            Ok(MeshFrame::Pong) => {}
+            Ok(MeshFrame::Refused(refusal)) => return LinkEnd::Refused(refusal.reason),
+            Ok(_) => return LinkEnd::Unexpected,
+            Err(error) => return error.into(),
+        }
+    }
+}
+
+/// The peer that is down for hours must not fill the log: a link that stood and fell is always said, the rest at a pace.
+fn log_end(peer: &PeerState, end: &LinkEnd, stood: bool) {
+    let (replica, address) = (peer.about.replica, &peer.about.address);
+    if stood {
+        tracing::info!(%replica, %address, "link is down: {end}");
+    } else if let Some(held_back) = peer.dial_pace.due() {
+        tracing::warn!(%replica, %address, held_back, "no link: {end}");
+    }
+}
+
+/// Why a link does not stand, or stands no longer.
+#[derive(Debug, thiserror::Error)]
+enum LinkEnd {
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Framing(#[from] FrameError),
+    #[error(transparent)]
+    Frame(#[from] MeshFrameError),
+    #[error(transparent)]
+    Binding(#[from] BindError),
+    #[error("the other side closed the connection")]
+    Closed,
+    #[error("no sign of life from the other side")]
+    Silent,
+    #[error("the other side refuses the link: {0}")]
+    Refused(String),
+    #[error("the other side says that it is another replica, or of another group")]
+    WrongReplica,
+    #[error("the other side sent a frame that does not belong here")]
+    Unexpected,
+    /// Nobody takes the mesh's events any more.
+    #[error("the node is stopping")]
+    Unheard,
+}

@@ -1,0 +1,144 @@
+//! The one task that owns a replica: events in, batches of actions out to the disk thread.
+//!
+//! It takes no decision of its own. Everything that a run of events asks to be persisted is one batch of records, and
+//! what else they ask for follows when the records are durable: nothing overtakes a barrier.
+
+use std::time::Instant;
+
+use mod_smart::{Action, Event, InstanceId, Regency, Replica, ReplicaId, Time};
+use tokio::sync::{mpsc, watch};
+
+use crate::disk_thread::Batch;
+
+/// Where a replica stands, for status displays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaStanding {
+    /// The regency it is in.
+    pub regency: Regency,
+    /// Who leads it.
+    pub leader: ReplicaId,
+    /// The last instance it delivered.
+    pub delivered: InstanceId,
+    /// The highest instance that another replica claims to have delivered.
+    pub highest_claimed: InstanceId,
+    /// Requests that wait.
+    pub pending_requests: usize,
+    /// Bytes of them.
+    pub pending_bytes: usize,
+}
+
+/// The clock of a node: nanoseconds since it started.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        // Time 0 lies in the past, so that a replica can reckon with ages.
+        Self(Instant::now())
+    }
+
+    /// What time it is.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        Time(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn instant(&self, time: Time) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.0 + std::time::Duration::from_nanos(time.0))
+    }
+}
+
+/// The two ways events come in.
+#[derive(Debug)]
+pub struct Inbox {
+    /// From sockets, after the verify pool. Bounded: who sends waits.
+    pub outside: mpsc::Receiver<Event>,
+    /// What the replica says to itself. Bounded by the protocol (two votes for each open instance, and its own requests), and
+    /// separate, because a full outside must never keep a replica from hearing itself.
+    pub own: mpsc::Receiver<Event>,
+}
+
+/// Most events handled before what they ask for is handed on.
+const EVENTS_PER_BATCH_MAX: usize = 256;
+
+/// Runs a replica until nobody can send it events any more or the disk thread has stopped.
+pub async fn run(
+    mut replica: Replica,
+    clock: Clock,
+    mut inbox: Inbox,
+    batches: mpsc::Sender<Batch<Vec<Action>>>,
+    standing: watch::Sender<ReplicaStanding>,
+) {
+    let mut actions = Vec::new();
+    loop {
+        let deadline = clock.instant(replica.deadline());
+        let event = tokio::select! {
+            biased;
+            Some(event) = inbox.own.recv() => event,
+            event = inbox.outside.recv() => match event {
+                Some(event) => event,
+                None => return,
+            },
+            () = tokio::time::sleep_until(deadline) => Event::Wake,
+        };
+        replica.handle(clock.now(), event, &mut actions);
+        for _ in 1..EVENTS_PER_BATCH_MAX {
+            let Ok(event) = inbox.own.try_recv().or_else(|_| inbox.outside.try_recv()) else { break };
+            replica.handle(clock.now(), event, &mut actions);
+        }
+        if !actions.is_empty() && batches.send(split(std::mem::take(&mut actions))).await.is_err() {
+            return;
+        }
+        standing.send_if_modified(|known| {
+            let current = stand(&replica);
+            std::mem::replace(known, current) != current
+        });
+    }
+}
+
+/// Where this replica stands.
+#[must_use]
+pub fn stand(replica: &Replica) -> ReplicaStanding {
+    let (pending_requests, pending_bytes) = replica.pending();
+    ReplicaStanding {
+        regency: replica.regency(),
+        leader: replica.leader(),
+        delivered: replica.delivered(),
+        highest_claimed: replica.highest_claimed(),
+        pending_requests,
+        pending_bytes,
+    }
+}
+
+/// All records of a run of actions first, then all the rest in order: stricter than the barriers ask for, and one sync
+/// covers them all.
+fn split(actions: Vec<Action>) -> Batch<Vec<Action>> {
+    let mut records = Vec::new();
+    let mut then = Vec::with_capacity(actions.len());
+    for action in actions {
+        match action {
+            Action::Persist(record) => records.push(record),
+            other => then.push(other),
+        }
+    }
+    Batch { records, then }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use mod_smart::certificate::{Vote, VoteKind};
+    use mod_smart::{Digest, Epoch, Record};
+
+    use super::*;
+
+    #[test]
+    fn nothing_overtakes_a_barrier() {
+        let vote = Vote { kind: VoteKind::Write, instance: InstanceId(1), epoch: Epoch(0), digest: Digest([0; 32]) };
+        let batch = split(vec![Action::Vote(vote), Action::Persist(Record::Voted(vote)), Action::Vote(vote)]);
+        assert_eq!(batch.records, [Record::Voted(vote)]);
+        assert_eq!(batch.then, [Action::Vote(vote), Action::Vote(vote)]);
+    }
+}

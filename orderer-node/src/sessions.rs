@@ -1,0 +1,433 @@
+//! The node's side of frontend sessions: requests come in, answers and signed blocks go out.
+//!
+//! Every session is bounded: requests wait in the verify pool's room before the socket is read on, answers have a queue as
+//! long as a frontend's window, and a subscription holds one block at a time and waits until the last one was taken.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fabric_proto::ChannelId;
+use fabric_proto::metadata::parse_signatures_slot;
+use frontend_shim::frame::{
+    Bodies, CHANNELS_MAX, Hello, Opened, Push, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome, body_source,
+};
+use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
+use frontend_shim::keys::Credential;
+use frontend_shim::ledger::StoredBlock;
+use mod_smart::{Answer, Client, Digest, Event, FrontendId, ReplicaId, Request, RequestId, Sealed, View};
+use prost::Message as _;
+use rustls_pki_types::CertificateDer;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use crate::application::JoinedChannel;
+use crate::keys::NodeKeyring;
+use crate::signer::BlockSigner;
+use crate::verify::WorkPool;
+
+/// What all sessions of one group at this node share.
+#[derive(Debug)]
+pub struct SessionHost {
+    /// Our place in the view.
+    pub me: ReplicaId,
+    /// The group.
+    pub view: View,
+    /// Who may submit.
+    pub keyring: Arc<NodeKeyring>,
+    /// The channels joined here.
+    pub channels: BTreeMap<ChannelId, JoinedChannel>,
+    /// Signs again what a certificate displaced from the ledger.
+    pub signer: BlockSigner,
+    /// Checks what comes in.
+    pub verify: WorkPool,
+    /// Where checked requests go.
+    pub inbox: mpsc::Sender<Event>,
+    /// The sessions that stand.
+    pub table: Arc<SessionTable>,
+}
+
+/// The sessions that stand, by frontend. The latest session of a frontend takes the place of an earlier one.
+#[derive(Debug, Default)]
+pub struct SessionTable {
+    sessions: Mutex<BTreeMap<FrontendId, mpsc::Sender<Bytes>>>,
+    refused: std::sync::atomic::AtomicU64,
+}
+
+impl SessionTable {
+    /// Passes on what became of a request. A frontend that does not take its answers loses them and asks again.
+    pub fn answer(&self, id: RequestId, digest: Digest, answer: Answer) {
+        let Client::Frontend(frontend) = id.client else { return };
+        if let Some(answers) = self.lock().get(&frontend) {
+            let answer = RequestAnswer { session: id.session, sequence: id.sequence, digest, answer };
+            drop(answers.try_send(ToFrontend::Answer(answer).encode()));
+        }
+    }
+
+    /// How many sessions stand.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// How many requests were refused before they reached the replica.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    fn insert(&self, frontend: FrontendId, answers: mpsc::Sender<Bytes>) {
+        self.lock().insert(frontend, answers);
+    }
+
+    /// Removes this session, unless a later one has taken its place.
+    fn remove(&self, frontend: FrontendId, answers: &mpsc::Sender<Bytes>) {
+        let mut sessions = self.lock();
+        if sessions.get(&frontend).is_some_and(|standing| standing.same_channel(answers)) {
+            sessions.remove(&frontend);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<FrontendId, mpsc::Sender<Bytes>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionEnd {
+    /// The frontend did not say hello in time, or not at all.
+    #[error("no hello")]
+    NoHello,
+    /// It was refused.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// What came is no frame of the protocol.
+    #[error("garbage: {0}")]
+    Garbage(String),
+    /// The connection failed.
+    #[error("connection: {0}")]
+    Connection(#[from] std::io::Error),
+}
+
+/// Where a frontend connects from.
+#[derive(Clone, Debug)]
+pub enum Caller {
+    /// Over mutual TLS, with this certificate.
+    Tls(CertificateDer<'static>),
+    /// From our own process.
+    Embedded,
+}
+
+/// Serves one session, with the host of the group that its hello names, until either side ends it.
+///
+/// # Errors
+/// Why it ended, if not in good order.
+pub async fn serve<IO>(hosts: &[Arc<SessionHost>], io: IO, caller: Caller) -> Result<(), SessionEnd>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (read, write) = tokio::io::split(io);
+    let mut reader = FrameReader::new(read, HELLO_FRAME_BYTES_MAX);
+    let mut writer = FrameWriter::new(write);
+    let hello = tokio::time::timeout(HELLO_TIMEOUT, read_message(&mut reader)).await.map_err(|_| SessionEnd::NoHello)??;
+    let Some(ToNode::Hello(hello)) = hello else { return Err(SessionEnd::NoHello) };
+    let named = hosts.iter().find(|host| host.view.group() == hello.group).or_else(|| hosts.first());
+    let Some(host) = named.cloned() else { return Err(SessionEnd::NoHello) };
+    if let Err(reason) = host.admit(&hello, &caller) {
+        writer.write_frame(ToFrontend::Refused(reason.clone()).encode()).await?;
+        writer.shutdown().await?;
+        return Err(SessionEnd::Refused(reason));
+    }
+    reader.allow(FRAME_BYTES_MAX);
+    let frontend = hello.credential.frontend;
+    let (answers, answer_queue) = mpsc::channel(ANSWERS_MAX);
+    let (pushes, push_queue) = mpsc::channel(PUSHES_MAX);
+    // The session stands before the frontend is welcomed, so that no answer is lost between the two.
+    host.table.insert(frontend, answers.clone());
+    let welcome = Welcome { version: VERSION, replica: host.me, channels: host.opened() };
+    let first = ToFrontend::Welcome(welcome).encode();
+    let session =
+        Session { host: Arc::clone(&host), frontend, bodies: hello.bodies, answers: answers.clone(), pushes, credits: BTreeMap::new(), fetches: Arc::new(Semaphore::new(FETCHES_MAX)) };
+    let ended = tokio::select! {
+        ended = session.read(reader) => ended,
+        ended = write_all(writer, first, answer_queue, push_queue) => ended,
+    };
+    host.table.remove(frontend, &answers);
+    ended
+}
+
+impl SessionHost {
+    /// Judges a hello. The credential's certificate must be the one that the link has proved to own.
+    fn admit(&self, hello: &Hello, caller: &Caller) -> Result<(), String> {
+        if hello.version != VERSION {
+            return Err(format!("this node speaks version {VERSION} of the frontend protocol, not {}", hello.version));
+        }
+        if hello.group != self.view.group() {
+            return Err(format!("this node serves ordering group {}, not {}", self.view.group(), hello.group));
+        }
+        if let Caller::Tls(certificate) = caller
+            && certificate.as_ref() != hello.credential.certificate.as_ref()
+        {
+            return Err("the credential's certificate is not the one of this connection".to_owned());
+        }
+        self.admit_credential(&hello.credential)
+    }
+
+    fn admit_credential(&self, credential: &Credential) -> Result<(), String> {
+        // The mesh follows the keyring and introduces whom it admits to the other nodes.
+        self.keyring.admit(credential).map(drop).map_err(|error| error.to_string())
+    }
+
+    fn opened(&self) -> Vec<Opened> {
+        let open = self.channels.iter().filter(|(_, channel)| *channel.open.borrow());
+        open.filter_map(|(id, channel)| opened(id, channel)).take(CHANNELS_MAX).collect()
+    }
+}
+
+fn opened(id: &ChannelId, channel: &JoinedChannel) -> Option<Opened> {
+    let genesis = channel.ledger.read(0).ok().flatten()?;
+    Some(Opened { channel: id.clone(), genesis: genesis.header.hash(), height: channel.ledger.height() })
+}
+
+/// The reading half of a session, with what it started.
+struct Session {
+    host: Arc<SessionHost>,
+    frontend: FrontendId,
+    bodies: Bodies,
+    answers: mpsc::Sender<Bytes>,
+    pushes: mpsc::Sender<Bytes>,
+    credits: BTreeMap<ChannelId, watch::Sender<u64>>,
+    fetches: Arc<Semaphore>,
+}
+
+impl Session {
+    async fn read<R: AsyncRead + Unpin>(mut self, mut reader: FrameReader<R>) -> Result<(), SessionEnd> {
+        self.announce_openings();
+        while let Some(message) = read_message(&mut reader).await? {
+            match message {
+                ToNode::Hello(_) => return Err(SessionEnd::Garbage("a second hello".to_owned())),
+                ToNode::Submit(request) => self.submit(request).await,
+                ToNode::Subscribe { channel, from, until } => self.subscribe(channel, from, until),
+                ToNode::FetchBlock { channel, number } => self.push_again(&channel, number),
+                ToNode::Ping(number) => drop(self.answers.try_send(ToFrontend::Pong(number).encode())),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks a request in the pool and hands it to the replica; while there is no room this session is not read.
+    async fn submit(&self, bytes: Bytes) {
+        let Some(permit) = self.host.verify.room().await else { return };
+        let (host, frontend) = (Arc::clone(&self.host), self.frontend);
+        tokio::spawn(async move {
+            let (keyring, group) = (Arc::clone(&host.keyring), host.view.group());
+            let checked = host.verify.run(move || check(bytes, frontend, group, &keyring)).await;
+            match checked {
+                Some(Ok(request)) => drop(host.inbox.send(Event::Request(request)).await),
+                Some(Err(reason)) => host.on_refused(frontend, &reason),
+                None => host.on_refused(frontend, "the check panicked"),
+            }
+            drop(permit);
+        });
+    }
+
+    /// The first subscription to a channel starts a task that pushes; later ones move its end.
+    fn subscribe(&mut self, channel: ChannelId, from: u64, until: u64) {
+        if let Some(credit) = self.credits.get(&channel) {
+            credit.send_if_modified(|known| std::mem::replace(known, until.max(*known)) < until);
+            return;
+        }
+        let Some(joined) = self.host.channels.get(&channel).cloned() else { return };
+        let (credit, until) = watch::channel(until);
+        self.credits.insert(channel.clone(), credit);
+        let pusher = self.pusher(channel, joined);
+        let pushes = self.pushes.clone();
+        tokio::spawn(async move {
+            // It ends with the session: the credit's sender or the queue is gone then.
+            tokio::select! {
+                () = pusher.run(from, until) => {}
+                () = pushes.closed() => {}
+            }
+        });
+    }
+
+    fn push_again(&self, channel: &ChannelId, number: u64) {
+        let Some(joined) = self.host.channels.get(channel).cloned() else { return };
+        // A frontend that asks for more than it takes is not served more; it asks again, or asks another node.
+        let Ok(permit) = Arc::clone(&self.fetches).try_acquire_owned() else { return };
+        let pusher = self.pusher(channel.clone(), joined);
+        tokio::spawn(async move {
+            if number > 0 {
+                pusher.push(number, true).await;
+            }
+            drop(permit);
+        });
+    }
+
+    fn pusher(&self, channel: ChannelId, joined: JoinedChannel) -> Pusher {
+        Pusher {
+            host: Arc::clone(&self.host),
+            frontend: self.frontend,
+            bodies: self.bodies,
+            channel,
+            joined,
+            pushes: self.pushes.clone(),
+        }
+    }
+
+    /// Tells the frontend of channels that open while its session stands.
+    fn announce_openings(&self) {
+        for (id, channel) in &self.host.channels {
+            let (id, channel, answers) = (id.clone(), channel.clone(), self.answers.clone());
+            tokio::spawn(async move {
+                let mut open = channel.open.subscribe();
+                let opening = async { open.wait_for(|open| *open).await.is_ok() };
+                tokio::select! {
+                    is_open = opening => if is_open && let Some(opened) = opened(&id, &channel) {
+                        drop(answers.send(ToFrontend::Opened(opened).encode()).await);
+                    },
+                    () = answers.closed() => {}
+                }
+            });
+        }
+    }
+}
+
+impl SessionHost {
+    fn on_refused(&self, frontend: FrontendId, reason: &str) {
+        let before = self.table.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        if (before + 1).is_power_of_two() {
+            tracing::warn!(%frontend, reason, refused = before + 1, "a frontend sent a request that no correct frontend sends");
+        }
+    }
+}
+
+/// What every node checks of a request before its replica hears of it: the seal, that it is the frontend's own, and what
+/// the ordering application says of its body without looking at any state.
+fn check(
+    bytes: Bytes,
+    frontend: FrontendId,
+    group: mod_smart::GroupId,
+    keyring: &NodeKeyring,
+) -> Result<Sealed<Request>, String> {
+    let request = Sealed::<Request>::open(bytes, group, keyring).map_err(|reject| reject.to_string())?;
+    if request.value().id.client != Client::Frontend(frontend) {
+        return Err("a request of another client".to_owned());
+    }
+    blockcutter::check(&request.value().body, request.value().id.client).map_err(|reject| reject.to_string())?;
+    Ok(request)
+}
+
+/// Pushes the blocks of one channel to one frontend, from the ledger, as fast as the frontend takes them.
+struct Pusher {
+    host: Arc<SessionHost>,
+    frontend: FrontendId,
+    bodies: Bodies,
+    channel: ChannelId,
+    joined: JoinedChannel,
+    pushes: mpsc::Sender<Bytes>,
+}
+
+impl Pusher {
+    async fn run(&self, from: u64, mut until: watch::Receiver<u64>) {
+        let mut heights = self.joined.ledger.watch();
+        for number in from.max(1).. {
+            if until.wait_for(|until| number < *until).await.is_err() {
+                return;
+            }
+            if heights.wait_for(|heights| number < heights.height).await.is_err() {
+                return;
+            }
+            let turn = body_source(self.frontend, number, self.host.view.n()) == self.host.me;
+            if !self.push(number, turn && self.bodies == Bodies::Pushed).await {
+                return;
+            }
+        }
+    }
+
+    /// Says whether the frontend is still there and the block was.
+    async fn push(&self, number: u64, with_body: bool) -> bool {
+        let block = match self.joined.ledger.read(number) {
+            Ok(Some(block)) => block,
+            Ok(None) => return true,
+            Err(error) => {
+                tracing::error!(channel = %self.channel, number, %error, "cannot read a block for a frontend");
+                return false;
+            }
+        };
+        let Some(push) = self.push_of(&block, with_body).await else { return false };
+        self.pushes.send(ToFrontend::Push(push).encode()).await.is_ok()
+    }
+
+    async fn push_of(&self, block: &Arc<StoredBlock>, with_body: bool) -> Option<Push> {
+        let metadata = fabric_proto::common::BlockMetadata::decode(block.metadata()).ok()?;
+        let slot = parse_signatures_slot(&metadata).ok()?;
+        let signature = self.own_signature(block, slot.value.clone()).await?;
+        Some(Push {
+            channel: self.channel.clone(),
+            number: block.number,
+            previous_hash: block.header.previous_hash.as_ref().try_into().ok()?,
+            data_hash: block.header.data_hash.as_ref().try_into().ok()?,
+            metadata_value: slot.value,
+            signature: signature.encode_to_vec().into(),
+            body: with_body.then(|| block.data()),
+        })
+    }
+
+    /// Before the block is certified its only signature is ours. Afterwards ours may not be among those that were merged
+    /// first, and signing again is cheaper than keeping it apart.
+    async fn own_signature(
+        &self,
+        block: &Arc<StoredBlock>,
+        value: Bytes,
+    ) -> Option<fabric_proto::common::MetadataSignature> {
+        if !block.certified {
+            let metadata = fabric_proto::common::BlockMetadata::decode(block.metadata()).ok()?;
+            return parse_signatures_slot(&metadata).ok()?.signatures.into_iter().next();
+        }
+        let (signer, style, der) = (self.host.signer.clone(), self.joined.style, block.header.der());
+        self.host.verify.run(move || signer.sign(style, &value, &der)).await?.ok()
+    }
+}
+
+async fn read_message<R: AsyncRead + Unpin>(reader: &mut FrameReader<R>) -> Result<Option<ToNode>, SessionEnd> {
+    let frame = reader.read_frame().await.map_err(|error| SessionEnd::Garbage(error.to_string()))?;
+    let Some(frame) = frame else { return Ok(None) };
+    ToNode::decode(frame).map(Some).map_err(|error| SessionEnd::Garbage(error.to_string()))
+}
+
+/// The writing half: answers before blocks, many frames in one write.
+async fn write_all<W: AsyncWrite + Unpin>(
+    mut writer: FrameWriter<W>,
+    first: Bytes,
+    mut answers: mpsc::Receiver<Bytes>,
+    mut pushes: mpsc::Receiver<Bytes>,
+) -> Result<(), SessionEnd> {
+    writer.write_frame(first).await?;
+    loop {
+        while let Ok(frame) = answers.try_recv().or_else(|_| pushes.try_recv()) {
+            writer.write_frame(frame).await?;
+        }
+        writer.flush().await?;
+        let frame = tokio::select! {
+            biased;
+            frame = answers.recv() => frame,
+            frame = pushes.recv() => frame,
+        };
+        let Some(frame) = frame else { return Ok(()) };
+        writer.write_frame(frame).await?;
+    }
+}
+
+const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers that may wait for a slow frontend: more than its window of requests.
+const ANSWERS_MAX: usize = 8192;
+
+/// Blocks asked for by number that a session may be waiting to send.
+const FETCHES_MAX: usize = 16;
+
+/// Pushed blocks that may wait for a slow frontend, in frames.
+const PUSHES_MAX: usize = 4;

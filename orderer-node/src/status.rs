@@ -1,0 +1,169 @@
+//! What this node tells about itself on its Unix socket: the client side of the report is `frontend_shim`'s, the sections
+//! about ordering, mesh, journal and listeners are added here.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use frontend_shim::channels::Channels;
+use frontend_shim::status::{self, Counters, StatusReport};
+use mod_smart::ReplicaId;
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+
+use crate::embedded::EmbeddedFrontend;
+use crate::group::GroupHandle;
+use crate::listener::ListenerHandle;
+use crate::mesh::{MeshDoor, MeshHandle};
+
+/// Everything that is reported. Holding it keeps listeners and frontends alive.
+#[derive(Debug)]
+pub struct NodeStatus {
+    /// The channels served.
+    pub channels: Channels,
+    /// What the client side counts.
+    pub counters: Arc<Counters>,
+    /// The groups hosted.
+    pub groups: Vec<GroupStatus>,
+    /// The frontends embedded.
+    pub frontends: Vec<EmbeddedFrontend>,
+    /// Where links come in.
+    pub mesh_door: MeshDoor,
+    /// Where connections come in.
+    pub listeners: Vec<ListenerHandle>,
+}
+
+/// One group at work.
+#[derive(Debug)]
+pub struct GroupStatus {
+    /// Our place in it.
+    pub me: ReplicaId,
+    /// Its links.
+    pub mesh: MeshHandle,
+    /// Its tasks.
+    pub group: GroupHandle,
+}
+
+/// One ordering group in a report; section `ordering` holds a list of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderingReport {
+    /// Its id, hexadecimal.
+    pub group: String,
+    /// Our place in it.
+    pub replica: u16,
+    /// How many replicas it has.
+    pub replicas: usize,
+    /// The regency our replica is in.
+    pub regency: u64,
+    /// Who leads it.
+    pub leader: u16,
+    /// The last instance delivered here.
+    pub delivered: u64,
+    /// The highest instance that another replica claims to have delivered.
+    pub highest_claimed: u64,
+    /// Requests that wait to be ordered.
+    pub pending_requests: usize,
+    /// Bytes of them.
+    pub pending_bytes: usize,
+    /// Frontend sessions that stand.
+    pub sessions: usize,
+    /// Requests refused before the replica heard of them.
+    pub requests_refused: u64,
+    /// Misbehaviour seen.
+    pub misbehaviour: Vec<MisbehaviourReport>,
+}
+
+/// Something that no correct replica does, and how often it was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MisbehaviourReport {
+    /// Who.
+    pub replica: u16,
+    /// What.
+    pub what: String,
+    /// How often.
+    pub count: u64,
+}
+
+impl NodeStatus {
+    /// The report at this moment.
+    #[must_use]
+    pub fn report(&self) -> StatusReport {
+        let mut report = StatusReport::of(&self.channels, &self.counters);
+        let ordering: Vec<OrderingReport> = self.groups.iter().map(GroupStatus::report).collect();
+        section(&mut report.sections, "ordering", &ordering);
+        let execution: Vec<_> = self.groups.iter().map(|group| *group.group.counts.borrow()).collect();
+        section(&mut report.sections, "execution", &execution);
+        let mesh: Vec<_> = self.groups.iter().map(|group| group.mesh.counters()).collect();
+        section(&mut report.sections, "mesh", &mesh);
+        section(&mut report.sections, "mesh_door", &self.mesh_door.counters());
+        let journal: Vec<_> = self.groups.iter().map(|group| JournalReport::of(&group.group)).collect();
+        section(&mut report.sections, "journal", &journal);
+        let frontends: Vec<_> = self.frontends.iter().map(EmbeddedFrontend::report).collect();
+        section(&mut report.sections, "frontends", &frontends);
+        let listeners: Vec<_> = self.listeners.iter().map(ListenerHandle::counters).collect();
+        section(&mut report.sections, "listeners", &listeners);
+        report
+    }
+
+    /// Answers on the socket for as long as the node lives.
+    pub async fn serve(self, socket: UnixListener) {
+        let status = Arc::new(self);
+        if let Err(error) = status::serve(socket, Arc::new(move || status.report())).await {
+            tracing::error!(%error, "the status socket failed");
+        }
+    }
+}
+
+impl GroupStatus {
+    fn report(&self) -> OrderingReport {
+        let standing = *self.group.standing.borrow();
+        let misbehaviour = self.group.misbehaviour.read().into_iter();
+        OrderingReport {
+            group: hex::encode(self.group.sessions.view.group().0),
+            replica: self.me.0,
+            replicas: self.group.sessions.view.n(),
+            regency: standing.regency.0,
+            leader: standing.leader.0,
+            delivered: standing.delivered.0,
+            highest_claimed: standing.highest_claimed.0,
+            pending_requests: standing.pending_requests,
+            pending_bytes: standing.pending_bytes,
+            sessions: self.group.sessions.table.count(),
+            requests_refused: self.group.sessions.table.refused(),
+            misbehaviour: misbehaviour
+                .map(|(replica, what, count)| MisbehaviourReport { replica: replica.0, what, count })
+                .collect(),
+        }
+    }
+}
+
+/// What the journal of a group has done since the node started.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct JournalReport {
+    commits: u64,
+    syncs: u64,
+    records: u64,
+    bytes: u64,
+    sync_last_us: u128,
+    sync_total_us: u128,
+}
+
+impl JournalReport {
+    fn of(group: &GroupHandle) -> Self {
+        let figures = group.disk.read();
+        Self {
+            commits: figures.commits,
+            syncs: figures.syncs,
+            records: figures.records,
+            bytes: figures.bytes,
+            sync_last_us: figures.sync_last.as_micros(),
+            sync_total_us: figures.sync_total.as_micros(),
+        }
+    }
+}
+
+/// A section that cannot be written as JSON is left out: a report must not fail for one part of it.
+fn section(sections: &mut BTreeMap<String, serde_json::Value>, name: &str, value: &impl Serialize) {
+    if let Ok(value) = serde_json::to_value(value) {
+        sections.insert(name.to_owned(), value);
+    }
+}
