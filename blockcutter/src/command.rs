@@ -150,7 +150,7 @@ fn read_command(reader: &mut Reader, envelopes_left: &mut usize) -> Result<Comma
 fn encoded_bytes(command: &Command) -> usize {
     match command {
         Command::Envelopes { channel, envelopes } => {
-            group_bytes(channel) + envelopes.iter().map(|envelope| envelope_bytes(envelope)).sum::<usize>()
+            group_bytes(channel) + envelopes.iter().map(envelope_bytes).sum::<usize>()
         }
         Command::CutAfterTimeout { channel, .. } => 1 + LENGTH_BYTES + channel.as_str().len() + 8,
         Command::OpenChannel { channel, genesis } => group_bytes(channel) + genesis.len(),

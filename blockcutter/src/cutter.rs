@@ -206,6 +206,8 @@ mod tests {
             [Envelope(1), Envelope(1), Envelope(1), Envelope(1)] => [vec![], vec![], vec![vec![0, 1, 2]], vec![]], open [3];
         preferred_bytes_may_be_reached:
             [Envelope(40), Envelope(60)] => [vec![], vec![]], open [0, 1];
+        an_envelope_of_preferred_bytes_joins:
+            [Envelope(100), Envelope(0)] => [vec![], vec![]], open [0, 1];
         preferred_bytes_may_not_be_exceeded_by_two:
             [Envelope(40), Envelope(61)] => [vec![], vec![vec![0]]], open [1];
         more_than_preferred_stands_alone:

@@ -200,3 +200,61 @@ impl From<ConfigBlockReject> for RestoreError {
 const VERSION: u16 = 1;
 /// A length.
 const LENGTH_BYTES: usize = 4;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fabric_proto::Envelope;
+    use fabric_proto::common::Block;
+    use mod_smart::{Client, GroupId};
+    use prost::Message as _;
+
+    use super::*;
+    use crate::command::{self, Command};
+    use crate::output::{Output, SkipReason};
+
+    const GENESIS: &[u8] = include_bytes!("../tests/data/bft/0.block");
+    const CONFIG: &[u8] = include_bytes!("../tests/data/bft/config_after.block");
+
+    fn view() -> View {
+        View::flat(GroupId([1; 32]), 4).unwrap()
+    }
+
+    fn bftch() -> ChannelId {
+        ChannelId::new("bftch").unwrap()
+    }
+
+    #[test]
+    fn a_chain_that_was_configured_since_it_opened_is_restored() {
+        let mut chain = Chain::open(&ConfigBlock::genesis(&bftch(), Bytes::from_static(GENESIS)).unwrap());
+        let config = Block::decode(CONFIG).unwrap().entries()[0].clone();
+        chain.on_config(&Envelope::decode(config).unwrap()).unwrap();
+        let mut ordering = Ordering::new(view());
+        ordering.chains.insert(bftch(), chain.clone());
+
+        let mut restored = Ordering::restore(view(), ordering.snapshot()).unwrap();
+        let after = restored.chain(&bftch()).unwrap();
+        assert_eq!((after.genesis(), after.last_config(), after.config_sequence()), (chain.genesis(), 1, 1));
+        assert_eq!((after.batch_size, after.batch_timeout), (chain.batch_size, chain.batch_timeout));
+
+        let body = command::encode(&[Command::OpenChannel { channel: bftch(), genesis: Bytes::from_static(GENESIS) }]);
+        let mut out = Vec::new();
+        restored.apply(Client::Replica(ReplicaId(0)), &body, &mut out);
+        assert!(matches!(&out[..], [Output::Skipped { reason: SkipReason::ChannelOpen, .. }]), "{out:?}");
+    }
+
+    #[test]
+    fn parts_out_of_their_order_are_refused() {
+        let mut ordering = Ordering::new(view());
+        for name in ["a", "b"] {
+            let channel = ChannelId::new(name).unwrap();
+            ordering.asks.on_ask(OpeningAsk { channel, replica: ReplicaId(0), genesis: [1; 32] });
+        }
+        let snapshot = ordering.snapshot();
+        assert!(Ordering::restore(view(), snapshot.clone()).is_ok());
+        let (rest, asks) = snapshot.split_at(snapshot.len() - 2 * (LENGTH_BYTES + 1 + 2 + 32));
+        let (first, second) = asks.split_at(asks.len() / 2);
+        let swapped = Bytes::from([rest, second, first].concat());
+        assert!(matches!(Ordering::restore(view(), swapped), Err(RestoreError::Contradiction(_))));
+    }
+}

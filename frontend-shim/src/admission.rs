@@ -1,8 +1,9 @@
 //! Whether an envelope may be ordered: the one table of contract §1.3 and §2.1, for one envelope at a time.
 //!
-//! The order of the checks and the texts are those of Fabric v3, since tools match on them. Not yet checked: the Writers
-//! policy and the expiry of the creator's certificate; an envelope that nobody signed is refused all the same, because a
-//! peer would refuse the whole block. Config updates are not taken yet. An empty envelope is one without a header, as in Fabric.
+//! The order of the checks and the texts are those of Fabric v3, since tools match on them. Not yet checked: the
+//! Writers policy and the expiry of the creator's certificate; an envelope that nobody signed is refused all the
+//! same, because a peer would refuse the whole block. Config updates are not taken yet. An empty envelope is one
+//! without a header, as in Fabric.
 
 use std::sync::Arc;
 
@@ -94,7 +95,8 @@ fn check_size(envelope: &Envelope, channel: &Channel) -> Result<(), Refusal> {
 fn check_signed(envelope: &Envelope) -> Result<(), Refusal> {
     match envelope.signature_header() {
         Err(EnvelopeError::MalformedSignatureHeader(error)) => {
-            let info = format!("could not convert message to signedData: GetSignatureHeaderFromBytes failed, err {error}");
+            let info =
+                format!("could not convert message to signedData: GetSignatureHeaderFromBytes failed, err {error}");
             Err(Refusal::new(Status::BadRequest, info))
         }
         Ok(header) if !header.creator.is_empty() && !envelope.signature().is_empty() => Ok(()),

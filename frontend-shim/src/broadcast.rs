@@ -1,10 +1,10 @@
 //! One Broadcast stream: envelopes in, one answer for each, in order (contract §1.3).
 //!
-//! Envelopes are submitted as they arrive, so many may be under way at once; answers wait for those before them. When the
-//! bound on waiting answers is reached, or when the client does not read its answers, the stream is not read any more.
-//! The first answer other than SUCCESS ends the stream: nothing is read after a refused envelope, but envelopes that
-//! were submitted before the failure of an earlier one became known may still be ordered. So an envelope without an
-//! answer is in an unknown state, as it is whenever a connection breaks.
+//! Envelopes are submitted as they arrive, so many may be under way at once; answers wait for those before them. When
+//! the bound on waiting answers is reached, or when the client does not read its answers, the stream is not read any
+//! more. The first answer other than SUCCESS ends the stream: nothing is read after a refused envelope, but envelopes
+//! that were submitted before the failure of an earlier one became known may still be ordered. So an envelope without
+//! an answer is in an unknown state, as it is whenever a connection breaks.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -27,8 +27,8 @@ use crate::status::Counters;
 /// The way of an admitted envelope into the cluster.
 pub trait Submit: Send + Sync {
     /// Submits a canonical envelope of `channel`. The future is done when enough nodes hold it durably that it cannot
-    /// be lost, or when that failed. Must not block; what happens to the envelope may not depend on the future being polled to
-    /// its end.
+    /// be lost, or when that failed. Must not block; what happens to the envelope may not depend on the future being
+    /// polled to its end.
     fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>>;
 }
 
@@ -75,7 +75,8 @@ pub struct BroadcastDesk {
 }
 
 impl BroadcastDesk {
-    /// Answers the envelopes of one stream. Items are encoded `BroadcastResponse`s; an error is passed on from the client's side.
+    /// Answers the envelopes of one stream. Items are encoded `BroadcastResponse`s; an error is passed on from the
+    /// client's side.
     pub fn answer<R, E>(&self, envelopes: R) -> Answers<R, E>
     where
         R: Stream<Item = Result<Bytes, E>> + Unpin,

@@ -8,7 +8,7 @@ use futures::stream::Stream;
 use hyper::http::uri::PathAndQuery;
 use prost::Message;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
@@ -140,6 +140,10 @@ impl Decoder for RawDecoder {
     type Item = Bytes;
     type Error = Status;
 
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(FIRST_BUFFER_BYTES, YIELD_BYTES)
+    }
+
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
         let len = buffer.remaining();
         if len > COPIED_BYTES_MAX {
@@ -152,5 +156,9 @@ impl Decoder for RawDecoder {
     }
 }
 
+/// What a stream allocates before anything arrives: there are many streams, and most receive little.
+const FIRST_BUFFER_BYTES: usize = 256;
+/// Encoded bytes after which the codec yields; tonic's own choice.
+const YIELD_BYTES: usize = 32 * 1024;
 /// Messages up to this size are copied out of the receive buffer.
 const COPIED_BYTES_MAX: usize = 64 * 1024;

@@ -1,9 +1,11 @@
-//! One Deliver stream: requests for ranges of blocks, answered one after the other (contract §1.4, Appendix C.8 and C.9).
+//! One Deliver stream: requests for ranges of blocks, answered one after the other (contract §1.4, Appendix C.8 and
+//! C.9).
 //!
-//! Only certified blocks exist here. A stream pulls: it takes the next block when what it sent before has been written to
-//! the connection, so a client that does not read costs one block and disturbs nobody. While a range is served the
-//! requests behind it are not read, so a client may close its side at once and is still served to the stop block.
-//! The policies (who may read, and until when) are not evaluated yet; a request that names no identity is refused.
+//! Only certified blocks exist here. A stream pulls: it takes the next block when what it sent before has been
+//! written to the connection, so a client that does not read costs one block and disturbs nobody. While a range is
+//! served the requests behind it are not read, so a client may close its side at once and is still served to the stop
+//! block. The policies (who may read, and until when) are not evaluated yet; a request that names no identity is
+//! refused.
 
 mod in_flight;
 mod request;
@@ -38,8 +40,8 @@ pub struct DeliverDesk {
 }
 
 impl DeliverDesk {
-    /// Answers the requests of one stream that came over `client`. Items are whole gRPC messages, head included; an error is passed on from the
-    /// client's side.
+    /// Answers the requests of one stream that came over `client`. Items are whole gRPC messages, head included; an
+    /// error is passed on from the client's side.
     pub fn answer<R, E>(
         &self,
         requests: R,
@@ -156,7 +158,8 @@ enum Behavior {
 impl BlockRange {
     /// Turns positions into numbers, or says why there is nothing to serve.
     ///
-    /// A stop without a number (unset, or `next_commit`) is 0 as in Fabric: never reached, unless the range begins there.
+    /// A stop without a number (unset, or `next_commit`) is 0 as in Fabric: never reached, unless the range begins
+    /// there.
     fn resolve(request: &Request) -> Result<Self, Status> {
         let Request { channel, seek } = request;
         let certified = channel.ledger().watch_certified();

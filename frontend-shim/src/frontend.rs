@@ -107,7 +107,7 @@ struct Running {
     id: FrontendId,
     group: Arc<OrderingGroup>,
     bodies: Bodies,
-    relay: Arc<Relay>,
+    relay: Relay,
     nodes: Vec<Arc<NodeHandle>>,
     subscriptions: Arc<Subscriptions>,
     collectors: Mutex<BTreeMap<ChannelId, RunningCollector>>,
@@ -153,7 +153,7 @@ impl Frontend {
             tasks.spawn(link.run(way));
         }
         let collectors = Mutex::default();
-        let (relay, bodies) = (Arc::new(relay), setup.bodies);
+        let bodies = setup.bodies;
         Ok(FrontendHandle(Arc::new(Running { id, group, bodies, relay, nodes, subscriptions, collectors, tasks, stop })))
     }
 }
@@ -163,12 +163,6 @@ impl FrontendHandle {
     #[must_use]
     pub fn id(&self) -> FrontendId {
         self.0.id
-    }
-
-    /// Where envelopes go.
-    #[must_use]
-    pub fn submit(&self) -> Arc<dyn Submit> {
-        self.0.relay.clone()
     }
 
     /// Collects the blocks of a channel of the group, from the first that is not certified on, and opens the channel for
@@ -257,6 +251,7 @@ impl FrontendHandle {
     }
 }
 
+/// Takes the envelopes of its channels.
 impl Submit for FrontendHandle {
     fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
         self.0.relay.submit(channel, envelope)

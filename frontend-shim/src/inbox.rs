@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use mod_smart::{FrontendId, ReplicaId, Voters};
@@ -83,7 +82,6 @@ impl Inbox {
 
     /// Takes a block from a node, or holds it against the node.
     pub(crate) fn put(&self, node: &NodeHandle, push: Push) {
-        node.record.pushes.fetch_add(1, Ordering::Relaxed);
         let number = push.number;
         let (is_next, outcome) = {
             let mut state = self.lock();

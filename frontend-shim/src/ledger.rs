@@ -1,9 +1,9 @@
 //! The chain of one channel on disk, with the signatures that certify its blocks.
 //!
-//! Append-only. A block enters only with the next number and the header hash of the block before it; the same block again
-//! changes nothing, another block under a number that is taken is a fork and refused (contract §8). Certificates (the
-//! content of metadata slot 0) may come later and in any order, but clients see only the certified prefix. Whoever hosts
-//! the ledger appends; a collector certifies; streams read. Reading never waits for a sync.
+//! Append-only. A block enters only with the next number and the header hash of the block before it; the same block
+//! again changes nothing, another block under a number that is taken is a fork and refused (contract §8).
+//! Certificates (the content of metadata slot 0) may come later and in any order, but clients see only the certified
+//! prefix. Whoever hosts the ledger appends; a collector certifies; streams read. Reading never waits for a sync.
 
 mod block;
 mod cache;

@@ -11,8 +11,11 @@ pub const MESSAGE_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// HTTP/2 streams a client may have open on one connection. A gateway opens one for each transaction.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 100_000;
 
-/// Connections of one listener that are served at a time; more wait in the listener's queue.
+/// Client connections that a process serves at a time; further ones are closed.
 pub const CONNECTIONS_MAX: usize = 10_000;
+
+/// Streams that a process serves at a time; further ones are told to go elsewhere. Each costs about ten kilobytes.
+pub const STREAMS_MAX: usize = 200_000;
 
 /// Bytes a client may send on one stream before we have read them.
 pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -61,7 +64,8 @@ pub const LEDGER_OPEN_FILES_MAX: usize = 64;
 /// How often what was appended to ledgers is made durable.
 pub const LEDGER_SYNC_INTERVAL: Duration = Duration::from_millis(200);
 
-// A block that was stored must be deliverable, whatever its signatures weigh: the head of its message is 16 bytes at most.
+// A block that was stored must be deliverable, whatever its signatures weigh: the head of its message is 16 bytes at
+// most.
 const _: () = assert!(LEDGER_RECORD_BYTES_MAX > MESSAGE_BYTES_MAX);
 // Positions inside a segment are four bytes wide.
 const _: () = assert!(LEDGER_SEGMENT_BYTES + LEDGER_RECORD_BYTES_MAX as u64 <= u32::MAX as u64);

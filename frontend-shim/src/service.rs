@@ -1,9 +1,11 @@
-//! Fabric's gRPC surface: `orderer.AtomicBroadcast` and `grpc.health.v1.Health` over any byte stream (contract §1.1, §1.2).
+//! Fabric's gRPC surface: `orderer.AtomicBroadcast` and `grpc.health.v1.Health` over any byte stream (contract §1.1,
+//! §1.2).
 //!
 //! Requests are decoded by tonic into the bytes of their messages and no further, so an envelope keeps the bytes its
-//! client signed. Answers are framed here and not by a codec: a codec copies every message into a buffer of its stream,
-//! while a block must leave as the one buffer that all streams share. Connections are served by hyper with limits of our own:
-//! very many streams, windows for large envelopes, no penalty for cancelled streams or frequent pings.
+//! client signed. Answers are framed here and not by a codec: a codec copies every message into a buffer of its
+//! stream, while a block must leave as the one buffer that all streams share. Connections are served by hyper with
+//! limits of our own: very many streams, windows for large envelopes, no penalty for cancelled streams or frequent
+//! pings.
 
 mod connection;
 mod health;
@@ -17,7 +19,7 @@ use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::codec::Streaming;
 
@@ -25,7 +27,7 @@ use crate::broadcast::{BroadcastDesk, Submit};
 use crate::channels::Channels;
 use crate::client::RawDecoder;
 use crate::deliver::{ClientConnection, DeliverDesk};
-use crate::limits::{CONNECTIONS_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::{CONNECTIONS_MAX, MESSAGE_BYTES_MAX, STREAMS_MAX};
 use crate::status::Counters;
 
 /// The gRPC services of a process; clones share everything.
@@ -36,17 +38,46 @@ pub struct Service {
     counters: Arc<Counters>,
     /// One permit for each connection that may be served at a time.
     places: Arc<Semaphore>,
+    /// One permit for each stream.
+    streams: Arc<Semaphore>,
+}
+
+/// How much a process serves at a time.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceLimits {
+    /// Connections of clients.
+    pub connections_max: usize,
+    /// Streams and calls on all of them.
+    pub streams_max: usize,
+}
+
+impl Default for ServiceLimits {
+    fn default() -> Self {
+        Self { connections_max: CONNECTIONS_MAX, streams_max: STREAMS_MAX }
+    }
 }
 
 impl Service {
     /// Services over these channels, whose envelopes go out by `submit`.
     #[must_use]
     pub fn new(channels: Channels, submit: Arc<dyn Submit>, counters: Arc<Counters>) -> Self {
+        Self::with_limits(channels, submit, counters, ServiceLimits::default())
+    }
+
+    /// As [`Service::new`], with bounds other than the usual ones.
+    #[must_use]
+    pub fn with_limits(
+        channels: Channels,
+        submit: Arc<dyn Submit>,
+        counters: Arc<Counters>,
+        limits: ServiceLimits,
+    ) -> Self {
         Self {
             broadcast: BroadcastDesk { channels: channels.clone(), submit, counters: Arc::clone(&counters) },
             deliver: DeliverDesk { channels, counters: Arc::clone(&counters) },
             counters,
-            places: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            places: Arc::new(Semaphore::new(limits.connections_max)),
+            streams: Arc::new(Semaphore::new(limits.streams_max)),
         }
     }
 
@@ -56,12 +87,15 @@ impl Service {
             *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
             return Ok(response);
         }
+        let Ok(permit) = self.streams.try_acquire_owned() else {
+            return Ok(tonic::Status::unavailable("too many streams are open").into_http());
+        };
         let (parts, body) = request.into_parts();
         let messages = Streaming::new_request(RawDecoder, body, None, Some(MESSAGE_BYTES_MAX));
         Ok(match parts.uri.path() {
-            BROADCAST_PATH => stream_response(coalesce(self.broadcast.answer(messages))),
-            DELIVER_PATH => stream_response(self.deliver.answer(messages, client)),
-            HEALTH_CHECK_PATH => stream_response(health::answer(messages)),
+            BROADCAST_PATH => stream_response(coalesce(self.broadcast.answer(messages)), permit),
+            DELIVER_PATH => stream_response(self.deliver.answer(messages, client), permit),
+            HEALTH_CHECK_PATH => stream_response(health::answer(messages), permit),
             _ => tonic::Status::unimplemented("unknown service or method").into_http(),
         })
     }
@@ -96,11 +130,15 @@ fn coalesce<E>(messages: impl Stream<Item = Result<Bytes, E>>) -> impl Stream<It
     })
 }
 
-/// A response whose body is framed messages, and whose trailers say how the stream ended.
-fn stream_response(messages: impl Stream<Item = Result<Bytes, tonic::Status>> + Send + 'static) -> Response {
+/// A response whose body is framed messages, and whose trailers say how the stream ended. Keeps the permit as long.
+fn stream_response(
+    messages: impl Stream<Item = Result<Bytes, tonic::Status>> + Send + 'static,
+    permit: OwnedSemaphorePermit,
+) -> Response {
     let ending = futures::stream::once(async { Err(tonic::Status::ok("")) });
     // The first status ends the stream: an error from inside, or the OK behind everything.
-    let frames = messages.chain(ending).scan(false, |is_over, item| {
+    let frames = messages.chain(ending).scan(false, move |is_over, item| {
+        let _held = &permit;
         if *is_over {
             return std::future::ready(None);
         }

@@ -1,8 +1,8 @@
 //! What this process tells about itself: counters, and a status report over HTTP on a Unix socket.
 //!
-//! Counters are taken where things happen and decide nothing. The report is JSON at `/status`; `/healthz` answers 200, or
-//! 503 with the reason (contract §6). The socket is for the operator of the machine: it has no other protection than the
-//! permissions of its path.
+//! Counters are taken where things happen and decide nothing. The report is JSON at `/status`; `/healthz` answers
+//! 200, or 503 with the reason (contract §6). The socket is for the operator of the machine: it has no other
+//! protection than the permissions of its path.
 
 use std::collections::BTreeMap;
 use std::io;

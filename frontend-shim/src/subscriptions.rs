@@ -4,6 +4,7 @@
 //! it is open and began with the same block as here: one of them is correct.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fabric_proto::ChannelId;
@@ -90,6 +91,7 @@ impl Subscriptions {
 
     /// A node has pushed a block.
     pub(crate) fn on_push(&self, node: &NodeHandle, push: Push) {
+        node.record.pushes.fetch_add(1, Ordering::Relaxed);
         let inbox = self.lock().inboxes.get(&push.channel).cloned();
         match inbox {
             Some(inbox) => inbox.put(node, push),

@@ -11,7 +11,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::canonical;
-use fabric_proto::common::{Block, ChannelHeader, Config, ConfigEnvelope, Header, HeaderType, Payload, SignatureHeader, Status};
+use fabric_proto::common::{
+    Block, ChannelHeader, Config, ConfigEnvelope, Header, HeaderType, Payload, SignatureHeader, Status,
+};
 use fabric_proto::orderer::{BatchSize, ConsensusType, consensus_type};
 use frontend_shim::broadcast::SubmitError;
 use frontend_shim::channels::{Channel, ChannelState};
@@ -67,12 +69,17 @@ async fn envelopes_are_judged_as_fabric_does() {
     let nobody = SignatureHeader { creator: Bytes::new(), nonce: Bytes::from_static(b"n") }.encode_to_vec();
     let garbage = vec![0xff; 5];
     let headless = Payload { header: None, data: Bytes::from_static(b"data") }.encode_to_vec();
-    let forbidden = "implicit policy evaluation failed - 0 sub-policies were satisfied, but this policy requires 1 of the \
-                     'Writers' sub-policies to be satisfied: permission denied";
+    let forbidden = "implicit policy evaluation failed - 0 sub-policies were satisfied, but this policy requires 1 of \
+                     the 'Writers' sub-policies to be satisfied: permission denied";
     let of_type = |number| envelope_with(ChannelHeader { r#type: number, ..header.clone() }, creator(), b"data");
     let cases = [
         ("empty envelope", Bytes::new(), Status::BadRequest, "could not determine channel ID: header not set"),
-        ("no header", canonical::encode(&headless, b"s"), Status::BadRequest, "could not determine channel ID: header not set"),
+        (
+            "no header",
+            canonical::encode(&headless, b"s"),
+            Status::BadRequest,
+            "could not determine channel ID: header not set",
+        ),
         (
             "garbage envelope",
             Bytes::from_static(b"\xff\xff"),
@@ -98,8 +105,18 @@ async fn envelopes_are_judged_as_fabric_does() {
             "could not determine channel ID: error unmarshalling channel header: error unmarshalling ChannelHeader: ",
         ),
         ("unknown channel", envelope("nope", HeaderType::Message, b""), Status::BadRequest, "channel does not exist"),
-        ("empty channel", envelope("", HeaderType::EndorserTransaction, b""), Status::BadRequest, "channel does not exist"),
-        ("unknown channel first", envelope("nope", HeaderType::Config, b""), Status::BadRequest, "channel does not exist"),
+        (
+            "empty channel",
+            envelope("", HeaderType::EndorserTransaction, b""),
+            Status::BadRequest,
+            "channel does not exist",
+        ),
+        (
+            "unknown channel first",
+            envelope("nope", HeaderType::Config, b""),
+            Status::BadRequest,
+            "channel does not exist",
+        ),
         ("config", of_type(1), Status::BadRequest, "message is of type that cannot be processed directly"),
         ("orderer transaction", of_type(4), Status::BadRequest, "message is of type that is no longer supported"),
         ("config update", of_type(2), Status::BadRequest, "config updates are not supported by this version"),
@@ -342,7 +359,8 @@ async fn large_envelopes_pass_and_too_large_messages_end_the_stream() {
     assert_eq!(next(&mut answers).await.unwrap().0, Status::BadRequest);
     // Our own client would not send more than is allowed, so a plain HTTP/2 request announces it.
     let announced = (MESSAGE_BYTES_MAX as u32 + 1).to_be_bytes();
-    let (_, trailers) = plain_request(&server, BROADCAST_PATH, "application/grpc", [&[0], &announced[..]].concat()).await;
+    let (_, trailers) =
+        plain_request(&server, BROADCAST_PATH, "application/grpc", [&[0], &announced[..]].concat()).await;
     assert_eq!(trailers, Some(Code::OutOfRange as i32));
 }
 
@@ -369,7 +387,10 @@ async fn plain_request(server: &Server, path: &str, content_type: &str, body: Ve
 async fn what_is_not_ours_is_refused_in_the_words_of_grpc_and_http() {
     let server = Server::new(1, Arc::new(Accepting));
     let answer = async |path, content_type| plain_request(&server, path, content_type, Vec::new()).await;
-    assert_eq!(answer("/orderer.AtomicBroadcast/Nope", "application/grpc").await, (200, Some(Code::Unimplemented as i32)));
+    assert_eq!(
+        answer("/orderer.AtomicBroadcast/Nope", "application/grpc").await,
+        (200, Some(Code::Unimplemented as i32))
+    );
     assert_eq!(answer("/orderer.Cluster/Step", "application/grpc").await, (200, Some(Code::Unimplemented as i32)));
     assert_eq!(answer(BROADCAST_PATH, "application/json").await, (415, None));
     assert_eq!(answer(BROADCAST_PATH, "application/grpc+proto").await, (200, Some(Code::Ok as i32)));

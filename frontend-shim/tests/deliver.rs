@@ -14,6 +14,7 @@ use fabric_proto::orderer::seek_info::{SeekBehavior, SeekContentType, SeekErrorR
 use frontend_shim::channels::ChannelState;
 use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::ledger::LedgerOptions;
+use frontend_shim::service::ServiceLimits;
 use futures::future::join_all;
 use prost::Message;
 
@@ -55,7 +56,9 @@ async fn the_seek_matrix_is_that_of_real_orderers() {
             let info = seek(start, stop);
             let info = if behavior == "fail" { fail_if_not_ready(info) } else { info };
             let mut reader = Reader::seek(&client, &info).await;
-            let (numbers, said) = reader.rest(Duration::from_secs(1)).await;
+            // Long enough to see that nothing comes, where nothing may come.
+            let patience = if last == "waiting" { Duration::from_secs(2) } else { PATIENCE };
+            let (numbers, said) = reader.rest(patience).await;
             let range = match (numbers.first(), numbers.last()) {
                 (Some(first), Some(last)) => format!("{first}..{last}"),
                 _ => "-".to_owned(),
@@ -68,9 +71,10 @@ async fn the_seek_matrix_is_that_of_real_orderers() {
             assert_eq!((range.as_str(), said_name), (blocks, last), "{line}");
             assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{line}");
             // After SUCCESS the stream goes on; after any other status it has ended well.
-            let after = reader.next(Duration::from_millis(50)).await;
-            let goes_on = matches!(last, "SUCCESS" | "waiting");
-            assert_eq!(after, if goes_on { Said::Nothing } else { Said::End }, "{line}");
+            match last {
+                "SUCCESS" | "waiting" => assert_eq!(reader.next(SILENCE).await, Said::Nothing, "{line}"),
+                _ => assert_eq!(reader.next(PATIENCE).await, Said::End, "{line}"),
+            }
         }
     });
     let count = join_all(cases).await.len();
@@ -114,7 +118,7 @@ async fn a_client_that_closes_its_side_is_served_to_the_stop_block() {
     reader.send(request(&seek("5", "9")));
     reader.half_close();
     assert_eq!(reader.rest(PATIENCE).await, (vec![0, 1, 2, 3], Said::Status(Status::Success)));
-    assert_eq!(reader.rest(SILENCE).await, (vec![5, 6, 7], Said::Nothing));
+    assert_eq!(reader.blocks_then_silence(3).await, [5, 6, 7]);
     grow(server.ledger(), 10, 100);
     assert_eq!(reader.rest(PATIENCE).await, (vec![8, 9], Said::Status(Status::Success)));
     assert_eq!(reader.next(PATIENCE).await, Said::End);
@@ -144,7 +148,7 @@ async fn an_endless_stream_sees_blocks_when_they_are_certified_and_not_before() 
         assert_eq!(newest.next_block().await, expected);
     }
     grow(server.ledger(), 20, 100);
-    assert_eq!(reader.rest(SILENCE).await, ((5..20).collect(), Said::Nothing));
+    assert_eq!(reader.blocks_then_silence(15).await, (5..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -187,10 +191,7 @@ async fn malformed_requests_are_told_apart_as_fabric_does() {
     let headless = Payload { header: None, data: seek_bytes.clone().into() }.encode_to_vec();
     let timestamp = |seconds: i64| {
         let now = header().timestamp.unwrap();
-        ChannelHeader {
-            timestamp: Some(prost_types::Timestamp { seconds: now.seconds + seconds, ..now }),
-            ..header()
-        }
+        ChannelHeader { timestamp: Some(prost_types::Timestamp { seconds: now.seconds + seconds, ..now }), ..header() }
     };
     let at = |seconds: i64| envelope_with(timestamp(seconds), creator(), &seek_bytes);
     let in_channel = |name: &str| envelope_with(request_header(name), creator(), &seek_bytes);
@@ -279,8 +280,8 @@ async fn a_channel_in_error_serves_only_the_best_effort() {
     let strict = seek("4", FOREVER);
     let mut strict_before = Reader::seek(&client, &strict).await;
     let mut lenient = Reader::seek(&client, &best_effort(seek("4", FOREVER))).await;
-    assert_eq!(strict_before.rest(SILENCE).await, (vec![4], Said::Nothing));
-    assert_eq!(lenient.rest(SILENCE).await, (vec![4], Said::Nothing));
+    assert_eq!(strict_before.blocks_then_silence(1).await, [4]);
+    assert_eq!(lenient.blocks_then_silence(1).await, [4]);
     server.channel.enter_state(ChannelState::Errored);
     assert_eq!(strict_before.next(PATIENCE).await, Said::Status(Status::ServiceUnavailable));
     assert_eq!(strict_before.next(PATIENCE).await, Said::End);
@@ -293,7 +294,7 @@ async fn a_channel_in_error_serves_only_the_best_effort() {
     assert_eq!(lenient.next(PATIENCE).await, Said::Block { number: 5, entries: 1 });
     server.channel.enter_state(ChannelState::Opening);
     let mut again = Reader::seek(&client, &strict).await;
-    assert_eq!(again.rest(SILENCE).await, (vec![4, 5], Said::Nothing));
+    assert_eq!(again.blocks_then_silence(2).await, [4, 5]);
     server.channels.remove(server.channel.id()).unwrap();
     assert_eq!(lenient.next(PATIENCE).await, Said::Status(Status::ServiceUnavailable));
     assert_eq!(again.next(PATIENCE).await, Said::Status(Status::ServiceUnavailable));
@@ -378,6 +379,25 @@ async fn thousands_of_streams_share_a_connection() {
     let mut reader = Reader::seek(&client, &seek("newest", "newest")).await;
     assert_eq!(reader.next(PATIENCE).await, Said::Block { number: 5, entries: 1 });
     assert_eq!(server.counters.report().connections_opened, 1, "the connection survived");
+}
+
+#[tokio::test]
+async fn streams_and_connections_beyond_the_bounds_are_refused() {
+    let server = Server::with_limits(ServiceLimits { connections_max: 2, streams_max: 3 });
+    let (first, second, third) = (server.tcp_client().await, server.tcp_client().await, server.tcp_client().await);
+    let waiting = seek("1", FOREVER);
+    let mut held = Vec::new();
+    for client in [&first, &first, &second] {
+        held.push(Reader::seek(client, &waiting).await);
+    }
+    let refused = second.clone().deliver(futures::stream::pending()).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable);
+    assert!(third.clone().deliver(futures::stream::pending()).await.is_err(), "two connections are open");
+    held.pop();
+    until("a place becomes free", || server.counters.report().deliver_streams_closed == 1).await;
+    let mut reader = Reader::seek(&second, &seek("0", "0")).await;
+    assert_eq!(reader.next(PATIENCE).await, Said::Block { number: 0, entries: 1 });
+    assert_eq!(server.counters.report().connections_opened, 2);
 }
 
 #[tokio::test]

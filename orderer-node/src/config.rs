@@ -142,8 +142,8 @@ impl Config {
     /// # Errors
     /// See [`ConfigError`]; the text names the file and, where there is one, the line.
     pub fn load(path: &Path) -> Result<Resolved, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(&text, path)
     }
 
@@ -230,7 +230,9 @@ impl Written {
         };
         let mesh_identity = cluster_identity.or_else(|| tls.as_ref().map(|tls| tls.server.clone()));
         if cluster.is_some() && mesh_identity.is_none() {
-            return Err(place.wrong("cluster", "needs `certificate` and `key`, because there is no [tls] to take them from"));
+            return Err(
+                place.wrong("cluster", "needs `certificate` and `key`, because there is no [tls] to take them from")
+            );
         }
         if self.msp.id.is_empty() {
             return Err(place.wrong("msp.id", "is empty"));
@@ -311,7 +313,8 @@ impl Place<'_> {
     }
 
     fn address(&self, key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
-        text.parse().map_err(|_| self.wrong(key, format!("{text:?} is not an IP address with a port, as in 0.0.0.0:7050")))
+        text.parse()
+            .map_err(|_| self.wrong(key, format!("{text:?} is not an IP address with a port, as in 0.0.0.0:7050")))
     }
 
     fn wrong(&self, key: &'static str, why: impl Into<String>) -> ConfigError {
@@ -342,7 +345,8 @@ fn default_log() -> String {
 mod tests {
     use super::*;
 
-    const MINIMAL: &str = "listen_address = \"127.0.0.1:7050\"\ndata_dir = \"data\"\n[msp]\ndir = \"/etc/msp\"\nid = \"OrdererMSP\"\n";
+    const MINIMAL: &str =
+        "listen_address = \"127.0.0.1:7050\"\ndata_dir = \"data\"\n[msp]\ndir = \"/etc/msp\"\nid = \"OrdererMSP\"\n";
 
     fn parse(text: &str) -> Result<Resolved, ConfigError> {
         Config::parse(text, Path::new("/srv/node/node.toml"))
@@ -375,7 +379,8 @@ mod tests {
     fn the_mesh_shows_the_certificate_of_the_cluster_section_if_there_is_one() {
         let tls = format!("{MINIMAL}[tls]\ncertificate = \"a.crt\"\nkey = \"a.key\"\n");
         assert_eq!(parse(&tls).unwrap().mesh_identity.unwrap().certificate, Path::new("/srv/node/a.crt"));
-        let both = format!("{tls}[cluster]\nlisten_address = \"127.0.0.1:7060\"\ncertificate = \"b.crt\"\nkey = \"b.key\"\n");
+        let both =
+            format!("{tls}[cluster]\nlisten_address = \"127.0.0.1:7060\"\ncertificate = \"b.crt\"\nkey = \"b.key\"\n");
         let resolved = parse(&both).unwrap();
         assert_eq!(resolved.mesh_identity.unwrap().key, Path::new("/srv/node/b.key"));
         assert_eq!(resolved.tls.unwrap().server.key, Path::new("/srv/node/a.key"));
@@ -397,12 +402,21 @@ mod tests {
     #[test]
     fn wrong_values_and_contradictions_are_refused_with_their_key() {
         let cases = [
-            (MINIMAL.replace("127.0.0.1:7050", "localhost"), "listen_address: \"localhost\" is not an IP address with a port"),
+            (
+                MINIMAL.replace("127.0.0.1:7050", "localhost"),
+                "listen_address: \"localhost\" is not an IP address with a port",
+            ),
             (MINIMAL.replace("OrdererMSP", ""), "msp.id: is empty"),
-            (format!("{MINIMAL}[cluster]\nlisten_address = \"127.0.0.1:7060\"\n"), "cluster: needs `certificate` and `key`"),
+            (
+                format!("{MINIMAL}[cluster]\nlisten_address = \"127.0.0.1:7060\"\n"),
+                "cluster: needs `certificate` and `key`",
+            ),
             (format!("{MINIMAL}[cluster]\nkey = \"k\"\n"), "cluster.certificate: is missing"),
             (format!("{MINIMAL}[cluster]\ncertificate = \"k\"\n"), "cluster.key: is missing"),
-            (format!("{MINIMAL}[cluster]\nlisten_address = \"127.0.0.1:7050\"\n"), "the same address as listen_address"),
+            (
+                format!("{MINIMAL}[cluster]\nlisten_address = \"127.0.0.1:7050\"\n"),
+                "the same address as listen_address",
+            ),
             (format!("{MINIMAL}[sockets]\nstatus = \"s\"\nbroadcast = \"s\"\n"), "sockets.status: is the same socket"),
             (format!("embedded_frontend = false\n{MINIMAL}[sockets]\nbroadcast = \"s\"\n"), "switched off"),
             (format!("durability = \"some\"\n{MINIMAL}"), "node.toml:1: unknown variant `some`"),

@@ -64,7 +64,7 @@ pub fn start(
     for id in files.channels.keys() {
         if let Some(channel) = channels.find(id.as_str()) {
             frontend.add_channel(channel)?;
-            router.add(id.clone(), frontend.submit());
+            router.add(id.clone(), Arc::new(frontend.clone()));
         }
     }
     Ok(EmbeddedFrontend(frontend))

@@ -7,6 +7,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod dev;
 pub mod disk;
 pub mod disk_thread;
 pub mod journal;

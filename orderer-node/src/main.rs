@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orderer_node::config::Config;
-use orderer_node::node;
+use orderer_node::{dev, node};
 use tracing_subscriber::EnvFilter;
 
 /// A Byzantine-fault-tolerant ordering service for Hyperledger Fabric.
@@ -18,6 +18,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Start a network of nodes on loopback, with keys and a channel of its own, and watch it.
+    Dev(dev::DevArgs),
     /// Run one node.
     Node {
         /// Its configuration file; `configs/node.toml` explains one.
@@ -34,6 +36,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
+        Command::Dev(arguments) => run(dev::run(arguments)),
         Command::Node { config } => run_node(&config),
         Command::Status { socket } => run(show_status(socket)),
     };

@@ -24,6 +24,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use frontend_shim::keys::Credential;
@@ -294,7 +295,7 @@ impl PeerState {
     }
 
     /// The peer sent what no correct replica sends.
-    fn reject_garbage(&self, reason: &'static str, why: &str, penalty: std::time::Duration) {
+    fn reject_garbage(&self, reason: &'static str, why: &str, penalty: Duration) {
         self.meter.on_reject(reason);
         let mut inbound = self.inbound.lock().unwrap_or_else(PoisonError::into_inner);
         inbound.banned_until = Some(Instant::now() + penalty);

@@ -1,8 +1,8 @@
 //! How much of one stream is on its way: handed to the connection, but not written.
 //!
-//! Every block is handed over as bytes that tell when they are dropped, which the connection does once they are written.
-//! Until enough was written the stream takes no further block; so the memory behind a client that does not read is one
-//! block, or a few small ones, whatever the windows the client granted.
+//! Every block is handed over as bytes that tell when they are dropped, which the connection does once they are
+//! written. Until enough was written the stream takes no further block; so the memory behind a client that does not
+//! read is one block, or a few small ones, whatever the windows the client granted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

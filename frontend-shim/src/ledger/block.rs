@@ -1,8 +1,8 @@
 //! A block as the ledger hands it out: decoded headers beside the bytes, and every form in which it is sent.
 //!
-//! The data of a block is never re-encoded. An encoded block is `header ++ data ++ metadata`, each field at most once and
-//! in this order, as every Fabric tool and our own nodes write it; certifying replaces the metadata behind a prefix that
-//! stays byte for byte what it was (contract §3.2: metadata is not part of the header hash).
+//! The data of a block is never re-encoded. An encoded block is `header ++ data ++ metadata`, each field at most once
+//! and in this order, as every Fabric tool and our own nodes write it; certifying replaces the metadata behind a
+//! prefix that stays byte for byte what it was (contract §3.2: metadata is not part of the header hash).
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -234,7 +234,8 @@ mod tests {
     #[test]
     fn missing_slots_are_added() {
         let slot0 = signatures_slot(Bytes::from_static(b"value"), Vec::new());
-        for metadata in [None, Some(BlockMetadata { metadata: vec![] }), Some(BlockMetadata { metadata: vec![slot0.clone()] })]
+        for metadata in
+            [None, Some(BlockMetadata { metadata: vec![] }), Some(BlockMetadata { metadata: vec![slot0.clone()] })]
         {
             let stored = StoredBlock::decode_certified(&encode(&Block { metadata, ..block(1) }), &slot0).unwrap();
             let slots = Block::decode(stored.encoded.clone()).unwrap().metadata.unwrap().metadata;

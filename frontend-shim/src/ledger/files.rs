@@ -59,8 +59,7 @@ impl Files {
         let bytes = segment::encode_record(kind, number, payload);
         self.tail.write_all_at(&bytes, self.tail_len).map_err(|source| self.fault(source))?;
         // Both fit: the limits bound a segment below 4 GiB.
-        let position =
-            Position { segment: self.head.number, offset: self.tail_len as u32, len: bytes.len() as u32 };
+        let position = Position { segment: self.head.number, offset: self.tail_len as u32, len: bytes.len() as u32 };
         self.tail_len += bytes.len() as u64;
         Ok(position)
     }

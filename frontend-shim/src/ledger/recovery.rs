@@ -64,7 +64,8 @@ fn recover_last(dir: &Path, number: u32, index: &mut Index) -> Result<(Head, Fil
 }
 
 fn cut_tail(file: &File, path: &Path, end: u64, len: u64) -> Result<(), LedgerError> {
-    warn!(file = %path.display(), offset = end, bytes = len - end, "cut off the torn tail that a crash left in a ledger");
+    let bytes = len - end;
+    warn!(file = %path.display(), offset = end, bytes, "cut off the torn tail that a crash left in a ledger");
     file.set_len(end).and_then(|()| file.sync_all()).map_err(|source| io_error(path, source))
 }
 

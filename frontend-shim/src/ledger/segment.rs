@@ -1,10 +1,11 @@
 //! Segment files: their names, their heads, the records in them, and how the end of one is judged after a crash.
 //!
-//! A file `blocks-NNNNNN.seg` begins with a head (magic, format version, its number, a salt) and holds records
-//! `{u32 len, u32 crc32c, u8 kind, u64 number, bytes}`, integers big-endian; `len` and the checksum cover everything from the kind on. After every sync a
-//! record of kind `Synced` says up to where the file had become durable. So a bad record can be judged: behind the last
-//! such statement it is a torn tail, which a crash may leave; before it, bytes that were durable have changed, which is
-//! damage. The salt, unknown to clients, keeps the content of a block from posing as such a statement.
+//! A file `blocks-NNNNNN.seg` begins with a head (magic, format version, its number, a salt) and holds records `{u32
+//! len, u32 crc32c, u8 kind, u64 number, bytes}`, integers big-endian; `len` and the checksum cover everything from
+//! the kind on. After every sync a record of kind `Synced` says up to where the file had become durable. So a bad
+//! record can be judged: behind the last such statement it is a torn tail, which a crash may leave; before it, bytes
+//! that were durable have changed, which is damage. The salt, unknown to clients, keeps the content of a block from
+//! posing as such a statement.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

@@ -4,7 +4,8 @@
 use bytes::Bytes;
 use fabric_proto::block;
 use fabric_proto::common::{
-    Block, BlockData, BlockHeader, ChannelHeader, Header, HeaderType, Metadata, MetadataSignature, Payload, SignatureHeader,
+    Block, BlockData, BlockHeader, ChannelHeader, Header, HeaderType, Metadata, MetadataSignature, Payload,
+    SignatureHeader,
 };
 use fabric_proto::metadata::{block_metadata, metadata_value, signatures_slot};
 use frontend_shim::ledger::Ledger;

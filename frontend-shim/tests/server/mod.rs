@@ -21,7 +21,7 @@ use frontend_shim::channels::{Channel, ChannelState, Channels};
 use frontend_shim::client::{AtomicBroadcastClient, deliver_response};
 use frontend_shim::deliver::ClientConnection;
 use frontend_shim::ledger::{Ledger, LedgerOptions};
-use frontend_shim::service::Service;
+use frontend_shim::service::{Service, ServiceLimits};
 use frontend_shim::status::Counters;
 use futures::future::BoxFuture;
 use futures::stream::{Stream, StreamExt};
@@ -31,7 +31,7 @@ use prost::Message;
 use tempfile::TempDir;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
@@ -53,6 +53,13 @@ impl Server {
     /// A channel that is open, over a ledger with this many certified blocks; the first ones are real.
     pub fn new(height: u64, submit: Arc<dyn Submit>) -> Self {
         Self::with_options(height, submit, LedgerOptions::default())
+    }
+
+    pub fn with_limits(limits: ServiceLimits) -> Self {
+        let mut server = Self::new(1, Arc::new(Accepting));
+        let (channels, counters) = (server.channels.clone(), Arc::clone(&server.counters));
+        server.service = Service::with_limits(channels, Arc::new(Accepting), counters, limits);
+        server
     }
 
     pub fn with_options(height: u64, submit: Arc<dyn Submit>, options: LedgerOptions) -> Self {
@@ -100,7 +107,11 @@ impl Server {
     }
 
     /// A connection in memory, over which the client may stop reading.
-    pub fn memory_client(&self, connection: ClientConnection, endpoint: Endpoint) -> (AtomicBroadcastClient, Arc<Valve>) {
+    pub fn memory_client(
+        &self,
+        connection: ClientConnection,
+        endpoint: Endpoint,
+    ) -> (AtomicBroadcastClient, Arc<Valve>) {
         let (ours, theirs) = tokio::io::duplex(64 * 1024);
         let (service, shutdown) = (self.service.clone(), self.shutdown.clone());
         tokio::spawn(async move { service.serve_connection(theirs, connection, shutdown).await });
@@ -133,16 +144,19 @@ impl Submit for Accepting {
     }
 }
 
+/// What became of an envelope.
+pub type Submitted = Result<(), SubmitError>;
+
 /// Leaves what happens to every envelope to the test.
 #[derive(Default)]
 pub struct Scripted {
-    pub submitted: Mutex<Vec<(Bytes, tokio::sync::oneshot::Sender<Result<(), SubmitError>>)>>,
+    pub submitted: Mutex<Vec<(Bytes, oneshot::Sender<Submitted>)>>,
     pub count: AtomicUsize,
 }
 
 impl Submit for Scripted {
     fn submit(&self, _: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
-        let (done, result) = tokio::sync::oneshot::channel();
+        let (done, result) = oneshot::channel();
         self.submitted.lock().unwrap().push((envelope, done));
         self.count.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move { result.await.unwrap_or(Err(SubmitError::Closed)) })
@@ -250,7 +264,10 @@ pub fn request(seek: &SeekInfo) -> Bytes {
 /// What a Deliver stream said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    Block { number: u64, entries: usize },
+    Block {
+        number: u64,
+        entries: usize,
+    },
     Status(Status),
     /// The stream ended with gRPC status OK.
     End,
@@ -312,6 +329,19 @@ impl Reader {
                 }
             },
         }
+    }
+
+    /// So many blocks, and then silence.
+    pub async fn blocks_then_silence(&mut self, count: usize) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        while numbers.len() < count {
+            match self.next(PATIENCE).await {
+                Said::Block { number, .. } => numbers.push(number),
+                other => panic!("{other:?} after {numbers:?}"),
+            }
+        }
+        assert_eq!(self.next(SILENCE).await, Said::Nothing, "after {numbers:?}");
+        numbers
     }
 
     /// Everything up to the first thing that is no block.

@@ -40,7 +40,9 @@ mod tests {
 
     #[test]
     fn distances_are_those_of_the_textbook() {
-        for (left, right, edits) in [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("key", "key", 0), ("ab", "ba", 2)] {
+        for (left, right, edits) in
+            [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("key", "key", 0), ("ab", "ba", 2)]
+        {
             assert_eq!(distance(left, right), edits, "{left} {right}");
         }
     }

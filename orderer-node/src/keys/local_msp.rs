@@ -100,8 +100,7 @@ impl LocalMsp {
     pub fn load(dir: &Path, msp_id: &str) -> Result<Self, KeyError> {
         let (path, pem) = first_certificate(&dir.join("signcerts"))?;
         let msp = read_msp(dir, msp_id)?;
-        let identity =
-            msp.deserialise(&pem).map_err(|source| KeyError::Identity { path: path.clone(), source })?;
+        let identity = msp.deserialise(&pem).map_err(|source| KeyError::Identity { path: path.clone(), source })?;
         identity.validity().map_err(|source| KeyError::Invalid { path: path.clone(), source })?;
         let certificate = identity.certificate().clone();
         if certificate.not_after_unix_s() < now_unix_s() {
@@ -141,8 +140,7 @@ fn read_msp(dir: &Path, msp_id: &str) -> Result<Msp, KeyError> {
         ..FabricMspConfig::default()
     };
     let config = MspConfig { config: definition.encode_to_vec().into(), ..MspConfig::default() };
-    Msp::from_config(&config, MspVersion::V1_0)
-        .map_err(|source| KeyError::Authorities { path: dir.to_owned(), source })
+    Msp::from_config(&config, MspVersion::V1_0).map_err(|source| KeyError::Authorities { path: dir.to_owned(), source })
 }
 
 fn find_key(keystore: &Path, certificate: &Certificate, path: &Path) -> Result<SigningKey, KeyError> {

@@ -183,7 +183,8 @@ mod tests {
     fn sec1_keys_load_and_other_kinds_are_refused() {
         let secret = p256::SecretKey::from_slice(&[7; 32]).unwrap();
         let sec1 = secret.to_sec1_pem(p256::pkcs8::LineEnding::LF).unwrap();
-        let with_parameters = format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}", *sec1);
+        let with_parameters =
+            format!("-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{}", *sec1);
         SigningKey::from_pem(with_parameters.as_bytes()).unwrap();
         let p384 = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
         assert!(matches!(SigningKey::from_pem(p384.serialize_pem().as_bytes()), Err(SigningKeyError::Kind)));

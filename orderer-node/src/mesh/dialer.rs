@@ -1,6 +1,7 @@
 //! The link we dial: everything this replica says to one peer leaves through it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use frontend_shim::framing::{COALESCE_BYTES, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
@@ -23,13 +24,15 @@ pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>, con
         let mut down_since = Instant::now();
         loop {
             let (end, stood_for) = run_once(&shared, &peer, &config, down_since).await;
-            down_since = Instant::now();
             if matches!(end, LinkEnd::Unheard) {
                 return;
             }
             log_end(&peer, &end, stood_for.is_some());
-            if stood_for.is_some_and(|time| time >= shared.limits.steady_after) {
-                wait = shared.limits.redial_min;
+            if let Some(time) = stood_for {
+                down_since = Instant::now();
+                if time >= shared.limits.steady_after {
+                    wait = shared.limits.redial_min;
+                }
             }
             sleep(wait).await;
             wait = (wait * 2).min(shared.limits.redial_max);
@@ -48,7 +51,7 @@ async fn run_once(
     peer: &PeerState,
     config: &Arc<ClientConfig>,
     down_since: Instant,
-) -> (LinkEnd, Option<std::time::Duration>) {
+) -> (LinkEnd, Option<Duration>) {
     let (mut reader, writer) = match dial(shared, peer, config).await {
         Ok(link) => link,
         Err(end) => {

@@ -157,8 +157,15 @@ async fn a_hello_is_judged_by_version_group_replica_and_binding() {
 
     let mut good = world.join_as(1, 0).await;
     assert!(matches!(good.hear().await, Some(MeshFrame::Hello(hello)) if hello.replica == ReplicaId(0)));
-    let expected =
-        MeshDoorCounters { accepted: 1, garbled: 1, versions: 1, groups: 1, pins: 4, bindings: 1, ..Default::default() };
+    let expected = MeshDoorCounters {
+        accepted: 1,
+        garbled: 1,
+        versions: 1,
+        groups: 1,
+        pins: 4,
+        bindings: 1,
+        ..Default::default()
+    };
     assert_eq!(node.door.counters(), expected);
 }
 

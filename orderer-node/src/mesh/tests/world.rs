@@ -159,7 +159,12 @@ impl World {
 /// Waits that do not make a test long.
 fn quick() -> MeshLimits {
     let redial = Duration::from_millis(20);
-    MeshLimits { redial_min: redial, redial_max: redial * 2, penalty: Duration::from_millis(400), ..MeshLimits::default() }
+    MeshLimits {
+        redial_min: redial,
+        redial_max: redial * 2,
+        penalty: Duration::from_millis(400),
+        ..MeshLimits::default()
+    }
 }
 
 impl Node {

@@ -1,0 +1,137 @@
+//! Keys that real Fabric tools made, and genesis blocks over them for whatever ports are free.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use fabric_channel::{
+    ApplicationOrganizationProfile, BatchSize, BftOptions, ConsenterProfile, GenesisCapabilities, GenesisProfile,
+    MspMaterial, OrdererOrganizationProfile,
+};
+use fabric_proto::ChannelId;
+use orderer_node::dev::load::EnvelopeFactory;
+use prost::Message as _;
+
+/// Cutting rules of a test channel.
+#[derive(Clone, Debug)]
+pub struct Cutting {
+    /// Envelopes in a block.
+    pub message_count_max: u32,
+    /// Bytes that a block should not exceed.
+    pub block_bytes_preferred: u32,
+    /// How long an envelope may wait for its block to fill.
+    pub timeout: Duration,
+}
+
+impl Default for Cutting {
+    fn default() -> Self {
+        Self { message_count_max: 25, block_bytes_preferred: 2 << 20, timeout: Duration::from_millis(250) }
+    }
+}
+
+/// The folder of data that the tests of this crate read.
+#[must_use]
+pub fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
+/// A crypto folder as cryptogen lays it out: four orderers, and User1 of Org1.
+#[must_use]
+pub fn crypto() -> PathBuf {
+    data().join("crypto")
+}
+
+/// The folder of an orderer, counted from 1: `msp` and `tls` are in it.
+#[must_use]
+pub fn orderer(id: u32) -> PathBuf {
+    crypto().join(format!("ordererOrganizations/{ORDERER_DOMAIN}/orderers/o{id}.{ORDERER_DOMAIN}"))
+}
+
+/// The authority of the orderers' server certificates.
+#[must_use]
+pub fn tls_authority() -> PathBuf {
+    orderer(1).join("tls/ca.crt")
+}
+
+/// Signs as User1 of Org1.
+///
+/// # Errors
+/// The name is no channel's, or the keys are not there.
+pub fn user(channel: &str) -> anyhow::Result<EnvelopeFactory> {
+    let msp = crypto().join(format!("peerOrganizations/{PEER_DOMAIN}/users/User1@{PEER_DOMAIN}/msp"));
+    Ok(EnvelopeFactory::load(ChannelId::new(channel)?, &msp, PEER_MSP_ID)?)
+}
+
+/// The genesis block of a channel of type BFT: four orderers, the first at `port`, the others behind it.
+///
+/// # Errors
+/// The keys are not there.
+pub fn genesis(channel: &str, port: u16, cutting: &Cutting) -> anyhow::Result<Bytes> {
+    let orderers = crypto().join("ordererOrganizations").join(ORDERER_DOMAIN);
+    let peers = crypto().join("peerOrganizations").join(PEER_DOMAIN);
+    let profile = GenesisProfile {
+        channel_id: ChannelId::new(channel)?,
+        capabilities: GenesisCapabilities::default(),
+        orderer_organizations: vec![OrdererOrganizationProfile {
+            name: "OrdererOrg".to_owned(),
+            msp: material(&orderers, ORDERER_DOMAIN, ORDERER_MSP_ID)?,
+            endpoints: (0..ORDERERS).map(|at| format!("127.0.0.1:{}", port + at)).collect(),
+        }],
+        application_organizations: vec![ApplicationOrganizationProfile {
+            name: "Org1".to_owned(),
+            msp: material(&peers, PEER_DOMAIN, PEER_MSP_ID)?,
+            anchor_peers: Vec::new(),
+        }],
+        consenters: (0..ORDERERS).map(|at| consenter(u32::from(at) + 1, port + at)).collect::<Result<_, _>>()?,
+        batch_size: BatchSize {
+            max_message_count: cutting.message_count_max,
+            absolute_max_bytes: 10 << 20,
+            preferred_max_bytes: cutting.block_bytes_preferred,
+        },
+        batch_timeout: cutting.timeout,
+        options: BftOptions::default(),
+    };
+    // Equal profiles give equal blocks: nothing of a test depends on when it runs.
+    let block = profile.block(1_750_000_000, [7; 24]).context("the keys do not make a channel")?;
+    Ok(block.encode_to_vec().into())
+}
+
+fn consenter(id: u32, port: u16) -> anyhow::Result<ConsenterProfile> {
+    let folder = orderer(id);
+    let tls = read(&folder.join("tls/server.crt"))?;
+    Ok(ConsenterProfile {
+        id,
+        host: "127.0.0.1".to_owned(),
+        port,
+        msp_id: ORDERER_MSP_ID.to_owned(),
+        identity_pem: read(&folder.join(format!("msp/signcerts/o{id}.{ORDERER_DOMAIN}-cert.pem")))?,
+        client_tls_cert_pem: tls.clone(),
+        server_tls_cert_pem: tls,
+    })
+}
+
+fn material(organisation: &Path, domain: &str, msp_id: &str) -> anyhow::Result<MspMaterial> {
+    let msp = organisation.join("msp");
+    let root = read(&msp.join(format!("cacerts/ca.{domain}-cert.pem")))?;
+    Ok(MspMaterial {
+        msp_id: msp_id.to_owned(),
+        root_certs: vec![root.clone()],
+        tls_root_certs: vec![read(&msp.join(format!("tlscacerts/tlsca.{domain}-cert.pem")))?],
+        node_ou_certifier: Some(root),
+        ..MspMaterial::default()
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<Bytes> {
+    Ok(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.into())
+}
+
+/// How many orderers there are keys for.
+pub const ORDERERS: u16 = 4;
+/// The MSP of the organisation that runs the orderers.
+pub const ORDERER_MSP_ID: &str = "OrdererMSP";
+const PEER_MSP_ID: &str = "Org1MSP";
+const ORDERER_DOMAIN: &str = "orderer.example.com";
+const PEER_DOMAIN: &str = "org1.example.com";

@@ -1,0 +1,179 @@
+//! `orderer-node dev`: a whole network on loopback, with one command.
+//!
+//! It makes keys and a channel (or takes those that Fabric's tools made), starts a process for each node, shows where a
+//! Fabric client finds them, and then how they fare. With a load it drives real envelopes through them; with an end it
+//! checks that all nodes have the same chain and that no envelope was lost, and says so by its exit code.
+//!
+//! Nothing here is part of ordering: a node does not know who started it.
+
+mod agreement;
+mod authority;
+mod crypto_folder;
+mod data_folder;
+mod display;
+mod fleet;
+mod follower;
+mod genesis;
+pub mod load;
+mod network;
+mod network_file;
+mod node_config;
+mod orderer_folders;
+mod plan;
+mod scenario;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use data_folder::{DataFolder, Material, NodeFiles};
+use display::Display;
+use fleet::Fleet;
+use network::{Network, NodePlan};
+pub use network_file::{ClientEntry, NetworkFile, NodeEntry};
+pub use plan::ChannelOptions;
+use scenario::Scenario;
+
+/// What network to run, and for how long.
+#[derive(Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Folder of the network: keys, genesis block, ledgers. A restart on it resumes.
+    #[arg(long, value_name = "DIR", default_value = "data/dev")]
+    pub data: PathBuf,
+    /// Options of the channel.
+    #[command(flatten)]
+    pub channel: ChannelOptions,
+    /// Genesis block made by Fabric's tools, instead of one made here
+    #[arg(long, value_name = "FILE", requires = "crypto")]
+    pub genesis: Option<PathBuf>,
+    /// The keys that go with it, in cryptogen's layout: the folder that holds ordererOrganizations
+    #[arg(long, value_name = "DIR", requires = "genesis")]
+    pub crypto: Option<PathBuf>,
+    /// Drive this many envelopes per second
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
+    pub load: Option<u32>,
+    /// End after so many seconds with a check that all nodes agree; without it, run until Ctrl-C
+    #[arg(long = "for", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: Option<u64>,
+    /// What the nodes log: a level, or a list such as info,orderer_node::mesh=debug
+    #[arg(long, value_name = "FILTER", default_value = "info")]
+    pub log: String,
+}
+
+/// Runs a network until it is told to stop, or for the time asked for.
+///
+/// # Errors
+/// What keeps it from starting; at the end, what was not as it should be.
+pub async fn run(args: DevArgs) -> anyhow::Result<()> {
+    let mut stopping = StopSignals::install()?;
+    let data = DataFolder::open(&args.data)?;
+    let material = args.material(&data)?;
+    let network = Network::read(&material.genesis, &material.crypto)?;
+    args.channel.check_against(&network.config)?;
+    let nodes = prepare_nodes(&data, &network, &material, &args.log)?;
+    fleet::check_ports(&network.nodes)?;
+
+    let mut display = Display::new();
+    let mut fleet = Fleet::start(&nodes)?;
+    let description = describe(&network, &nodes, &material, &fleet);
+    let description_file = data.root().join("network.json");
+    let scenario = Scenario::new(&network, &description, args.load, args.seconds.map(Duration::from_secs))?;
+    description.write(&description_file)?;
+    let mut failures = Vec::new();
+    let ended = tokio::select! {
+        ended = scenario.play(&mut fleet, &mut display, &mut failures) => ended,
+        name = stopping.next() => {
+            display.say(&format!("{name}: stopping"));
+            if args.seconds.is_some() { Err(anyhow::anyhow!("stopped by {name} before the time was over")) } else { Ok(()) }
+        }
+    };
+    for name in fleet.stop().await {
+        display.say(&format!("node {name} did not stop when asked and was killed"));
+    }
+    ended?;
+    if !failures.is_empty() {
+        bail!(failures.join("; "));
+    }
+    Ok(())
+}
+
+impl DevArgs {
+    fn material(&self, data: &DataFolder) -> anyhow::Result<Material> {
+        match (&self.genesis, &self.crypto) {
+            (Some(genesis), Some(crypto)) => data.given_material(genesis, crypto),
+            _ => data.own_material(&self.channel),
+        }
+    }
+}
+
+fn prepare_nodes(
+    data: &DataFolder,
+    network: &Network,
+    material: &Material,
+    log: &str,
+) -> anyhow::Result<Vec<(NodePlan, NodeFiles)>> {
+    let prepare = |node: &NodePlan| {
+        let files = data.node_files(node)?;
+        node_config::write(node, &files, &material.genesis, log)?;
+        Ok((node.clone(), files))
+    };
+    network.nodes.iter().map(prepare).collect()
+}
+
+fn describe(network: &Network, nodes: &[(NodePlan, NodeFiles)], material: &Material, fleet: &Fleet) -> NetworkFile {
+    let entry = |((plan, files), pid): (&(NodePlan, NodeFiles), u32)| NodeEntry {
+        name: plan.name.clone(),
+        address: plan.address.clone(),
+        pid,
+        status_socket: files.status_socket.clone(),
+        broadcast_socket: files.broadcast_socket.clone(),
+        tls_ca: plan.tls_ca(),
+        msp_dir: plan.folder.join("msp"),
+        msp_id: plan.msp_id.clone(),
+        config: files.config.clone(),
+        log: files.log.clone(),
+        data_dir: files.data.clone(),
+    };
+    NetworkFile {
+        channel: network.config.channel_id().to_string(),
+        genesis: material.genesis.clone(),
+        crypto: material.crypto.clone(),
+        pid: std::process::id(),
+        nodes: nodes.iter().zip(fleet.pids()).map(entry).collect(),
+        client: ClientEntry { msp_dir: network.client.msp_dir.clone(), msp_id: network.client.msp_id.clone() },
+    }
+}
+
+/// The signals that mean: stop.
+struct StopSignals {
+    interrupt: Signal,
+    terminate: Signal,
+    hang_up: Signal,
+}
+
+impl StopSignals {
+    fn install() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hang_up.recv() => "SIGHUP",
+        }
+    }
+}
+
+/// More than one machine can sign.
+const RATE_MAX: i64 = 1_000_000;
