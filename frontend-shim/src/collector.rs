@@ -278,7 +278,6 @@ impl Collector {
         let by_bytes = (WINDOW_BYTES / self.usual_body_bytes.max(1)) as u64;
         by_bytes.clamp(WINDOW_BLOCKS_MIN, WINDOW_BLOCKS_MAX)
     }
-
 }
 
 /// Looks at pushes until a header is certified.

@@ -228,7 +228,10 @@ mod tests {
         let sending = tokio::spawn(async move {
             let mut writer = FrameWriter::new(near);
             for (kind, size) in (1..).zip(sizes) {
-                writer.write_frame(encode_frame(kind, &[&vec![kind; size / 2], &vec![9; size - size / 2]])).await.unwrap();
+                writer
+                    .write_frame(encode_frame(kind, &[&vec![kind; size / 2], &vec![9; size - size / 2]]))
+                    .await
+                    .unwrap();
             }
             writer.shutdown().await.unwrap();
         });

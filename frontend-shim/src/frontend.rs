@@ -154,7 +154,17 @@ impl Frontend {
         }
         let collectors = Mutex::default();
         let bodies = setup.bodies;
-        Ok(FrontendHandle(Arc::new(Running { id, group, bodies, relay, nodes, subscriptions, collectors, tasks, stop })))
+        Ok(FrontendHandle(Arc::new(Running {
+            id,
+            group,
+            bodies,
+            relay,
+            nodes,
+            subscriptions,
+            collectors,
+            tasks,
+            stop,
+        })))
     }
 }
 
@@ -199,12 +209,17 @@ impl FrontendHandle {
     pub fn counters(&self) -> FrontendCounters {
         let relay = self.0.relay.counters();
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let channels = self.0.collectors().iter().map(|(id, collector)| ChannelCounters {
-            channel: id.to_string(),
-            certified: load(&collector.stats.certified),
-            bodies_fetched: load(&collector.stats.bodies_fetched),
-            stopped: collector.stats.stopped.get().cloned(),
-        }).collect();
+        let channels = self
+            .0
+            .collectors()
+            .iter()
+            .map(|(id, collector)| ChannelCounters {
+                channel: id.to_string(),
+                certified: load(&collector.stats.certified),
+                bodies_fetched: load(&collector.stats.bodies_fetched),
+                stopped: collector.stats.stopped.get().cloned(),
+            })
+            .collect();
         FrontendCounters {
             requests_in_flight: load(&relay.requests.in_flight),
             submitted_bytes: self.0.relay.submitted_bytes() as u64,

@@ -14,9 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use mod_smart::{
-    Answer, Client, Digest, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, View, Voters,
-};
+use mod_smart::{Answer, Client, Digest, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, View, Voters};
 
 use crate::counters::Grievance;
 use crate::frame::{RequestAnswer, ToNode};
@@ -379,8 +377,7 @@ mod tests {
             session: SessionId(100),
             session_window: WINDOW,
         };
-        let mut world =
-            World { table: InFlight::new(origin, nodes, Arc::default()), outboxes, now: Instant::now() };
+        let mut world = World { table: InFlight::new(origin, nodes, Arc::default()), outboxes, now: Instant::now() };
         for i in 0..n as u16 {
             world.table.on_connected(ReplicaId(i), world.now);
         }
@@ -391,13 +388,15 @@ mod tests {
         /// The requests that a node would be sent now.
         fn sent(&self, replica: usize) -> Vec<Sealed<Request>> {
             let frames = std::iter::from_fn(|| self.outboxes[replica].pop());
-            frames.map(|frame| {
-                let payload = frame.slice(5..);
-                let ToNode::Submit(bytes) = ToNode::decode(Frame { kind: frame[4], payload }).unwrap() else {
-                    panic!("not a request")
-                };
-                Sealed::<Request>::trusted(bytes).unwrap()
-            }).collect()
+            frames
+                .map(|frame| {
+                    let payload = frame.slice(5..);
+                    let ToNode::Submit(bytes) = ToNode::decode(Frame { kind: frame[4], payload }).unwrap() else {
+                        panic!("not a request")
+                    };
+                    Sealed::<Request>::trusted(bytes).unwrap()
+                })
+                .collect()
         }
 
         fn sequences(&self, replica: usize) -> Vec<u64> {

@@ -34,3 +34,6 @@ pub mod router;
 mod subscriptions;
 mod node_link;
 mod tally;
+pub mod config;
+pub mod standalone;
+pub mod tls_clients;

@@ -53,7 +53,11 @@ impl Judge {
     }
 
     /// The judge for the block after `last`: the configuration is the one in force there, which the ledger has.
-    pub(crate) fn after(ledger: &Ledger, last: u64, group: &Arc<OrderingGroup>) -> Result<(Self, ChannelConfig), JudgeError> {
+    pub(crate) fn after(
+        ledger: &Ledger,
+        last: u64,
+        group: &Arc<OrderingGroup>,
+    ) -> Result<(Self, ChannelConfig), JudgeError> {
         let last_config = last_config_index(&read(ledger, last)?).map_err(|e| JudgeError::Metadata(last, e))?;
         let block = read(ledger, last_config)?;
         let config = ChannelConfig::from_block(&block).map_err(|e| JudgeError::Config(last_config, e))?;
@@ -116,7 +120,12 @@ impl Tally {
     }
 
     /// Looks at what a node pushed, once. `Err` is what to hold against the node.
-    pub(crate) fn examine(&mut self, replica: ReplicaId, push: &Push, judge: &Judge) -> Result<(), (Grievance, String)> {
+    pub(crate) fn examine(
+        &mut self,
+        replica: ReplicaId,
+        push: &Push,
+        judge: &Judge,
+    ) -> Result<(), (Grievance, String)> {
         if !self.examined.insert(replica) {
             return Ok(());
         }

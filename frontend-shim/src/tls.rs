@@ -257,10 +257,7 @@ pub async fn dial(
 ///
 /// # Errors
 /// It does not speak TLS, speaks no protocol of ours, or is not trusted.
-pub async fn accept<IO>(
-    stream: IO,
-    config: Arc<ServerConfig>,
-) -> Result<tokio_rustls::server::TlsStream<IO>, TlsError>
+pub async fn accept<IO>(stream: IO, config: Arc<ServerConfig>) -> Result<tokio_rustls::server::TlsStream<IO>, TlsError>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
 {
@@ -462,7 +459,10 @@ mod tests {
     type Server = tokio_rustls::server::TlsStream<DuplexStream>;
 
     /// Shakes hands over memory. The client reads a byte, because in TLS 1.3 it learns only then of a refusal.
-    async fn handshake(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> (Result<Server, TlsError>, io::Result<()>) {
+    async fn handshake(
+        server: Arc<ServerConfig>,
+        client: Arc<ClientConfig>,
+    ) -> (Result<Server, TlsError>, io::Result<()>) {
         let (near, far) = tokio::io::duplex(1 << 16);
         let serving = tokio::spawn(async move {
             let mut stream = accept(far, server).await?;
@@ -536,8 +536,10 @@ mod tests {
     #[tokio::test]
     async fn required_certificates_come_from_an_authority_or_a_pin_and_can_change() {
         let (server, chained, pinned, stranger) = (made(), made(), made(), made());
-        let trusted =
-            Arc::new(TrustedClients::new(std::slice::from_ref(&chained.authority), vec![pinned.identity.spki().unwrap()]).unwrap());
+        let trusted = Arc::new(
+            TrustedClients::new(std::slice::from_ref(&chained.authority), vec![pinned.identity.spki().unwrap()])
+                .unwrap(),
+        );
         let listening = server_config(&server.identity, &ALL, ClientAuth::Required(trusted.clone())).unwrap();
         let trust = ServerTrust::Pinned(server.identity.spki().unwrap());
         let is_served = async |identity: Option<&TlsIdentity>| {

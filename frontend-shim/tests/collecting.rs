@@ -171,7 +171,8 @@ async fn wrong_signatures_are_named_and_change_nothing() {
     world.send(3, borrowed).await;
     eventually("both are held against their nodes", || {
         (world.seen_of(0).wrong_signatures, world.seen_of(3).wrong_signatures) == (1, 1)
-    }).await;
+    })
+    .await;
     world.push_all(&[1, 2], &block).await;
     world.stays(1).await;
     assert_eq!((world.seen_of(1).wrong_signatures, world.seen_of(2).wrong_signatures), (0, 0));

@@ -30,10 +30,13 @@ fn submit(frontend: &FrontendHandle, envelope: &'static [u8]) -> JoinHandle<Resu
 
 fn envelopes(request: &Sealed<Request>) -> Vec<Bytes> {
     let commands = decode(request.value().body.clone()).unwrap();
-    commands.into_iter().flat_map(|command| match command {
-        Command::Envelopes { channel, envelopes } if channel == channel_id() => envelopes,
-        other => panic!("{other:?}"),
-    }).collect()
+    commands
+        .into_iter()
+        .flat_map(|command| match command {
+            Command::Envelopes { channel, envelopes } if channel == channel_id() => envelopes,
+            other => panic!("{other:?}"),
+        })
+        .collect()
 }
 
 /// Knows frontends by their ids, as a node's keyring does.
@@ -80,7 +83,8 @@ async fn envelopes_that_wait_together_go_out_together_and_in_order() {
     let network = Network::new(&FOUR);
     let (frontend, mut nodes) = network.welcomed(Bodies::Pushed).await;
     let channel = channel_id();
-    let waiting: Vec<_> = (0..3000_u32).map(|i| frontend.submit(&channel, Bytes::copy_from_slice(&i.to_be_bytes()))).collect();
+    let waiting: Vec<_> =
+        (0..3000_u32).map(|i| frontend.submit(&channel, Bytes::copy_from_slice(&i.to_be_bytes()))).collect();
     let mut received = Vec::new();
     let mut requests = 0;
     while received.len() < 3000 {
@@ -171,7 +175,8 @@ async fn a_node_that_sends_garbage_or_poses_as_another_is_named() {
     eventually("all are counted", || {
         let nodes = frontend.counters().nodes;
         (nodes[0].garbage, nodes[1].garbage, nodes[2].refused, nodes[3].refused) == (1, 1, 1, 1)
-    }).await;
+    })
+    .await;
     eventually("no session stands", || frontend.counters().nodes.iter().all(|node| !node.connected)).await;
     assert_eq!(frontend.counters().nodes.iter().map(|node| node.sessions).sum::<u64>(), 1, "the late one's");
 }

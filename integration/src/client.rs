@@ -175,20 +175,49 @@ impl Load {
         crate::network::wait_until("envelopes are acknowledged", async || Ok(self.acknowledged() >= wanted)).await
     }
 
-    /// Sends no more, and waits for the answers that come soon. Gives everything that was answered with SUCCESS.
+    /// Sends no more, and waits for the answers that come soon.
     ///
     /// # Errors
     /// Envelopes were refused for good, which no correct node does here.
-    pub async fn stop(self) -> anyhow::Result<BTreeSet<Key>> {
+    pub async fn stop(self) -> anyhow::Result<Outcome> {
         self.stop.cancel();
         for lane in self.lanes {
             lane.await?;
         }
-        let record = lock(&self.record);
+        let mut record = lock(&self.record);
         if let Some(refusal) = record.refused.first() {
             bail!("{} envelopes were refused, the first with {refusal}", record.refused.len());
         }
-        Ok(record.acknowledged.clone())
+        Ok(Outcome {
+            sent: std::mem::take(&mut record.sent),
+            acknowledged: std::mem::take(&mut record.acknowledged),
+        })
+    }
+}
+
+/// What became of a load.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Every envelope that was given to a stream.
+    pub sent: BTreeSet<Key>,
+    /// Those that were answered with SUCCESS.
+    pub acknowledged: BTreeSet<Key>,
+}
+
+impl Outcome {
+    /// Everything acknowledged must be in the chain, nothing twice, and nothing that was not sent.
+    ///
+    /// # Errors
+    /// What is wrong with the chain.
+    pub fn check(&self, chain: &[VerifiedBlock]) -> anyhow::Result<()> {
+        let found = occurrences(chain);
+        let lost = self.acknowledged.iter().filter(|key| !found.contains_key(*key)).count();
+        ensure!(lost == 0, "{lost} of {} acknowledged envelopes are in no block", self.acknowledged.len());
+        let repeated = found.values().filter(|count| **count > 1).count();
+        ensure!(repeated == 0, "{repeated} envelopes are in the chain more than once");
+        let strange = found.keys().filter(|key| !self.sent.contains(*key)).count();
+        ensure!(strange == 0, "{strange} envelopes in the chain were never sent");
+        Ok(())
     }
 }
 

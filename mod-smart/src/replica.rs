@@ -185,15 +185,16 @@ impl Replica {
                 return;
             };
             let decided = Decided { proof: proof.clone(), requests: proposal.propose.requests.clone() };
-            actions.push(Action::Persist(Record::Decided(decided.clone())));
             self.deliver(decided, bodies, actions);
             self.catching_up.advanced();
             self.open_next(now, actions);
         }
     }
 
-    /// Gives the application one decision whose record is durable before this action. The requests of a batch that were
-    /// ordered before are left out by a rule that depends on the delivered sequence alone.
+    /// Gives the application one decision, and keeps its record. Delivery need not wait for the record: the ACCEPTs of a
+    /// quorum are durable, so after any crash the same batch is decided again. What a checkpoint stands in for is durable
+    /// before it. The requests of a batch that were ordered before are left out by a rule that depends on the delivered
+    /// sequence alone.
     pub(crate) fn deliver(&mut self, decided: Decided, bodies: Vec<Sealed<Request>>, actions: &mut Vec<Action>) {
         let instance = decided.proof.instance();
         assert_eq!(instance, self.delivered.next(), "decisions are delivered in order and without gaps");
@@ -209,8 +210,9 @@ impl Replica {
         self.delivered = instance;
         self.instances.remove(&instance);
         let skipped = count - requests.len();
-        let epoch = decided.proof.epoch();
-        actions.push(Action::Deliver(Decision { instance, epoch, proof: decided.proof, requests, skipped }));
+        let (epoch, proof) = (decided.proof.epoch(), decided.proof.clone());
+        actions.push(Action::Deliver(Decision { instance, epoch, proof, requests, skipped }));
+        actions.push(Action::Persist(Record::Decided(decided)));
         if instance.0.is_multiple_of(self.limits.checkpoint_interval) {
             self.pending.remove_ended(&self.sessions);
             actions.push(Action::TakeCheckpoint { instance, sessions: self.sessions.encode() });

@@ -164,6 +164,13 @@ impl<T> Worker<T> {
     fn run(&mut self) -> Result<(), JournalError> {
         let mut durable = Vec::new();
         while let Some(first) = self.input.blocking_recv() {
+            // Everything before it is durable, and it asks for nothing itself.
+            if first.records.is_empty() {
+                if self.output.blocking_send(first.then).is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
             self.take(first, &mut durable)?;
             while durable.len() < COMMIT_BATCHES_MAX && self.journal.uncommitted_bytes() < COMMIT_BYTES_MAX {
                 let Ok(next) = self.input.try_recv() else { break };

@@ -237,6 +237,12 @@ impl Recovery {
         let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
         let (journal, replay) = Journal::open(disk("journal")?, group, options, after)?;
         let summary = replay.summary();
+        let decided = journal.reader().last_decided().unwrap_or_default();
+        anyhow::ensure!(
+            decided >= after,
+            "the newest checkpoint in {} is of instance {after}, but the journal ends at instance {decided}: the journal was lost, and a replica that forgot its votes must not go on",
+            self.dir.display()
+        );
         let core = found.newest.as_ref().map(|checkpoint| (checkpoint.instance, checkpoint.sessions.clone()));
         let mut recovered = Recovered::new(self.me, self.view.clone(), self.limits.clone(), core)?;
         let ordering = match found.newest {
@@ -244,6 +250,13 @@ impl Recovery {
             None => Ordering::new(self.view.clone()),
         };
         let mut application = Application::new(ordering, channels, signing);
+        for (ledger, height) in application.ledgers() {
+            anyhow::ensure!(
+                ledger.height() >= height,
+                "a ledger holds {} blocks, but the checkpoint of instance {after} was taken after {height}: blocks were lost or removed",
+                ledger.height()
+            );
+        }
         let mut actions = Vec::new();
         for record in replay {
             recovered.replay(record?, &mut actions)?;

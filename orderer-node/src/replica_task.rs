@@ -88,8 +88,10 @@ pub async fn run(
             let Ok(event) = inbox.own.try_recv().or_else(|_| inbox.outside.try_recv()) else { break };
             replica.handle(clock.now(), event, &mut actions);
         }
-        if !actions.is_empty() && batches.send(split(std::mem::take(&mut actions))).await.is_err() {
-            return;
+        for batch in split(std::mem::take(&mut actions)).into_iter().flatten() {
+            if batches.send(batch).await.is_err() {
+                return;
+            }
         }
         standing.send_if_modified(|known| {
             let current = stand(&replica);
@@ -112,33 +114,43 @@ pub fn stand(replica: &Replica) -> ReplicaStanding {
     }
 }
 
-/// All records of a run of actions first, then all the rest in order: stricter than the barriers ask for, and one sync
-/// covers them all.
-fn split(actions: Vec<Action>) -> Batch<Vec<Action>> {
-    let mut records = Vec::new();
-    let mut then = Vec::with_capacity(actions.len());
-    for action in actions {
+/// What comes before the first barrier waits for nothing; then all records of the run, and after them all the rest in
+/// order. That is stricter than the barriers ask for, and one sync covers the run.
+fn split(actions: Vec<Action>) -> [Option<Batch<Vec<Action>>>; 2] {
+    let is_record = |action: &Action| matches!(action, Action::Persist(_));
+    let barrier = actions.iter().position(is_record).unwrap_or(actions.len());
+    let (mut before, mut records, mut then) = (Vec::with_capacity(barrier), Vec::new(), Vec::new());
+    for (at, action) in actions.into_iter().enumerate() {
         match action {
             Action::Persist(record) => records.push(record),
-            other => then.push(other),
+            free if at < barrier => before.push(free),
+            held => then.push(held),
         }
     }
-    Batch { records, then }
+    let free = (!before.is_empty()).then_some(Batch { records: Vec::new(), then: before });
+    let held = (!records.is_empty()).then_some(Batch { records, then });
+    [free, held]
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use mod_smart::certificate::{Vote, VoteKind};
-    use mod_smart::{Digest, Epoch, Record};
+    use mod_smart::surface::MisbehaviourKind;
+    use mod_smart::{Digest, Epoch, Misbehaviour, Record};
 
     use super::*;
 
     #[test]
     fn nothing_overtakes_a_barrier() {
         let vote = Vote { kind: VoteKind::Write, instance: InstanceId(1), epoch: Epoch(0), digest: Digest([0; 32]) };
-        let batch = split(vec![Action::Vote(vote), Action::Persist(Record::Voted(vote)), Action::Vote(vote)]);
-        assert_eq!(batch.records, [Record::Voted(vote)]);
-        assert_eq!(batch.then, [Action::Vote(vote), Action::Vote(vote)]);
+        let status = || Action::Report(Misbehaviour { replica: ReplicaId(1), kind: MisbehaviourKind::DoubleVote });
+        let [free, held] =
+            split(vec![status(), Action::Persist(Record::Voted(vote)), Action::Vote(vote), status()]).map(Option::unwrap);
+        assert!(free.records.is_empty());
+        assert_eq!(free.then, [status()]);
+        assert_eq!(held.records, [Record::Voted(vote)]);
+        assert_eq!(held.then, [Action::Vote(vote), status()]);
+        assert!(split(Vec::new()).iter().all(Option::is_none));
     }
 }

@@ -250,7 +250,8 @@ pub fn channel_id() -> ChannelId {
 /// A block with one entry; `salt` makes it another one.
 pub fn unsigned(number: u64, previous_hash: [u8; 32], entry_bytes: usize, salt: &[u8]) -> Unsigned {
     let payload = [&number.to_be_bytes()[..], salt, &vec![b'.'; entry_bytes]].concat();
-    let entry: Bytes = Envelope { payload: payload.into(), signature: Bytes::from_static(b"signature") }.encode_to_vec().into();
+    let entry: Bytes =
+        Envelope { payload: payload.into(), signature: Bytes::from_static(b"signature") }.encode_to_vec().into();
     let data = BlockData { data: vec![entry] };
     Unsigned {
         number,

@@ -117,7 +117,6 @@ impl Replica {
         }
         let requests = decision.requests.iter().map(Sealed::digest).collect();
         let decided = Decided { proof: decision.proof, requests };
-        actions.push(Action::Persist(Record::Decided(decided.clone())));
         self.deliver(decided, decision.requests, actions);
     }
 

@@ -3,6 +3,8 @@
 //!
 //! Of blocks that were there before this run, only the headers are compared: they were checked when they were new.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, bail, ensure};
 use fabric_channel::{BlockVerifier, ChannelConfig};
 use fabric_proto::common::Block;
@@ -75,17 +77,23 @@ async fn read(
     let connection = endpoint.connect().await?;
     let old = Seek::range(0, since - 1).with_content(Content::HeadersWithSignatures);
     let mut blocks = DeliverClient::open(&connection, factory, old).await?;
-    while let Some(block) = blocks.next().await? {
+    while let Some(block) = next(&mut blocks).await? {
         reading.on_old(&block)?;
     }
     if height > since {
         blocks.seek(Seek::range(since, height - 1)).await?;
-        while let Some(block) = blocks.next().await? {
+        while let Some(block) = next(&mut blocks).await? {
             reading.on_new(&block, verifier)?;
         }
     }
     ensure!(reading.header_hashes.len() as u64 == height, "{} blocks instead of {height}", reading.header_hashes.len());
     Ok(reading)
+}
+
+/// The next block of a range that the node has: it must come soon.
+async fn next(blocks: &mut DeliverClient) -> anyhow::Result<Option<Block>> {
+    let next = tokio::time::timeout(BLOCK_TIMEOUT, blocks.next()).await;
+    Ok(next.map_err(|_| anyhow::anyhow!("no block came within {} s", BLOCK_TIMEOUT.as_secs()))??)
 }
 
 impl Reading {
@@ -123,6 +131,8 @@ fn compare(first: &str, expected: &Reading, other: &str, found: &Reading) -> any
     }
     Ok(())
 }
+
+const BLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -65,7 +65,8 @@ impl ChannelPlan {
                 preferred_max_bytes: BLOCK_BYTES_PREFERRED,
             },
             batch_timeout: self.batch_timeout,
-            options: BftOptions::default(),
+            // The shorter of the two intervals cuts a block; there is to be one only.
+            options: BftOptions { request_batch_max_interval: self.batch_timeout, ..BftOptions::default() },
         };
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut nonce = [0; 24];

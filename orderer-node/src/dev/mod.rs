@@ -76,12 +76,12 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let network = Network::read(&material.genesis, &material.crypto)?;
     args.channel.check_against(&network.config)?;
     let nodes = prepare_nodes(&data, &network, &material, &args.log)?;
-    fleet::check_ports(&network.nodes)?;
+    let description_file = data.root().join("network.json");
+    fleet::check_ports(&network.nodes).with_context(|| hint_at_leftovers(&description_file))?;
 
     let mut display = Display::new();
     let mut fleet = Fleet::start(&nodes)?;
     let description = describe(&network, &nodes, &material, &fleet);
-    let description_file = data.root().join("network.json");
     let scenario = Scenario::new(&network, &description, args.load, args.seconds.map(Duration::from_secs))?;
     description.write(&description_file)?;
     let mut failures = Vec::new();

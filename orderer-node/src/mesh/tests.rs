@@ -376,6 +376,36 @@ async fn a_second_link_of_a_peer_replaces_the_first() {
 }
 
 #[tokio::test]
+async fn one_door_serves_the_meshes_of_several_groups() {
+    const OTHER: GroupId = GroupId([8; 32]);
+    let world = World::new(2).await;
+    let mut nodes = world.all().await;
+    let mut others = Vec::new();
+    for (me, node) in nodes.iter().enumerate() {
+        let (mesh, events) = Mesh::start(world.setup_in(OTHER, me as u16)).unwrap();
+        node.door.open(&mesh);
+        others.push((mesh, events));
+    }
+    while !others[0].0.counters()[0].connected {
+        pause().await;
+    }
+    nodes[0].mesh.send(ReplicaId(1), b"here");
+    others[0].0.send(ReplicaId(1), b"there");
+    assert_eq!(&nodes[1].message().await.1[..], b"here");
+    let there = loop {
+        if let MeshEvent::Frame { message, .. } = others[1].1.recv().await.unwrap() {
+            break message;
+        }
+    };
+    assert_eq!(&there[..], b"there");
+    nodes[1].door.close(OTHER);
+    others[1].0.close();
+    until(|| others[0].0.counters()[0].dials_failed >= 3).await;
+    nodes[0].mesh.send(ReplicaId(1), b"still here");
+    assert_eq!(&nodes[1].message().await.1[..], b"still here");
+}
+
+#[tokio::test]
 async fn a_mesh_ends_with_its_last_handle() {
     let world = World::new(2).await;
     let mut nodes = world.all().await;

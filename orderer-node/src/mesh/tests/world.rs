@@ -63,21 +63,30 @@ impl World {
     }
 
     pub(super) fn binding(&self, member: u16) -> VoteBinding {
+        self.binding_in(GROUP, member)
+    }
+
+    fn binding_in(&self, group: GroupId, member: u16) -> VoteBinding {
         let pinned = &self.members[usize::from(member)].pinned;
-        VoteBinding::sign(GROUP, ReplicaId(member), &VoteKey::derive(pinned), pinned)
+        VoteBinding::sign(group, ReplicaId(member), &VoteKey::derive(pinned), pinned)
     }
 
     pub(super) fn setup(&self, me: u16) -> MeshSetup {
+        self.setup_in(GROUP, me)
+    }
+
+    /// The same members can be more than one group.
+    pub(super) fn setup_in(&self, group: GroupId, me: u16) -> MeshSetup {
         let pins = self.members.iter().map(|member| member.public.clone()).collect();
         let msps: Vec<Msp> = vec![self.authority.msp("OrdererMSP")];
         let others = (0..self.members.len() as u16).filter(|&other| other != me);
         MeshSetup {
-            group: GROUP,
+            group,
             me: ReplicaId(me),
             identity: self.members[usize::from(me)].identity.clone(),
-            binding: self.binding(me),
+            binding: self.binding_in(group, me),
             peers: others.map(|other| self.peer(other)).collect(),
-            keyring: Arc::new(NodeKeyring::new(GROUP, pins, msps)),
+            keyring: Arc::new(NodeKeyring::new(group, pins, msps)),
             limits: self.limits.clone(),
         }
     }

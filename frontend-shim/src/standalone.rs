@@ -1,0 +1,271 @@
+//! A frontend as a process of its own: channels on disk, a frontend for each ordering group, and listeners for clients.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream as BlockingUnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fabric_channel::ChannelConfig;
+use fabric_proto::ChannelId;
+use mod_smart::{GroupId, Limits, ReplicaId};
+use rustls_pki_types::CertificateDer;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::channels::{Channels, ChannelsError};
+use crate::config::{ChannelSettings, ListenerSettings, Settings};
+use crate::frame::Bodies;
+use crate::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
+use crate::group::OrderingGroup;
+use crate::ledger::{Ledger, LedgerError};
+use crate::router::Router;
+use crate::service::Service;
+use crate::status::{self, Counters, StatusReport};
+use crate::tls::{ALPN_GRPC, ClientAuth, TlsError, TrustedClients, server_config};
+use crate::tls_clients::{CertificateBinding, serve_tls};
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StandaloneError {
+    /// The ledger of a channel.
+    #[error("channel {channel}: {source}")]
+    Ledger {
+        /// Which channel.
+        channel: ChannelId,
+        /// What is wrong.
+        source: LedgerError,
+    },
+    /// Too many channels.
+    #[error(transparent)]
+    Channels(#[from] ChannelsError),
+    /// The side towards the nodes.
+    #[error(transparent)]
+    Frontend(#[from] FrontendError),
+    /// Certificates of a listener.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An address that cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which one.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No thread or socket.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// A running process of this kind.
+pub struct Standalone {
+    frontends: Vec<FrontendHandle>,
+    addresses: Vec<SocketAddr>,
+    sockets: Vec<PathBuf>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Standalone {
+    /// Opens the ledgers, begins to connect to the nodes, and listens.
+    ///
+    /// # Errors
+    /// [`StandaloneError`]; nothing runs then.
+    pub async fn start(settings: Settings) -> Result<Self, StandaloneError> {
+        let channels = Channels::new()?;
+        let mut groups: BTreeMap<GroupId, (OrderingGroup, Vec<ChannelId>)> = BTreeMap::new();
+        for (id, channel) in settings.channels {
+            let ledger = ledger(&settings.data_dir, &id, &channel)?;
+            let group = groups.entry(channel.group.id()).or_insert((channel.group, Vec::new()));
+            group.1.push(id);
+            channels.add(channel.config, Arc::new(ledger))?;
+        }
+        let listeners = listen(settings.listeners, &channels).await?;
+        let status_listener = settings.status_socket.as_deref().map(bind_unix).transpose()?;
+
+        let (router, mut frontends) = (Router::new(), Vec::new());
+        for (group, ids) in groups.into_values() {
+            let nodes = endpoints(&group, &settings.addresses);
+            let identity = settings.identity.clone();
+            let session_window = Limits::default().session_window;
+            let setup = FrontendSetup { group, nodes, identity, bodies: Bodies::Pushed, session_window };
+            let frontend = Frontend::start(setup)?;
+            for channel in ids.iter().filter_map(|id| channels.find(id.as_str())) {
+                frontend.add_channel(channel)?;
+            }
+            for id in ids {
+                router.add(id, Arc::new(frontend.clone()));
+            }
+            frontends.push(frontend);
+        }
+        let counters = Arc::new(Counters::default());
+        let service = Service::new(channels.clone(), Arc::new(router), counters.clone());
+        let mut running = Self {
+            frontends,
+            addresses: Vec::new(),
+            sockets: settings.status_socket.into_iter().collect(),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        };
+        for listener in listeners {
+            running.serve(listener, service.clone())?;
+        }
+        if let Some(listener) = status_listener {
+            running.serve_status(listener, channels, counters);
+        }
+        Ok(running)
+    }
+
+    /// The TCP addresses that are listened on, in the order of the configuration.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The frontends, one for each ordering group.
+    #[must_use]
+    pub fn frontends(&self) -> &[FrontendHandle] {
+        &self.frontends
+    }
+
+    /// Ends everything and waits for it.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        for frontend in &self.frontends {
+            frontend.stop().await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        for socket in &self.sockets {
+            // A socket that is gone already is as good.
+            let _ = std::fs::remove_file(socket);
+        }
+    }
+
+    fn serve(&mut self, listener: Listener, service: Service) -> Result<(), StandaloneError> {
+        let stop = self.stop.clone();
+        match listener {
+            Listener::Unix(path, listener) => {
+                tracing::info!("clients are served on {}", path.display());
+                self.sockets.push(path);
+                self.tasks.spawn(async move { service.serve_unix(listener, stop).await });
+            }
+            Listener::Plain(listener) => {
+                self.addresses.push(listener.local_addr()?);
+                tracing::info!("clients are served on {}, without TLS", listener.local_addr()?);
+                self.tasks.spawn(async move { service.serve_tcp(listener, stop).await });
+            }
+            Listener::Tls(listener, config, binding) => {
+                self.addresses.push(listener.local_addr()?);
+                tracing::info!("clients are served on {}, with TLS", listener.local_addr()?);
+                self.tasks.spawn(async move { serve_tls(&service, listener, config, binding, stop).await });
+            }
+        }
+        Ok(())
+    }
+
+    fn serve_status(&self, listener: UnixListener, channels: Channels, counters: Arc<Counters>) {
+        let frontends = self.frontends.clone();
+        let report = move || report(&channels, &counters, &frontends);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                outcome = status::serve(listener, Arc::new(report)) => {
+                    if let Err(error) = outcome {
+                        tracing::error!("the status socket failed: {error}");
+                    }
+                }
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+/// A bound listener.
+enum Listener {
+    Unix(PathBuf, UnixListener),
+    Plain(TcpListener),
+    Tls(TcpListener, Arc<rustls::ServerConfig>, CertificateBinding),
+}
+
+async fn listen(settings: Vec<ListenerSettings>, channels: &Channels) -> Result<Vec<Listener>, StandaloneError> {
+    let mut listeners = Vec::new();
+    for settings in settings {
+        listeners.push(match settings {
+            ListenerSettings::Unix(path) => {
+                let listener = bind_unix(&path)?;
+                Listener::Unix(path, listener)
+            }
+            ListenerSettings::Plain(address) => Listener::Plain(bind_tcp(address).await?),
+            ListenerSettings::Tls { address, identity, client_authorities } => {
+                let (client_auth, binding) = match client_authorities {
+                    None => (ClientAuth::Requested, CertificateBinding::NotRequired),
+                    Some(more) => (required(more, channels)?, CertificateBinding::Required),
+                };
+                Listener::Tls(bind_tcp(address).await?, server_config(&identity, &[ALPN_GRPC], client_auth)?, binding)
+            }
+        });
+    }
+    Ok(listeners)
+}
+
+/// Clients with a certificate of a TLS authority of any organization of the channels (contract §1.2), or of these.
+fn required(mut authorities: Vec<CertificateDer<'static>>, channels: &Channels) -> Result<ClientAuth, TlsError> {
+    for channel in channels.list() {
+        authorities.extend(tls_authorities(&channel.config()));
+    }
+    Ok(ClientAuth::Required(Arc::new(TrustedClients::new(&authorities, Vec::new())?)))
+}
+
+/// The TLS authorities of all organizations of a channel, for [`TrustedClients`].
+#[must_use]
+pub fn tls_authorities(config: &ChannelConfig) -> Vec<CertificateDer<'static>> {
+    let of_msps = config.msps().iter().flat_map(|msp| msp.tls_roots().iter().chain(msp.tls_intermediates()));
+    of_msps.map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect()
+}
+
+fn ledger(data_dir: &Path, id: &ChannelId, channel: &ChannelSettings) -> Result<Ledger, StandaloneError> {
+    let failed = |source| StandaloneError::Ledger { channel: id.clone(), source };
+    let ledger = Ledger::open(&data_dir.join("channels").join(id.as_str())).map_err(failed)?;
+    // Accepted again if it is the same block; a fork otherwise.
+    ledger.append(0, channel.genesis.clone()).map_err(failed)?;
+    Ok(ledger)
+}
+
+fn endpoints(group: &OrderingGroup, addresses: &BTreeMap<String, String>) -> Vec<NodeEndpoint> {
+    let endpoint = |replica: ReplicaId| {
+        let written = group.consenter(replica)?.address();
+        let address = addresses.get(&written).cloned().unwrap_or(written);
+        Some(NodeEndpoint { replica, address: NodeAddress::Dial { address, pin: group.server_key(replica)? } })
+    };
+    group.view().replicas().filter_map(endpoint).collect()
+}
+
+fn report(channels: &Channels, counters: &Counters, frontends: &[FrontendHandle]) -> StatusReport {
+    let mut report = StatusReport::of(channels, counters);
+    let frontends: Vec<_> = frontends.iter().map(FrontendHandle::counters).collect();
+    for channel in frontends.iter().flat_map(|frontend| &frontend.channels) {
+        if let Some(reason) = &channel.stopped {
+            report.complaints.push(format!("channel {}: no more blocks are collected: {reason}", channel.channel));
+        }
+    }
+    let frontends = serde_json::to_value(frontends).unwrap_or_default();
+    report.sections.insert("frontends".to_owned(), frontends);
+    report
+}
+
+async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StandaloneError> {
+    TcpListener::bind(address).await.map_err(|source| StandaloneError::Listen { address: address.to_string(), source })
+}
+
+/// A socket that somebody answers on is in use; one that nobody does was left behind.
+fn bind_unix(path: &Path) -> Result<UnixListener, StandaloneError> {
+    let failed = |source| StandaloneError::Listen { address: path.display().to_string(), source };
+    if BlockingUnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        std::fs::remove_file(path).map_err(failed)?;
+    }
+    UnixListener::bind(path).map_err(failed)
+}
