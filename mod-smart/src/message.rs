@@ -191,8 +191,7 @@ fn decode(bytes: Bytes, view: &View, keyring: &dyn Keyring) -> Result<Message, R
         4 => Message::FetchBodies(decode_digests(&mut reader)?),
         5 => {
             let bodies = reader.list(BATCH_REQUESTS_MAX, 4, Reader::bytes)?;
-            let requests = bodies.into_iter().map(|bytes| Sealed::<Request>::open(bytes, view.group(), keyring));
-            Message::Bodies(requests.collect::<Result<_, _>>()?)
+            Message::Bodies(open_bodies(bodies, view, keyring)?)
         }
         6 => Message::FetchDecisions(reader.instance()?),
         7 => Message::Decisions(reader.list(DECISIONS_PER_MESSAGE_MAX, 60, decode_decision)?),
@@ -203,6 +202,12 @@ fn decode(bytes: Bytes, view: &View, keyring: &dyn Keyring) -> Result<Message, R
     };
     reader.finish()?;
     Ok(message)
+}
+
+/// A body whose client is not known here, or did not seal it, is left out: the sender may know a client that we do not.
+fn open_bodies(bodies: Vec<Bytes>, view: &View, keyring: &dyn Keyring) -> Result<Vec<Sealed<Request>>, Reject> {
+    let opened = bodies.into_iter().map(|bytes| Sealed::<Request>::open(bytes, view.group(), keyring));
+    opened.filter(|opened| !matches!(opened, Err(Reject::Signature))).collect()
 }
 
 /// The proof vouches for the digests, so the clients' own seals need no second check.

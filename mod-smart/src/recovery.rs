@@ -102,9 +102,6 @@ impl Recovered {
             if let Some(instance) = replica.instance_mut(propose.instance)
                 && instance.propose(propose.clone()).is_ok()
             {
-                if let Some(proposal) = instance.proposal_mut(propose.epoch) {
-                    proposal.valid = true;
-                }
                 actions.push(Action::Send(Recipients::Others, Message::Propose(propose)));
             }
         }
@@ -118,6 +115,8 @@ impl Recovered {
                 actions.push(Action::Vote(vote));
             }
         }
+        // The crash may have come between a proposal's record and that of the vote for it.
+        self.replica.open_next(Time(0), actions);
         self.replica
     }
 

@@ -152,6 +152,39 @@ fn a_restarted_leader_makes_no_other_proposal() {
 }
 
 #[test]
+fn a_leader_that_crashed_between_its_proposal_and_its_vote_votes_after_the_restart() {
+    let mut world = World::flat(4, 15);
+    world.crash(3);
+    world.cut = (1..4).map(|peer| (ReplicaId(0), ReplicaId(peer))).collect();
+    world.submit_to(&World::request(1, 1), [0, 1, 2]);
+    world.run(Duration::from_millis(20));
+    world.crash(0);
+    let journal = &mut world.nodes[0].journal;
+    let proposed = journal.iter().position(|record| matches!(record, Record::Proposed(_))).unwrap();
+    journal.truncate(proposed + 1);
+    world.cut.clear();
+    world.restart(0);
+    world.run(SECOND);
+    world.check_safety();
+    assert_eq!(world.delivered(1).len(), 1, "three of four decide only if the leader votes");
+}
+
+#[test]
+fn a_body_of_an_unknown_client_does_not_spoil_the_others() {
+    let forged = {
+        let good = World::request(2, 1);
+        let mut bytes = good.bytes().to_vec();
+        let at = bytes.len() - 1;
+        bytes[at] ^= 1;
+        Sealed::<mod_smart::Request>::trusted(bytes.into()).unwrap()
+    };
+    let view = View::flat(GROUP, 4).unwrap();
+    let bytes = Message::Bodies(vec![forged, World::request(1, 1)]).encode();
+    let opened = Sealed::<Message>::open(bytes, ReplicaId(2), &view, &Names).unwrap();
+    assert_eq!(*opened.value(), Message::Bodies(vec![World::request(1, 1)]));
+}
+
+#[test]
 fn an_equivocating_leader_splits_nothing_and_is_named() {
     let mut world = World::flat(4, 9);
     world.crash(0);

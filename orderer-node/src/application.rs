@@ -69,11 +69,14 @@ impl Application {
         for (id, channel) in &channels {
             channel.open.send_replace(ordering.tip(id).is_some());
         }
+        // A cut that was open when the state was kept gets its whole time again.
+        let open_cuts = ordering.channels().filter_map(|id| Some((id.clone(), ordering.open_cut(id)?)));
+        let timers = open_cuts.map(|(id, cut)| (id, (Instant::now() + cut.timeout, cut.number))).collect();
         Self {
             ordering,
             channels,
             signing,
-            timers: BTreeMap::new(),
+            timers,
             counts: ApplicationCounts::default(),
             outputs: Vec::new(),
         }

@@ -13,7 +13,7 @@ use fabric_proto::metadata::parse_signatures_slot;
 use frontend_shim::frame::{
     Bodies, CHANNELS_MAX, Hello, Opened, Push, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome, body_source,
 };
-use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
+use frontend_shim::framing::{FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
 use frontend_shim::keys::Credential;
 use frontend_shim::ledger::StoredBlock;
 use mod_smart::{Answer, Client, Digest, Event, FrontendId, ReplicaId, Request, RequestId, Sealed, View};
@@ -393,7 +393,10 @@ impl Pusher {
 }
 
 async fn read_message<R: AsyncRead + Unpin>(reader: &mut FrameReader<R>) -> Result<Option<ToNode>, SessionEnd> {
-    let frame = reader.read_frame().await.map_err(|error| SessionEnd::Garbage(error.to_string()))?;
+    let frame = reader.read_frame().await.map_err(|error| match error {
+        FrameError::Io(error) => SessionEnd::Connection(error),
+        garbage => SessionEnd::Garbage(garbage.to_string()),
+    })?;
     let Some(frame) = frame else { return Ok(None) };
     ToNode::decode(frame).map(Some).map_err(|error| SessionEnd::Garbage(error.to_string()))
 }

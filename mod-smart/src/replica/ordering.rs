@@ -55,7 +55,7 @@ impl Replica {
     }
 
     /// Instances came into the window: what arrived early for them is looked at now.
-    pub(super) fn open_next(&mut self, now: Time, actions: &mut Vec<Action>) {
+    pub(crate) fn open_next(&mut self, now: Time, actions: &mut Vec<Action>) {
         let epoch = self.epoch();
         for id in (self.delivered.0 + 1..=self.delivered.0 + self.limits.instances_open_max).map(InstanceId) {
             self.examine(now, id, actions);

@@ -61,7 +61,9 @@ impl DataFolder {
         match lock.try_lock() {
             Ok(()) => Ok(Self { root, _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => bail!("{}: another network is running on this folder", root.display()),
-            Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", lock_file.display())),
+            Err(fs::TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("cannot lock {}", lock_file.display()))
+            }
         }
     }
 
@@ -77,7 +79,10 @@ impl DataFolder {
         let material = Material { genesis: self.root.join("genesis.block"), crypto: self.root.join("crypto") };
         match (material.crypto.exists(), material.genesis.exists()) {
             (true, true) => options.check_against(&read_genesis(&material.genesis)?).with_context(|| {
-                format!("{} was made with other options; choose another --data, or leave the option away", self.root.display())
+                format!(
+                    "{} was made with other options; choose another --data, or leave the option away",
+                    self.root.display()
+                )
             })?,
             (false, true) => bail!(
                 "{} has a genesis block but no keys: it was started with --genesis and --crypto, which are needed again",
@@ -107,7 +112,11 @@ impl DataFolder {
         if kept.exists() {
             let present = fs::read(&kept).with_context(|| format!("cannot read {}", kept.display()))?;
             if present != given {
-                bail!("{} is not the block that {} was started with; choose another --data", genesis.display(), self.root.display());
+                bail!(
+                    "{} is not the block that {} was started with; choose another --data",
+                    genesis.display(),
+                    self.root.display()
+                );
             }
         } else {
             self.reject_ledgers("without a genesis block")?;

@@ -112,14 +112,24 @@ impl Fleet {
         let deadline = Instant::now() + OPEN_TIMEOUT;
         loop {
             if let Some(ended) = self.newly_ended().first() {
-                bail!("node {} {} while starting; the end of {}:\n{}", ended.name, ended.how, ended.log.display(), tail(&ended.log));
+                bail!(
+                    "node {} {} while starting; the end of {}:\n{}",
+                    ended.name,
+                    ended.how,
+                    ended.log.display(),
+                    tail(&ended.log)
+                );
             }
             let standings = self.standings(channel).await;
             if standings.len() == self.members.len() && standings.iter().all(|standing| standing.is_open) {
                 return Ok(standings);
             }
             if Instant::now() > deadline {
-                bail!("not all nodes are open for channel {channel} after {} s{}", OPEN_TIMEOUT.as_secs(), self.explain(&standings));
+                bail!(
+                    "not all nodes are open for channel {channel} after {} s{}",
+                    OPEN_TIMEOUT.as_secs(),
+                    self.explain(&standings)
+                );
             }
             sleep(POLL_INTERVAL).await;
         }

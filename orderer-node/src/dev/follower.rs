@@ -105,3 +105,49 @@ impl Following {
 }
 
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use bytes::Bytes;
+    use fabric_proto::ChannelId;
+    use fabric_proto::common::{BlockData, BlockHeader};
+
+    use super::*;
+
+    fn following() -> Following {
+        let user = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../integration/tests/data/crypto/peerOrganizations/org1.example.com/users/User1@org1.example.com/msp"
+        );
+        Following {
+            endpoints: Vec::new(),
+            factory: EnvelopeFactory::load(ChannelId::new("ch").unwrap(), user.as_ref(), "Org1MSP").unwrap(),
+            next: 5,
+            tip: None,
+            recorder: Arc::default(),
+            progress: Arc::default(),
+        }
+    }
+
+    fn block(number: u64, previous_hash: &[u8]) -> Block {
+        let header =
+            BlockHeader { number, previous_hash: Bytes::copy_from_slice(previous_hash), data_hash: Bytes::new() };
+        let data = BlockData { data: vec![Bytes::from_static(b"one"), Bytes::from_static(b"two")] };
+        Block { header: Some(header), data: Some(data), metadata: None }
+    }
+
+    #[test]
+    fn blocks_are_counted_as_long_as_they_link() {
+        let (mut following, now) = (following(), Instant::now());
+        let first = block(5, b"whatever came before");
+        following.on_block(&first, now).unwrap();
+        assert_eq!(following.on_block(&block(7, b""), now).unwrap_err(), "block 7 came where block 6 was due");
+        assert_eq!(
+            following.on_block(&block(6, b"other"), now).unwrap_err(),
+            "block 6 does not link to the one before"
+        );
+        following.on_block(&block(6, &first.header.unwrap().hash()), now).unwrap();
+        assert_eq!((following.next, following.progress.envelopes.load(Relaxed)), (7, 4));
+    }
+}

@@ -71,7 +71,8 @@ impl ChannelPlan {
         let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut nonce = [0; 24];
         aws_lc_rs::rand::fill(&mut nonce).context("the system has no randomness")?;
-        let block = profile.block(i64::try_from(created.as_secs())?, nonce).context("the keys do not make a channel")?;
+        let block =
+            profile.block(i64::try_from(created.as_secs())?, nonce).context("the keys do not make a channel")?;
         Ok(block.encode_to_vec())
     }
 

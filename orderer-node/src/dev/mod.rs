@@ -24,11 +24,13 @@ mod scenario;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use data_folder::{DataFolder, Material, NodeFiles};
@@ -77,7 +79,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     args.channel.check_against(&network.config)?;
     let nodes = prepare_nodes(&data, &network, &material, &args.log)?;
     let description_file = data.root().join("network.json");
-    fleet::check_ports(&network.nodes).with_context(|| hint_at_leftovers(&description_file))?;
+    fleet::check_ports(&network.nodes).map_err(|error| anyhow!("{error:#}{}", leftovers(&description_file)))?;
 
     let mut display = Display::new();
     let mut fleet = Fleet::start(&nodes)?;
@@ -89,7 +91,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         ended = scenario.play(&mut fleet, &mut display, &mut failures) => ended,
         name = stopping.next() => {
             display.say(&format!("{name}: stopping"));
-            if args.seconds.is_some() { Err(anyhow::anyhow!("stopped by {name} before the time was over")) } else { Ok(()) }
+            if args.seconds.is_some() { Err(anyhow!("stopped by {name} before the time was over")) } else { Ok(()) }
         }
     };
     for name in fleet.stop().await {
@@ -146,6 +148,22 @@ fn describe(network: &Network, nodes: &[(NodePlan, NodeFiles)], material: &Mater
         pid: std::process::id(),
         nodes: nodes.iter().zip(fleet.pids()).map(entry).collect(),
         client: ClientEntry { msp_dir: network.client.msp_dir.clone(), msp_id: network.client.msp_id.clone() },
+    }
+}
+
+/// Nodes of an earlier run on this folder whose processes live: that run was killed and could not stop them.
+fn leftovers(description_file: &Path) -> String {
+    let Ok(earlier) = NetworkFile::read(description_file) else { return String::new() };
+    let living: Vec<String> = earlier
+        .nodes
+        .iter()
+        .filter(|node| kill(Pid::from_raw(node.pid.cast_signed()), None).is_ok())
+        .map(|node| format!("{} as process {}", node.name, node.pid))
+        .collect();
+    if living.is_empty() {
+        String::new()
+    } else {
+        format!("; nodes of an earlier run may still live: {}", living.join(", "))
     }
 }
 

@@ -63,7 +63,9 @@ impl Network {
         let config = read_genesis(genesis)?;
         let folders = OrdererFolders::find(crypto)?;
         let nodes = config.consenters().iter().map(|consenter| node(consenter, &folders));
-        let nodes = nodes.collect::<Result<Vec<_>, _>>().with_context(|| format!("{} does not fit {}", crypto.display(), genesis.display()))?;
+        let nodes = nodes
+            .collect::<Result<Vec<_>, _>>()
+            .with_context(|| format!("{} does not fit {}", crypto.display(), genesis.display()))?;
         reject_shared_ports(&nodes)?;
         let client = find_client(crypto, &config)?;
         Ok(Self { config, nodes, client })
@@ -87,7 +89,10 @@ pub(super) fn read_genesis(path: &Path) -> anyhow::Result<ChannelConfig> {
 
 fn node(consenter: &Consenter, folders: &OrdererFolders) -> anyhow::Result<NodePlan> {
     let msp_id = consenter.msp_id.clone().with_context(|| {
-        format!("consenter {}: no orderer organisation of the channel has issued its server TLS certificate", consenter.id)
+        format!(
+            "consenter {}: no orderer organisation of the channel has issued its server TLS certificate",
+            consenter.id
+        )
     })?;
     Ok(NodePlan {
         name: format!("o{}", consenter.id),
@@ -131,7 +136,10 @@ fn find_client(crypto: &Path, config: &ChannelConfig) -> anyhow::Result<ClientPl
     }
     let mut found = users.into_iter().filter_map(|user| client(&user.join("msp"), config));
     found.next().with_context(|| {
-        format!("{}: no folder */*/users/* holds a certificate and key of an organisation of the channel", crypto.display())
+        format!(
+            "{}: no folder */*/users/* holds a certificate and key of an organisation of the channel",
+            crypto.display()
+        )
     })
 }
 

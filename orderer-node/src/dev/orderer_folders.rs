@@ -160,7 +160,8 @@ pub(super) fn folders_in(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 pub(super) fn first_certificate(folder: &Path) -> anyhow::Result<Certificate> {
     let unreadable = || format!("cannot read {}", folder.display());
     let entries = fs::read_dir(folder).with_context(unreadable)?;
-    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(unreadable)?;
+    let mut files =
+        entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(unreadable)?;
     files.sort();
     let first = files.first().with_context(|| format!("{}: no certificate in this folder", folder.display()))?;
     read_certificate(first)

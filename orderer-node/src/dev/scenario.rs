@@ -44,7 +44,8 @@ impl<'a> Scenario<'a> {
     ) -> anyhow::Result<Self> {
         let client = &description.client;
         let factory = EnvelopeFactory::load(network.config.channel_id().clone(), &client.msp_dir, &client.msp_id)?;
-        let endpoint = |node: &super::NodeEntry| Ok((node.name.clone(), Endpoint::tls(&node.address, &node.tls_ca, None)?));
+        let endpoint =
+            |node: &super::NodeEntry| Ok((node.name.clone(), Endpoint::tls(&node.address, &node.tls_ca, None)?));
         let endpoints = description.nodes.iter().map(endpoint).collect::<anyhow::Result<_>>()?;
         Ok(Self { description, config: &network.config, endpoints, factory, rate_per_s, duration })
     }
@@ -162,7 +163,11 @@ impl<'a> Scenario<'a> {
             }
             if Instant::now() > deadline {
                 let heights: Vec<String> = last.iter().map(|it| format!("{} at {}", it.name, it.height)).collect();
-                bail!("the nodes do not come to rest at one height within {} s: {}", QUIET_TIMEOUT.as_secs(), heights.join(", "));
+                bail!(
+                    "the nodes do not come to rest at one height within {} s: {}",
+                    QUIET_TIMEOUT.as_secs(),
+                    heights.join(", ")
+                );
             }
             sleep(QUIET_POLL_INTERVAL).await;
         }
@@ -182,9 +187,17 @@ impl<'a> Scenario<'a> {
         let batch = self.config.batch_size();
         let timeout = go_duration::format(cut_timeout(self.config));
         let (count, channel) = (batch.max_message_count, &network.channel);
-        display.say(&format!("channel {channel} at height {height}: blocks of up to {count} envelopes, or after {timeout}"));
+        display.say(&format!(
+            "channel {channel} at height {height}: blocks of up to {count} envelopes, or after {timeout}"
+        ));
         for node in &network.nodes {
-            display.say(&format!("  {:<4} {:<22} pid {:<8} log {}", node.name, node.address, node.pid, node.log.display()));
+            display.say(&format!(
+                "  {:<4} {:<22} pid {:<8} log {}",
+                node.name,
+                node.address,
+                node.pid,
+                node.log.display()
+            ));
         }
         let Some(first) = network.nodes.first() else { return };
         let (msp, ca) = (network.client.msp_dir.display(), first.tls_ca.display());
@@ -219,7 +232,9 @@ fn note_ended(fleet: &mut Fleet, display: &mut Display, failures: &mut Vec<Strin
 
 fn describe_load(counts: &LoadCounts) -> String {
     let LoadCounts { due, acknowledged, refused, left_out, resent, .. } = counts;
-    format!("load: {due} envelopes due, {acknowledged} acknowledged, {refused} refused, {left_out} left out, {resent} sent again")
+    format!(
+        "load: {due} envelopes due, {acknowledged} acknowledged, {refused} refused, {left_out} left out, {resent} sent again"
+    )
 }
 
 /// What a load may not end with. That the machine could not keep up is no fault.

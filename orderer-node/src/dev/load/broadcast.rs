@@ -61,7 +61,8 @@ impl BroadcastClient {
         let (envelopes, receiver) = mpsc::unbounded_channel();
         let waiting = Arc::new(Mutex::new(Waiting::Open(VecDeque::new())));
         let places = Arc::new(Semaphore::new(STREAM_OUTSTANDING_MAX));
-        let reading = read(connection.clone(), UnboundedReceiverStream::new(receiver), Arc::clone(&waiting), Arc::clone(&places));
+        let reading =
+            read(connection.clone(), UnboundedReceiverStream::new(receiver), Arc::clone(&waiting), Arc::clone(&places));
         Self {
             sending: Mutex::new(Sending { envelopes, waiting }),
             places,

@@ -142,7 +142,8 @@ impl DeliverClient {
             Response::Block(block) => Ok(Some(block)),
             Response::Status(status) if status == i32::from(Status::Success) => Ok(None),
             Response::Status(status) => {
-                let name = Status::try_from(status).map_or_else(|_| status.to_string(), |it| it.as_str_name().to_owned());
+                let name =
+                    Status::try_from(status).map_or_else(|_| status.to_string(), |it| it.as_str_name().to_owned());
                 Err(ClientError::Status { endpoint: self.connection.name().to_owned(), status: name })
             }
         }

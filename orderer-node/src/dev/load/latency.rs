@@ -198,7 +198,9 @@ mod tests {
         }
         let latencies = recorder.latencies();
         assert_eq!(latencies.count, 1000);
-        for (found, expected_ms) in [(latencies.p50, 500), (latencies.p90, 900), (latencies.p99, 990), (latencies.max, 1000)] {
+        for (found, expected_ms) in
+            [(latencies.p50, 500), (latencies.p90, 900), (latencies.p99, 990), (latencies.max, 1000)]
+        {
             let expected = Duration::from_millis(expected_ms);
             assert!(found.abs_diff(expected) < Duration::from_millis(2), "{found:?}, not {expected:?}");
         }

@@ -1,0 +1,45 @@
+//! Every bound of the load generator.
+
+use std::time::Duration;
+
+/// Bytes of envelopes that are signed before the load begins. What is needed beyond is signed while it runs.
+pub(super) const PREPARED_BYTES_MAX: usize = 256 << 20;
+
+/// Envelopes that are signed beforehand when nobody can say how many will be needed.
+pub(super) const PREPARED_COUNT_USUAL: u64 = 50_000;
+
+/// Envelopes that have come to their end and are remembered, to recognise one that is delivered again.
+pub(super) const SETTLED_REMEMBERED_MAX: usize = 500_000;
+
+/// Longest latency that is told apart from longer ones.
+pub(super) const LATENCY_MAX: Duration = Duration::from_secs(600);
+
+/// Envelopes that are due on one stream and not sent yet. What falls due beyond is left out and counted.
+pub(super) const STREAM_DUE_MAX: usize = 16_384;
+
+/// How long a stream or a receiver waits before it connects again.
+pub(super) const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long an answer to the first questions to the orderer may take.
+pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the load goes on after the window, at most, for what is still on its way.
+pub(super) const COOL_DOWN_MAX: Duration = Duration::from_secs(5);
+
+/// How long to wait, after the load, for the next envelope to be delivered or answered. Longer than a frontend waits before it gives up.
+pub(super) const DRAIN_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A load under which nothing is delivered for so long is given up.
+pub(super) const STALL_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the receivers that are not measured may take for what the measured one has.
+pub(super) const RECEIVERS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the progress is looked at.
+pub(super) const WATCH_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long to listen for envelopes that come again, if the channel does not say how long a block may wait.
+pub(super) const SETTLE_USUAL: Duration = Duration::from_secs(1);
+
+/// And at most.
+pub(super) const SETTLE_MAX: Duration = Duration::from_secs(5);
