@@ -119,3 +119,57 @@ fn group_id(consenters: &[Consenter], incarnation: u64) -> GroupId {
 
 /// The incarnation of the set that a channel begins with.
 const FIRST_INCARNATION: u64 = 0;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fabric_proto::common::Block;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::tls_identity::parse_certificates;
+
+    fn group() -> OrderingGroup {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/chain/0.block");
+        let genesis = Block::decode(bytes::Bytes::from(std::fs::read(path).unwrap())).unwrap();
+        ordering_group(&ChannelConfig::from_block(&genesis).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn replicas_are_the_consenters_in_the_order_of_their_ids() {
+        let group = group();
+        assert_eq!((group.view().n(), group.view().f()), (4, 1));
+        for (replica, id) in (0..4).map(ReplicaId).zip(1..) {
+            assert_eq!(group.replica_of(id), Some(replica));
+            assert_eq!(group.consenter(replica).unwrap().id, id);
+            assert_eq!(group.replica_by_tls_key(&group.server_key(replica).unwrap()), Some(replica));
+        }
+        assert_eq!((group.replica_of(5), group.replica_of(0)), (None, None));
+        assert_eq!(group.name(ReplicaId(2)), "node 3 at 127.0.0.1:7152");
+    }
+
+    /// What the channel configuration pins and what TLS sees are read by two parsers.
+    #[test]
+    fn keys_of_the_configuration_are_those_that_tls_sees() {
+        for consenter in group().consenters() {
+            let certificate = parse_certificates(consenter.server_tls_cert.to_pem().as_bytes()).unwrap().remove(0);
+            assert_eq!(Spki::of_certificate(&certificate).unwrap().der(), consenter.server_tls_cert.spki_der());
+        }
+    }
+
+    #[test]
+    fn the_id_depends_on_ids_keys_and_incarnation_and_nothing_else() {
+        let group = group();
+        let mut consenters = group.consenters().to_vec();
+        consenters[1].host = "elsewhere.example.com".to_owned();
+        consenters[1].port += 1;
+        assert_eq!(group_id(&consenters, 0), group.id());
+        assert_ne!(group_id(&consenters, 1), group.id());
+        assert_ne!(group_id(&consenters[..3], 0), group.id());
+        consenters[3].id = 9;
+        assert_ne!(group_id(&consenters, 0), group.id());
+        consenters[3].id = 4;
+        consenters[3].identity = consenters[2].identity.clone();
+        assert_ne!(group_id(&consenters, 0), group.id());
+    }
+}

@@ -232,3 +232,120 @@ impl State {
 fn is_same_header(a: &Push, b: &Push) -> bool {
     a.previous_hash == b.previous_hash && a.data_hash == b.data_hash && a.metadata_value == b.metadata_value
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fabric_channel::ChannelConfig;
+    use fabric_proto::common::Block;
+    use prost::Message as _;
+
+    use super::*;
+    use crate::channels::Channels;
+    use crate::ledger::Ledger;
+
+    const FRONTEND: FrontendId = FrontendId([0; 32]);
+
+    fn inbox(bodies: Bodies) -> (Inbox, tempfile::TempDir) {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/chain/0.block");
+        let genesis = Bytes::from(std::fs::read(path).unwrap());
+        let config = ChannelConfig::from_block(&Block::decode(genesis.clone()).unwrap()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(dir.path()).unwrap();
+        ledger.append(0, genesis).unwrap();
+        let channel = Channels::new().unwrap().add(config, Arc::new(ledger)).unwrap();
+        let nodes = (0..4).map(|i| Arc::new(NodeHandle::new(ReplicaId(i), format!("node {i}")))).collect();
+        (Inbox::new(channel, [0; 32], FRONTEND, bodies, nodes), dir)
+    }
+
+    fn push(inbox: &Inbox, replica: u16, number: u64, body_bytes: Option<usize>) {
+        let push = Push {
+            channel: inbox.channel().id().clone(),
+            number,
+            previous_hash: [1; 32],
+            data_hash: [2; 32],
+            metadata_value: Bytes::new(),
+            signature: Bytes::new(),
+            body: body_bytes.map(|bytes| vec![0; bytes].into()),
+        };
+        inbox.put(&inbox.nodes()[usize::from(replica)], push);
+    }
+
+    /// Which of these blocks have bodies from a node.
+    fn held(inbox: &Inbox, replica: u16) -> Vec<u64> {
+        let state = inbox.lock();
+        let of_node = state.pushes.iter().filter_map(|(number, of)| Some((*number, of.get(&ReplicaId(replica))?)));
+        of_node.filter(|(_, push)| push.body.is_some()).map(|(number, _)| number).collect()
+    }
+
+    fn seen(inbox: &Inbox, replica: usize, grievance: Grievance) -> u64 {
+        inbox.nodes()[replica].record.count(grievance)
+    }
+
+    #[test]
+    fn the_bodies_of_one_node_are_bounded_except_for_the_next_block() {
+        let (inbox, _dir) = inbox(Bodies::Pushed);
+        let half = BODY_BYTES_PER_NODE_MAX / 2;
+        for number in [5, 9, 13] {
+            push(&inbox, 1, number, Some(half + 1));
+        }
+        assert_eq!(held(&inbox, 1), [5], "one always fits");
+        push(&inbox, 1, 17, Some(half - 1));
+        assert_eq!(held(&inbox, 1), [5, 17]);
+        push(&inbox, 1, 1, Some(half));
+        assert_eq!(held(&inbox, 1), [1, 5, 17]);
+        assert_eq!(inbox.of_next().len(), 1);
+        assert_eq!(inbox.lock().body_bytes[1], half + half + half);
+        for _ in 1..=17 {
+            inbox.advance(WINDOW_BLOCKS_MAX);
+        }
+        assert_eq!(inbox.lock().body_bytes[1], 0);
+        assert!(inbox.lock().pushes.is_empty());
+        assert_eq!(seen(&inbox, 1, Grievance::BeyondCredit), 0, "too much is not wrong");
+    }
+
+    #[test]
+    fn only_whose_turn_it_is_and_who_was_asked_may_send_a_body() {
+        let (inbox, _dir) = inbox(Bodies::Pushed);
+        push(&inbox, 1, 1, None);
+        push(&inbox, 2, 1, Some(10));
+        assert_eq!((held(&inbox, 2), seen(&inbox, 2, Grievance::BeyondCredit)), (vec![], 1));
+        assert!(!inbox.fetch(ReplicaId(2)), "no session");
+        let outbox = inbox.nodes()[2].open();
+        assert!(inbox.fetch(ReplicaId(2)));
+        assert!(outbox.pop().is_some());
+        push(&inbox, 2, 1, Some(10));
+        push(&inbox, 1, 1, Some(20));
+        assert_eq!((held(&inbox, 2), held(&inbox, 1)), (vec![1], vec![1]));
+        inbox.drop_body(ReplicaId(2));
+        assert_eq!((held(&inbox, 2), inbox.lock().body_bytes.clone()), (vec![], vec![0, 20, 0, 0]));
+
+        let shared = super::tests::inbox(Bodies::SharedLedger).0;
+        push(&shared, 1, 1, Some(10));
+        assert_eq!((held(&shared, 1), seen(&shared, 1, Grievance::BeyondCredit)), (vec![], 1));
+        assert_eq!(shared.of_next().len(), 1, "its header counts all the same");
+    }
+
+    #[test]
+    fn late_blocks_are_nothing_and_blocks_beyond_the_window_are_held_against_their_node() {
+        let (inbox, _dir) = inbox(Bodies::Pushed);
+        push(&inbox, 0, 0, None);
+        push(&inbox, 0, WINDOW_BLOCKS_MAX, None);
+        assert_eq!(seen(&inbox, 0, Grievance::BeyondCredit), 0);
+        push(&inbox, 0, 1 + WINDOW_BLOCKS_MAX, None);
+        push(&inbox, 0, u64::MAX, None);
+        assert_eq!(seen(&inbox, 0, Grievance::BeyondCredit), 2);
+        assert_eq!(inbox.lock().pushes.len(), 1);
+    }
+
+    #[test]
+    fn a_smaller_window_takes_no_credit_back() {
+        let (inbox, _dir) = inbox(Bodies::Pushed);
+        inbox.advance(4);
+        assert_eq!(inbox.lock().until, 1 + WINDOW_BLOCKS_MAX);
+        for _ in 0..WINDOW_BLOCKS_MAX {
+            inbox.advance(4);
+        }
+        assert_eq!(inbox.lock().until, inbox.lock().next + 4);
+    }
+}

@@ -198,3 +198,98 @@ fn read(ledger: &Ledger, number: u64) -> Result<Block, JudgeError> {
     let stored = ledger.read(number)?.ok_or(JudgeError::Missing(number))?;
     Block::decode(stored.encoded.clone()).map_err(|e| JudgeError::Block(number, e))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use fabric_proto::common::Metadata;
+    use fabric_proto::metadata::{SignerHeader, parse_signatures_slot};
+
+    use super::*;
+
+    /// Block `number` of a chain that Fabric's own orderers signed, as each of its signers would have pushed it.
+    fn real(number: u64) -> (Vec<(ReplicaId, Push)>, Metadata, [u8; 32]) {
+        let path = format!("{}/tests/data/chain/{number}.block", env!("CARGO_MANIFEST_DIR"));
+        let block = Block::decode(Bytes::from(std::fs::read(path).unwrap())).unwrap();
+        let header = block.header.clone().unwrap();
+        let slot0 = parse_signatures_slot(block.metadata.as_ref().unwrap()).unwrap();
+        let pushes = slot0.signatures.iter().map(|signature| {
+            let SignerHeader::Identifier(signer) = SignerHeader::of(signature) else { panic!("a v3 block") };
+            let signer = fabric_proto::common::IdentifierHeader::decode(signer).unwrap().identifier;
+            let push = Push {
+                channel: "bftch".parse().unwrap(),
+                number,
+                previous_hash: header.previous_hash[..].try_into().unwrap(),
+                data_hash: header.data_hash[..].try_into().unwrap(),
+                metadata_value: slot0.value.clone(),
+                signature: signature.encode_to_vec().into(),
+                body: None,
+            };
+            (ReplicaId(signer as u16 - 1), push)
+        });
+        (pushes.collect(), slot0.clone(), header.previous_hash[..].try_into().unwrap())
+    }
+
+    fn judge() -> Judge {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/chain/0.block");
+        let genesis = Block::decode(Bytes::from(std::fs::read(path).unwrap())).unwrap();
+        let config = ChannelConfig::from_block(&genesis).unwrap();
+        Judge::new(&config, Arc::new(ordering_group(&config).unwrap()))
+    }
+
+    #[test]
+    fn real_blocks_are_certified_by_exactly_their_signers() {
+        let judge = judge();
+        for number in 1..=4 {
+            let (pushes, slot0, previous_hash) = real(number);
+            let mut tally = Tally::new(number, previous_hash);
+            for (replica, push) in &pushes {
+                assert_eq!(tally.certified(&judge), None, "a quorum is needed");
+                tally.examine(*replica, push, &judge).unwrap();
+                tally.examine(*replica, push, &judge).unwrap();
+            }
+            let certified = tally.certified(&judge).unwrap();
+            assert_eq!(certified.voters, pushes.iter().map(|(replica, _)| *replica).collect());
+            assert_eq!(certified.value, slot0.value);
+            assert!(slot0.signatures.iter().all(|signature| certified.signatures.contains(signature)));
+            assert!(tally.dissenters(&certified).is_empty());
+        }
+    }
+
+    #[test]
+    fn a_signature_counts_for_its_signer_its_header_and_its_value_only() {
+        let (judge, (pushes, _, previous_hash)) = (judge(), real(2));
+        let (signer, push) = &pushes[0];
+        let examine = |replica: ReplicaId, push: &Push| {
+            let mut tally = Tally::new(2, previous_hash);
+            let outcome = tally.examine(replica, push, &judge);
+            assert!(tally.candidates.len() == usize::from(outcome.is_ok()));
+            outcome.map_err(|(grievance, _)| grievance)
+        };
+        assert_eq!(examine(*signer, push), Ok(()));
+        let another = ReplicaId((signer.0 + 1) % 4);
+        assert_eq!(examine(another, push), Err(Grievance::WrongSignature));
+        let changed = Push { metadata_value: Bytes::from_static(b"\x0a\x00"), ..push.clone() };
+        assert_eq!(examine(*signer, &changed), Err(Grievance::WrongSignature));
+        let changed = Push { data_hash: [1; 32], ..push.clone() };
+        assert_eq!(examine(*signer, &changed), Err(Grievance::WrongSignature));
+        let changed = Push { previous_hash: [1; 32], ..push.clone() };
+        assert_eq!(examine(*signer, &changed), Err(Grievance::WrongHeader));
+        let mut tally = Tally::new(3, previous_hash);
+        assert!(tally.examine(*signer, push, &judge).is_err(), "under another number");
+    }
+
+    #[test]
+    fn a_first_wrong_push_is_the_only_one_of_its_node() {
+        let (judge, (pushes, _, previous_hash)) = (judge(), real(2));
+        let mut tally = Tally::new(2, previous_hash);
+        let (signer, push) = &pushes[0];
+        let wrong = Push { data_hash: [1; 32], ..push.clone() };
+        assert!(tally.examine(*signer, &wrong, &judge).is_err());
+        assert_eq!(tally.examine(*signer, push, &judge), Ok(()), "not looked at");
+        for (replica, push) in &pushes[1..] {
+            tally.examine(*replica, push, &judge).unwrap();
+        }
+        assert_eq!(tally.certified(&judge), None);
+    }
+}

@@ -72,14 +72,7 @@ impl Application {
         // A cut that was open when the state was kept gets its whole time again.
         let open_cuts = ordering.channels().filter_map(|id| Some((id.clone(), ordering.open_cut(id)?)));
         let timers = open_cuts.map(|(id, cut)| (id, (Instant::now() + cut.timeout, cut.number))).collect();
-        Self {
-            ordering,
-            channels,
-            signing,
-            timers,
-            counts: ApplicationCounts::default(),
-            outputs: Vec::new(),
-        }
+        Self { ordering, channels, signing, timers, counts: ApplicationCounts::default(), outputs: Vec::new() }
     }
 
     /// Executes a decision: the blocks it completes are on their way when this returns.

@@ -22,7 +22,9 @@ pub enum Fault {
     #[error("cannot sign blocks: {0}")]
     Signing(String),
     /// Ours differs from what we stored before: a fork inside this node.
-    #[error("channel {channel}: block {number} was decided again with another header; the data folder does not belong to this history")]
+    #[error(
+        "channel {channel}: block {number} was decided again with another header; the data folder does not belong to this history"
+    )]
     Diverged {
         /// The channel.
         channel: String,

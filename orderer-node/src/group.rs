@@ -33,7 +33,7 @@ use crate::mesh::{MeshEvent, MeshHandle};
 use crate::replica_task::{self, Clock, Inbox, ReplicaStanding};
 use crate::sessions::{SessionHost, SessionTable};
 use crate::signer::{self, BLOCKS_SIGNING_MAX, BlockSigner};
-use crate::verify::WorkPool;
+use crate::work_pool::WorkPool;
 
 /// What hosting a group needs.
 #[derive(Debug)]
@@ -86,16 +86,28 @@ pub struct GroupHandle {
 /// # Errors
 /// The disk fails, or what is on it is damaged or belongs to another group; the text names the file.
 pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
-    let GroupSetup { me, view, limits, dir, durability, channels, keyring, vote_key, identity, mesh, verify, sign, faults } =
-        setup;
+    let GroupSetup {
+        me,
+        view,
+        limits,
+        dir,
+        durability,
+        channels,
+        keyring,
+        vote_key,
+        identity,
+        mesh,
+        verify,
+        sign,
+        faults,
+    } = setup;
     let (mesh, events) = mesh;
     let block_signer = BlockSigner::new(identity);
     let (signing, jobs) = mpsc::channel(BLOCKS_SIGNING_MAX);
     tokio::spawn(signer::run(jobs, block_signer.clone(), sign, faults.clone()));
 
     let recovery = Recovery { me, view: view.clone(), limits, dir, durability };
-    let Restored { replica, application, journal, checkpoints, said } =
-        recovery.run(channels.clone(), signing).await?;
+    let Restored { replica, application, journal, checkpoints, said } = recovery.run(channels.clone(), signing).await?;
     let decisions = journal.reader();
     let (released, durable) = mpsc::channel(BATCHES_MAX);
     let (disk_thread, batches) = DiskThread::start(journal, BATCHES_MAX, released)?;
@@ -231,7 +243,11 @@ impl Recovery {
         };
         let (checkpoints, found) = CheckpointStore::open(disk("checkpoints")?, group)?;
         for damaged in &found.damaged {
-            tracing::error!(file = damaged.file, reason = damaged.reason, "a checkpoint is damaged; an older one is used");
+            tracing::error!(
+                file = damaged.file,
+                reason = damaged.reason,
+                "a checkpoint is damaged; an older one is used"
+            );
         }
         let after = found.newest.as_ref().map_or(InstanceId(0), |checkpoint| checkpoint.instance);
         let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
@@ -269,7 +285,11 @@ impl Recovery {
         let mut said = Vec::new();
         let replica = recovered.finish(&mut said);
         if let Some(torn) = summary.torn {
-            tracing::warn!(segment = torn.segment, bytes = torn.bytes, "the journal ended in a torn write, which was cut off");
+            tracing::warn!(
+                segment = torn.segment,
+                bytes = torn.bytes,
+                "the journal ended in a torn write, which was cut off"
+            );
         }
         tracing::info!(%group, records = summary.records, bytes = summary.bytes, checkpoint = %after,
             delivered = %replica.delivered(), pending = replica.pending().0, "recovered the ordering group");

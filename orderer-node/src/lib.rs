@@ -5,24 +5,24 @@
 //! actions out.
 #![forbid(unsafe_code)]
 
+pub mod application;
+pub mod channel_files;
 pub mod checkpoint;
 pub mod config;
 pub mod dev;
 pub mod disk;
 pub mod disk_thread;
+pub mod effects;
+pub mod embedded;
+pub mod fault;
+pub mod group;
 pub mod journal;
 pub mod keys;
 pub mod listener;
 pub mod mesh;
-pub mod application;
-pub mod effects;
-pub mod fault;
-pub mod group;
+pub mod node;
 pub mod replica_task;
 pub mod sessions;
 pub mod signer;
-pub mod verify;
-pub mod channel_files;
-pub mod embedded;
-pub mod node;
 pub mod status;
+pub mod work_pool;

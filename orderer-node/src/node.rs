@@ -32,7 +32,7 @@ use crate::listener::{
 use crate::mesh::{Mesh, MeshDoor, MeshHandle, MeshLimits, MeshSetup, Peer};
 use crate::sessions::{self, Caller, SessionEnd};
 use crate::status::{GroupStatus, NodeStatus};
-use crate::verify::WorkPool;
+use crate::work_pool::WorkPool;
 
 /// Runs a node until it is told to stop or can no longer go on.
 ///
@@ -79,8 +79,7 @@ impl Node {
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("cannot create data folder {}", config.data_dir.display()))?;
         let channels = Channels::new().context("cannot start the thread that syncs ledgers")?;
-        let groups =
-            open_channels(&config.channels, &config.data_dir, msp.identity(), tls_key.as_ref(), &channels)?;
+        let groups = open_channels(&config.channels, &config.data_dir, msp.identity(), tls_key.as_ref(), &channels)?;
         Ok(Self { msp, tls, mesh_identity, channels, groups })
     }
 
@@ -122,7 +121,10 @@ impl Node {
             listeners.push(cluster.start(security, private, ListenerLimits::default()));
         }
         tokio::spawn(mesh_door.clone().run(accepted_mesh));
-        tokio::spawn(serve_frontends(accepted_frontends, groups.iter().map(|(_, group, _)| Arc::clone(&group.sessions)).collect()));
+        tokio::spawn(serve_frontends(
+            accepted_frontends,
+            groups.iter().map(|(_, group, _)| Arc::clone(&group.sessions)).collect(),
+        ));
         tokio::spawn(serve_clients(accepted_grpc, service.clone(), binds, shutdown.clone()));
         if let Some(path) = &config.sockets.broadcast {
             let (socket, service, shutdown) = (bind_unix(path)?, service, shutdown.clone());
@@ -261,7 +263,12 @@ fn peers(files: &GroupFiles, me: mod_smart::ReplicaId) -> Vec<Peer> {
 }
 
 /// Serves the connections of applications and peers.
-async fn serve_clients(mut accepted: mpsc::Receiver<Accepted>, service: Service, binds: bool, shutdown: CancellationToken) {
+async fn serve_clients(
+    mut accepted: mpsc::Receiver<Accepted>,
+    service: Service,
+    binds: bool,
+    shutdown: CancellationToken,
+) {
     while let Some(Accepted { socket, peer, certificates }) = accepted.recv().await {
         let binding = match certificates.first() {
             Some(certificate) if binds => TlsBinding::Required { certificate_hash: Sha256::digest(certificate).into() },

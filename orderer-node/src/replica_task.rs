@@ -145,8 +145,8 @@ mod tests {
     fn nothing_overtakes_a_barrier() {
         let vote = Vote { kind: VoteKind::Write, instance: InstanceId(1), epoch: Epoch(0), digest: Digest([0; 32]) };
         let status = || Action::Report(Misbehaviour { replica: ReplicaId(1), kind: MisbehaviourKind::DoubleVote });
-        let [free, held] =
-            split(vec![status(), Action::Persist(Record::Voted(vote)), Action::Vote(vote), status()]).map(Option::unwrap);
+        let [free, held] = split(vec![status(), Action::Persist(Record::Voted(vote)), Action::Vote(vote), status()])
+            .map(Option::unwrap);
         assert!(free.records.is_empty());
         assert_eq!(free.then, [status()]);
         assert_eq!(held.records, [Record::Voted(vote)]);

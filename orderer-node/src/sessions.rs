@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::application::JoinedChannel;
 use crate::keys::NodeKeyring;
 use crate::signer::BlockSigner;
-use crate::verify::WorkPool;
+use crate::work_pool::WorkPool;
 
 /// What all sessions of one group at this node share.
 #[derive(Debug)]
@@ -131,7 +131,8 @@ where
     let (read, write) = tokio::io::split(io);
     let mut reader = FrameReader::new(read, HELLO_FRAME_BYTES_MAX);
     let mut writer = FrameWriter::new(write);
-    let hello = tokio::time::timeout(HELLO_TIMEOUT, read_message(&mut reader)).await.map_err(|_| SessionEnd::NoHello)??;
+    let hello =
+        tokio::time::timeout(HELLO_TIMEOUT, read_message(&mut reader)).await.map_err(|_| SessionEnd::NoHello)??;
     let Some(ToNode::Hello(hello)) = hello else { return Err(SessionEnd::NoHello) };
     let named = hosts.iter().find(|host| host.view.group() == hello.group).or_else(|| hosts.first());
     let Some(host) = named.cloned() else { return Err(SessionEnd::NoHello) };
@@ -148,8 +149,15 @@ where
     host.table.insert(frontend, answers.clone());
     let welcome = Welcome { version: VERSION, replica: host.me, channels: host.opened() };
     let first = ToFrontend::Welcome(welcome).encode();
-    let session =
-        Session { host: Arc::clone(&host), frontend, bodies: hello.bodies, answers: answers.clone(), pushes, credits: BTreeMap::new(), fetches: Arc::new(Semaphore::new(FETCHES_MAX)) };
+    let session = Session {
+        host: Arc::clone(&host),
+        frontend,
+        bodies: hello.bodies,
+        answers: answers.clone(),
+        pushes,
+        credits: BTreeMap::new(),
+        fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+    };
     let ended = tokio::select! {
         ended = session.read(reader) => ended,
         ended = write_all(writer, first, answer_queue, push_queue) => ended,

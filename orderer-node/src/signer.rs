@@ -18,7 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::fault::{Fault, Faults};
 use crate::keys::SigningIdentity;
-use crate::verify::WorkPool;
+use crate::work_pool::WorkPool;
 
 /// Blocks that may be waiting for their signature or for the ledger, for all channels of a group together.
 pub const BLOCKS_SIGNING_MAX: usize = 64;

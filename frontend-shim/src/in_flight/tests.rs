@@ -18,8 +18,7 @@ struct World {
 }
 
 fn world(n: usize) -> World {
-    let nodes: Vec<_> =
-        (0..n as u16).map(|i| Arc::new(NodeHandle::new(ReplicaId(i), format!("node {i}")))).collect();
+    let nodes: Vec<_> = (0..n as u16).map(|i| Arc::new(NodeHandle::new(ReplicaId(i), format!("node {i}")))).collect();
     let outboxes = nodes.iter().map(|node| node.open()).collect();
     let origin = Origin {
         view: View::flat(GROUP, n).unwrap(),

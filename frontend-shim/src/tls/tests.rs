@@ -29,10 +29,7 @@ fn made() -> Made {
 type Server = tokio_rustls::server::TlsStream<DuplexStream>;
 
 /// Shakes hands over memory. The client reads a byte, because in TLS 1.3 it learns only then of a refusal.
-async fn handshake(
-    server: Arc<ServerConfig>,
-    client: Arc<ClientConfig>,
-) -> (Result<Server, TlsError>, io::Result<()>) {
+async fn handshake(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> (Result<Server, TlsError>, io::Result<()>) {
     let (near, far) = tokio::io::duplex(1 << 16);
     let serving = tokio::spawn(async move {
         let mut stream = accept(far, server).await?;
@@ -107,8 +104,7 @@ async fn a_foreign_authority_and_an_unknown_protocol_are_refused() {
 async fn required_certificates_come_from_an_authority_or_a_pin_and_can_change() {
     let (server, chained, pinned, stranger) = (made(), made(), made(), made());
     let trusted = Arc::new(
-        TrustedClients::new(std::slice::from_ref(&chained.authority), vec![pinned.identity.spki().unwrap()])
-            .unwrap(),
+        TrustedClients::new(std::slice::from_ref(&chained.authority), vec![pinned.identity.spki().unwrap()]).unwrap(),
     );
     let listening = server_config(&server.identity, &ALL, ClientAuth::Required(trusted.clone())).unwrap();
     let trust = ServerTrust::Pinned(server.identity.spki().unwrap());

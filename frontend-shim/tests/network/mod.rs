@@ -32,6 +32,8 @@ pub struct Network {
     pub genesis: Block,
     pub config: ChannelConfig,
     pub tls: Vec<TlsIdentity>,
+    /// Certificates and keys of the same.
+    pub tls_pem: Vec<(Vec<u8>, Vec<u8>)>,
     identities: Vec<KeyPair>,
 }
 
@@ -50,21 +52,22 @@ impl Network {
     pub fn new(ports: &[u16]) -> Self {
         let (authority, issuer) = authority();
         let identities: Vec<KeyPair> = ports.iter().map(|_| KeyPair::generate().unwrap()).collect();
-        let mut tls = Vec::new();
+        let (mut tls, mut tls_pem) = (Vec::new(), Vec::new());
         let mut consenters = Vec::new();
         for ((id, port), key) in (1..).zip(ports).zip(&identities) {
             let identity_pem: Bytes = leaf(key, &issuer, "orderer").into();
             let tls_key = KeyPair::generate().unwrap();
-            let tls_pem: Bytes = leaf(&tls_key, &issuer, "tls").into();
-            tls.push(TlsIdentity::from_pem(&tls_pem, tls_key.serialize_pem().as_bytes()).unwrap());
+            let tls_pem_of: Bytes = leaf(&tls_key, &issuer, "tls").into();
+            tls_pem.push((tls_pem_of.to_vec(), tls_key.serialize_pem().into_bytes()));
+            tls.push(TlsIdentity::from_pem(&tls_pem_of, tls_key.serialize_pem().as_bytes()).unwrap());
             consenters.push(ConsenterProfile {
                 id,
                 host: "127.0.0.1".to_owned(),
                 port: *port,
                 msp_id: "OrdererMSP".to_owned(),
                 identity_pem,
-                client_tls_cert_pem: tls_pem.clone(),
-                server_tls_cert_pem: tls_pem,
+                client_tls_cert_pem: tls_pem_of.clone(),
+                server_tls_cert_pem: tls_pem_of,
             });
         }
         let msp = MspMaterial {
@@ -90,7 +93,7 @@ impl Network {
         };
         let genesis = profile.block(1, [7; 24]).unwrap();
         let config = ChannelConfig::from_block(&genesis).unwrap();
-        Self { genesis, config, tls, identities }
+        Self { genesis, config, tls, tls_pem, identities }
     }
 
     pub fn group(&self) -> OrderingGroup {

@@ -65,7 +65,7 @@ pub(super) struct Tally {
 enum Fate {
     Underway(Underway),
     /// Refused, or its stream ended: it may come nevertheless.
-    Abandoned { due: Instant },
+    Abandoned(Underway),
     Delivered,
 }
 
@@ -73,6 +73,8 @@ enum Fate {
 struct Underway {
     lane: LaneIndex,
     due: Instant,
+    /// Due within the window, judged once: what is counted up is counted down.
+    is_measured: bool,
     is_acknowledged: bool,
 }
 
@@ -108,21 +110,18 @@ impl Matching {
 
     /// An envelope that fell due at `due` is about to be sent.
     pub(super) fn on_sent(&mut self, key: EnvelopeKey, lane: LaneIndex, due: Instant) {
-        self.envelopes.insert(key, Fate::Underway(Underway { lane, due, is_acknowledged: false }));
+        let is_measured = self.window.contains(due);
+        self.envelopes.insert(key, Fate::Underway(Underway { lane, due, is_measured, is_acknowledged: false }));
         self.tally.sent += 1;
         self.tally.underway += 1;
-        if self.window.contains(due) {
-            self.tally.sent_measured += 1;
-            self.tally.underway_measured += 1;
-        }
+        self.tally.sent_measured += u64::from(is_measured);
+        self.tally.underway_measured += usize::from(is_measured);
     }
 
     /// It was answered with SUCCESS.
     pub(super) fn on_acknowledged(&mut self, key: EnvelopeKey, due: Instant, at: Instant) {
         self.tally.acknowledged += 1;
-        if self.window.contains(at) {
-            self.tally.acknowledged_in_window += 1;
-        }
+        self.tally.acknowledged_in_window += u64::from(self.window.contains(at));
         if self.window.contains(due) {
             self.acknowledgement.record(at.saturating_duration_since(due));
         }
@@ -180,37 +179,38 @@ impl Matching {
             self.tally.foreign += 1;
             return None;
         };
-        let (due, lane) = match entry.insert(Fate::Delivered) {
+        let (sent, is_underway) = match entry.insert(Fate::Delivered) {
             Fate::Delivered => {
                 self.tally.repeated += 1;
                 return None;
             }
-            Fate::Abandoned { due } => (due, None),
-            Fate::Underway(Underway { due, lane, .. }) => (due, Some(lane)),
+            Fate::Abandoned(sent) => (sent, false),
+            Fate::Underway(sent) => (sent, true),
         };
         self.tally.delivered += 1;
         self.tally.delivered_in_window += u64::from(self.window.contains(at));
-        if self.window.contains(due) {
-            self.delivery.record(at.saturating_duration_since(due));
+        if sent.is_measured {
+            self.delivery.record(at.saturating_duration_since(sent.due));
         }
-        if lane.is_some() {
-            self.settle(key, due);
+        if !is_underway {
+            return None;
         }
-        lane
+        self.settle(key, sent);
+        Some(sent.lane)
     }
 
     fn abandon(&mut self, key: EnvelopeKey) -> Option<LaneIndex> {
         let fate = self.envelopes.get_mut(&key)?;
-        let Fate::Underway(Underway { lane, due, .. }) = *fate else { return None };
-        *fate = Fate::Abandoned { due };
-        self.settle(key, due);
-        Some(lane)
+        let Fate::Underway(sent) = *fate else { return None };
+        *fate = Fate::Abandoned(sent);
+        self.settle(key, sent);
+        Some(sent.lane)
     }
 
     /// It is not on its way any more.
-    fn settle(&mut self, key: EnvelopeKey, due: Instant) {
+    fn settle(&mut self, key: EnvelopeKey, sent: Underway) {
         self.tally.underway -= 1;
-        self.tally.underway_measured -= usize::from(self.window.contains(due));
+        self.tally.underway_measured -= usize::from(sent.is_measured);
         if self.settled.len() == self.settled_max
             && let Some(oldest) = self.settled.pop_front()
         {

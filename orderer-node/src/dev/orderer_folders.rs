@@ -80,7 +80,7 @@ impl OrdererFolders {
         for folder in &self.found {
             match mark.of_read(folder) {
                 Err(error) => text += &format!("; {error:#}"),
-                Ok(other) if other.subject_der() == wanted.subject_der() => {
+                Ok(other) if other.subject_text() == wanted.subject_text() => {
                     text += &format!("; {} has a certificate of the same name, but another one", folder.path.display());
                 }
                 Ok(_) => {}

@@ -157,9 +157,9 @@ async fn equal_chains_agree_and_spoiled_ones_do_not() {
     assert!(error.starts_with("the chain of o3: ") && error.contains('3'), "{error}");
     // Two chains that are each in order, and differ.
     let fork = Served::start();
+    let client = BroadcastClient::open(&fork.endpoint().connect().await.unwrap());
     for _ in 0..4 {
-        let connection = fork.endpoint().connect().await.unwrap();
-        let answer = BroadcastClient::open(&connection).submit(fork.factory.transaction_of_size(1)).await.unwrap();
+        let answer = client.submit(fork.factory.transaction_of_size(1)).await.unwrap();
         assert_eq!(answer.answer().await.unwrap().status, Status::Success);
     }
     let forked = [node("o1", &one), node("o4", &fork)];

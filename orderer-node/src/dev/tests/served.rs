@@ -1,6 +1,7 @@
 //! An ordering service of one process: Fabric's interface over a ledger, and an order made on the spot. Real blocks can
 //! be put into it as well.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ use prost::Message as _;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::super::load::{Endpoint, EnvelopeFactory};
+use super::super::load::{Endpoint, EnvelopeFactory, EnvelopeKey};
 use super::fabric;
 
 /// It, until it is dropped.
@@ -33,10 +34,11 @@ pub(super) struct Served {
     _dir: tempfile::TempDir,
 }
 
-/// Makes a block of each envelope, in the order in which they come.
+/// Makes a block of each new envelope, in the order in which they come.
 pub(super) struct Sequencer {
     ledger: Arc<Ledger>,
-    turn: Mutex<()>,
+    /// What is in the ledger; an envelope that comes again is not ordered again.
+    ordered: Mutex<HashSet<EnvelopeKey>>,
     /// So many envelopes are turned away first.
     pub(super) overloaded: AtomicUsize,
 }
@@ -60,8 +62,11 @@ impl Served {
         let config = ChannelConfig::from_block(&genesis).unwrap();
         let channels = Channels::new().unwrap();
         channels.add(config.clone(), Arc::clone(&ledger)).unwrap().enter_state(ChannelState::Open);
-        let sequencer =
-            Arc::new(Sequencer { ledger: Arc::clone(&ledger), turn: Mutex::new(()), overloaded: AtomicUsize::new(0) });
+        let sequencer = Arc::new(Sequencer {
+            ledger: Arc::clone(&ledger),
+            ordered: Mutex::default(),
+            overloaded: AtomicUsize::new(0),
+        });
         let service = Service::new(channels, Arc::clone(&sequencer) as Arc<dyn Submit>, Arc::new(Counters::default()));
         let (socket, shutdown) = (dir.path().join("s"), CancellationToken::new());
         let (listener, until) = (UnixListener::bind(&socket).unwrap(), shutdown.clone());
@@ -89,7 +94,10 @@ impl Submit for Sequencer {
             self.overloaded.store(left - 1, Relaxed);
             return Box::pin(std::future::ready(Err(SubmitError::Overloaded)));
         }
-        let _turn = self.turn.lock().unwrap();
+        let mut ordered = self.ordered.lock().unwrap();
+        if !ordered.insert(EnvelopeKey::of(&envelope)) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
         let tip = self.ledger.tip().unwrap();
         let data = BlockData { data: vec![envelope] };
         let header = BlockHeader {

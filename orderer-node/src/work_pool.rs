@@ -1,4 +1,5 @@
-//! The pool that checks signatures and decodes what came from outside, so that only sealed values reach a replica.
+//! Pools for work that costs processor time: one checks what came from outside, so that only sealed values reach a
+//! replica; one signs blocks.
 //!
 //! Bounded twice: so many jobs may be under way, and so many threads work on them. Whoever waits for room stops reading
 //! its socket, which is how pressure reaches the sender.
