@@ -318,9 +318,10 @@ mod tests {
         push(&inbox, 1, 1, Some(20));
         assert_eq!((held(&inbox, 2), held(&inbox, 1)), (vec![1], vec![1]));
         inbox.drop_body(ReplicaId(2));
-        assert_eq!((held(&inbox, 2), inbox.lock().body_bytes.clone()), (vec![], vec![0, 20, 0, 0]));
+        let body_bytes = inbox.lock().body_bytes.clone();
+        assert_eq!((held(&inbox, 2), body_bytes), (vec![], vec![0, 20, 0, 0]));
 
-        let shared = super::tests::inbox(Bodies::SharedLedger).0;
+        let (shared, _dir) = super::tests::inbox(Bodies::SharedLedger);
         push(&shared, 1, 1, Some(10));
         assert_eq!((held(&shared, 1), seen(&shared, 1, Grievance::BeyondCredit)), (vec![], 1));
         assert_eq!(shared.of_next().len(), 1, "its header counts all the same");
@@ -346,6 +347,7 @@ mod tests {
         for _ in 0..WINDOW_BLOCKS_MAX {
             inbox.advance(4);
         }
-        assert_eq!(inbox.lock().until, inbox.lock().next + 4);
+        let state = inbox.lock();
+        assert_eq!(state.until, state.next + 4);
     }
 }

@@ -16,6 +16,7 @@ use fabric_proto::orderer::deliver_response::Type;
 use frontend_shim::client::{AtomicBroadcastClient, broadcast_response, deliver_response};
 use frontend_shim::config::Settings;
 use frontend_shim::frame::{Push, ToFrontend, body_source};
+use frontend_shim::ledger::LedgerError;
 use frontend_shim::standalone::{Standalone, StandaloneError};
 use frontend_shim::status;
 use frontend_shim::tls::{self, ALPN_FRONTEND, ALPN_GRPC, ClientAuth, ServerTrust, client_config, server_config};
@@ -61,6 +62,18 @@ async fn world(listen: &str) -> World {
 impl World {
     async fn start(&self) -> Result<Standalone, StandaloneError> {
         Standalone::start(Settings::load(&self.dir.path().join("frontend.toml")).unwrap()).await
+    }
+
+    /// Starts after an earlier one has ended, whose ledgers may be busy with their last sync for a moment.
+    async fn start_again(&self) -> Result<Standalone, StandaloneError> {
+        loop {
+            match self.start().await {
+                Err(StandaloneError::Ledger { source: LedgerError::InUse { .. }, .. }) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn accept(&self, replica: usize) -> FakeNode<TlsStream<TcpStream>> {
@@ -206,18 +219,18 @@ async fn an_envelope_goes_in_and_its_block_comes_out() {
 #[tokio::test]
 async fn it_starts_again_where_it_was_and_not_on_another_channel_of_that_name() {
     let mut world = world("[[listen]]\nunix = \"clients.sock\"\n").await;
-    let running = world.start().await.unwrap();
+    let running = world.start_again().await.unwrap();
     running.stop().await;
-    let running = world.start().await.unwrap();
+    let running = world.start_again().await.unwrap();
     let first = running.frontends()[0].clone();
     eventually("nothing is certified twice", || first.counters().channels[0].certified == 0).await;
     running.stop().await;
     std::fs::write(world.dir.path().join("clients.sock"), b"").unwrap();
-    assert!(world.start().await.is_err(), "a file is in the way of the socket");
+    assert!(world.start_again().await.is_err(), "a file is in the way of the socket");
     std::fs::remove_file(world.dir.path().join("clients.sock")).unwrap();
 
     world.network = Network::new(&[7050, 7051, 7052, 7053]);
     std::fs::write(world.dir.path().join("ch1.block"), world.network.genesis.encode_to_vec()).unwrap();
-    let error = world.start().await.err().unwrap().to_string();
+    let error = world.start_again().await.err().unwrap().to_string();
     assert!(error.contains("fork"), "{error}");
 }

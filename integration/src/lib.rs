@@ -6,6 +6,7 @@
 
 pub mod binary;
 pub mod client;
+pub mod loadgen;
 pub mod material;
 pub mod network;
 pub mod ports;

@@ -3,8 +3,8 @@
 //! Pure: times are arguments. An envelope is known by its digest alone. What has come to its end is remembered in a ring
 //! of bounded size; what is on its way is bounded by those who send.
 
-use std::collections::hash_map::{Entry, HashMap};
 use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::time::{Duration, Instant};
 
 use orderer_node::dev::load::EnvelopeKey;
@@ -262,7 +262,10 @@ mod tests {
         assert!((matching.acknowledgement().p50_ms - 5.0).abs() < 0.1, "{:?}", matching.acknowledgement());
         assert!((matching.delivery().p50_ms - 20.0).abs() < 0.1, "{:?}", matching.delivery());
         let tally = matching.tally();
-        assert_eq!((tally.underway, tally.underway_measured, tally.delivered_in_window, tally.blocks_in_window), (0, 0, 1, 1));
+        assert_eq!(
+            (tally.underway, tally.underway_measured, tally.delivered_in_window, tally.blocks_in_window),
+            (0, 0, 1, 1)
+        );
         assert_eq!(matching.acknowledged_undelivered(), 0);
     }
 
@@ -337,7 +340,10 @@ mod tests {
             }
             matching.on_sent(key(number as u32), LANE, due);
         }
-        assert_eq!((matching.tally().sent, matching.tally().sent_measured, matching.tally().underway_measured), (4, 2, 2));
+        assert_eq!(
+            (matching.tally().sent, matching.tally().sent_measured, matching.tally().underway_measured),
+            (4, 2, 2)
+        );
         matching.on_block(keys(0..1), start + ms(1100));
         matching.on_block(keys(1..4), start + ms(3000));
         let tally = matching.tally();

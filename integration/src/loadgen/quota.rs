@@ -27,11 +27,6 @@ impl Quota {
         };
         self.0.fetch_update(AcqRel, Acquire, less).is_ok()
     }
-
-    /// True if there is none.
-    pub(super) fn is_used_up(&self) -> bool {
-        self.0.load(Acquire) == 0
-    }
 }
 
 const UNLIMITED: u64 = u64::MAX;
@@ -43,9 +38,8 @@ mod tests {
     #[test]
     fn a_quota_ends_only_when_it_is_limited() {
         let quota = Quota::unlimited();
-        assert!((0..100).all(|_| quota.take()) && !quota.is_used_up());
+        assert!((0..100).all(|_| quota.take()));
         quota.limit(3);
         assert_eq!((0..10).filter(|_| quota.take()).count(), 3);
-        assert!(quota.is_used_up());
     }
 }

@@ -64,9 +64,7 @@ pub(super) struct Stamp {
 impl Stock {
     /// Makes `count` envelopes, or as many as fit into memory set aside for them, on all processors; tells `on_made` of each.
     pub(super) fn prepare(maker: Maker, count: u64, on_made: impl Fn() + Sync) -> Self {
-        let sample = maker.make();
-        let fit = (PREPARED_BYTES_MAX / sample.envelope.len().max(1)) as u64;
-        let count = count.clamp(1, fit.max(1)) as usize;
+        let count = fitting(count, maker.make().envelope.len());
         let makers = thread::available_parallelism().map_or(1, usize::from);
         let mut ready = VecDeque::with_capacity(count);
         thread::scope(|scope| {
@@ -152,6 +150,12 @@ impl Stamp {
     }
 }
 
+/// So many of `count` as there is memory for, and at least one.
+fn fitting(count: u64, envelope_bytes: usize) -> usize {
+    let fit = (PREPARED_BYTES_MAX / envelope_bytes.max(1)).max(1);
+    usize::try_from(count).unwrap_or(usize::MAX).clamp(1, fit)
+}
+
 /// As every client derives it.
 fn transaction_id(nonce: &[u8], creator: &[u8]) -> String {
     hex::encode(Sha256::new().chain_update(nonce).chain_update(creator).finalize())
@@ -189,8 +193,9 @@ mod tests {
 
     #[test]
     fn the_stock_fits_into_its_memory() {
-        let huge = Stock::prepare(maker(PREPARED_BYTES_MAX / 3, Signatures::Reused), 100, || {});
-        assert_eq!(huge.prepared, 2, "three with their headers do not fit");
+        assert_eq!(fitting(1000, 1200), 1000);
+        assert_eq!(fitting(u64::MAX, PREPARED_BYTES_MAX / 3), 3);
+        assert_eq!((fitting(0, 1200), fitting(5, PREPARED_BYTES_MAX * 2)), (1, 1));
     }
 
     #[test]

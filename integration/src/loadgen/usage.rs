@@ -52,10 +52,7 @@ impl Sub for CpuTime {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self {
-            user: self.user.saturating_sub(earlier.user),
-            system: self.system.saturating_sub(earlier.system),
-        }
+        Self { user: self.user.saturating_sub(earlier.user), system: self.system.saturating_sub(earlier.system) }
     }
 }
 
@@ -100,7 +97,9 @@ fn parse_status(text: &str) -> Option<Memory> {
 fn parse_machine(text: &str) -> Option<Duration> {
     let fields = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let ticks_of: Vec<u64> = fields.split_ascii_whitespace().map_while(|field| field.parse().ok()).collect();
-    let [user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen, ..] = ticks_of[..] else { return None };
+    let [user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen, ..] = ticks_of[..] else {
+        return None;
+    };
     Some(ticks(user + nice + system + interrupts + soft_interrupts + stolen))
 }
 
@@ -128,16 +127,28 @@ mod tests {
     #[test]
     fn processor_time_is_found_behind_whatever_name() {
         for name in ["orderer-node", "a) b", "a (b) 1 2 3", "", ")"] {
-            let text = format!("4711 ({name}) S 1 2 3 0 -1 4194304 99 98 97 96 1234 567 55 44 20 0 1 0 570489 3133440 407\n");
+            let text =
+                format!("4711 ({name}) S 1 2 3 0 -1 4194304 99 98 97 96 1234 567 55 44 20 0 1 0 570489 3133440 407\n");
             let found = parse_stat(&text).unwrap();
-            assert_eq!(found, CpuTime { user: Duration::from_millis(12_340), system: Duration::from_millis(5_670) }, "{name}");
+            assert_eq!(
+                found,
+                CpuTime { user: Duration::from_millis(12_340), system: Duration::from_millis(5_670) },
+                "{name}"
+            );
             assert_eq!(found.total(), Duration::from_millis(18_010));
         }
     }
 
     #[test]
     fn a_line_that_is_cut_off_is_none() {
-        for text in ["", "12 (x", "12 (x)", "12 (x) S 1 2 3", "12 (x) S 1 2 3 4 5 6 7 8 9 10 11", "12 (x) S 1 2 3 4 5 6 7 8 9 10 a b"] {
+        for text in [
+            "",
+            "12 (x",
+            "12 (x)",
+            "12 (x) S 1 2 3",
+            "12 (x) S 1 2 3 4 5 6 7 8 9 10 11",
+            "12 (x) S 1 2 3 4 5 6 7 8 9 10 a b",
+        ] {
             assert_eq!(parse_stat(text), None, "{text}");
         }
     }
@@ -173,7 +184,9 @@ mod tests {
         let used = (after.cpu - before.cpu).total();
         assert!(used > Duration::from_millis(20), "{used:?} of 300 ms, however busy the machine");
         assert!(machine_busy().unwrap() - machine_before + Duration::from_millis(50) >= used);
-        assert!(after.memory.resident_bytes > 1 << 20 && after.memory.resident_bytes_max >= after.memory.resident_bytes);
+        assert!(
+            after.memory.resident_bytes > 1 << 20 && after.memory.resident_bytes_max >= after.memory.resident_bytes
+        );
         assert!(load_average().unwrap() >= 0.0);
     }
 
