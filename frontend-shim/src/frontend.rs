@@ -233,11 +233,13 @@ impl FrontendHandle {
         }
     }
 
-    /// Ends all tasks and waits for them. Clients that still wait learn that the frontend has closed.
+    /// Ends all tasks, waits for them, and lets go of the channels. Clients that still wait learn that the frontend has
+    /// closed.
     pub async fn stop(&self) {
         self.0.stop.cancel();
         self.0.tasks.close();
         self.0.tasks.wait().await;
+        self.0.subscriptions.clear();
     }
 
     fn collector(

@@ -36,6 +36,12 @@ impl NodeHandle {
         Self { replica, record: NodeRecord::new(replica, name), outbox: ArcSwapOption::empty() }
     }
 
+    /// Does a session stand?
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.record.connected.load(Ordering::Relaxed)
+    }
+
     /// Puts a frame into the session's outbox.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Envelopes that wait together are bundled into one request; nothing waits in order to be bundled. A client's future
 //! completes when `f + 1` nodes hold its request durably ([`crate::in_flight`]). What is taken and not yet acknowledged
-//! is bounded in bytes, and past the bound a client is refused at once. A client that gives up does not take its
+//! is bounded in bytes, and past the bound, or with too few nodes in reach, a client is refused at once. A client that gives up does not take its
 //! envelope back: once sent, it stays until it is acknowledged.
 //!
 //! One task owns the table; clients reach it through a queue that the byte bound keeps short, nodes through one that
@@ -17,7 +17,7 @@ use blockcutter::BundleBuilder;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
-use mod_smart::{ReplicaId, SessionId};
+use mod_smart::{ReplicaId, SessionId, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,8 @@ use crate::node_limits::{
 /// Where clients put envelopes.
 #[derive(Debug)]
 pub(crate) struct Relay {
+    view: View,
+    nodes: Vec<Arc<NodeHandle>>,
     waiting: mpsc::UnboundedSender<Waiting>,
     room: Arc<Semaphore>,
     counters: Arc<RelayCounters>,
@@ -89,6 +91,8 @@ pub(crate) fn relay(origin: Origin, nodes: Vec<Arc<NodeHandle>>) -> (Relay, mpsc
     let (waiting_sender, waiting) = mpsc::unbounded_channel();
     let (link_sender, links) = mpsc::channel(ANSWERS_WAITING_MAX);
     let relay = Relay {
+        view: origin.view.clone(),
+        nodes: nodes.clone(),
         waiting: waiting_sender,
         room: Arc::new(Semaphore::new(SUBMITTED_BYTES_MAX)),
         counters: counters.clone(),
@@ -108,6 +112,11 @@ impl Relay {
     }
 
     fn take(&self, channel: &ChannelId, envelope: Bytes) -> Result<oneshot::Receiver<()>, SubmitError> {
+        // Too few nodes to hold it: the client does better with another orderer than with waiting for this one.
+        let connected = self.nodes.iter().filter(|node| node.is_connected());
+        if !self.view.is_any_correct(connected.map(|node| node.replica).collect()) {
+            return Err(SubmitError::NotOpen);
+        }
         // An envelope above the whole bound takes all of it: it can be sent when nothing else is.
         let bytes = (envelope.len() + ENVELOPE_OVERHEAD_BYTES).min(SUBMITTED_BYTES_MAX);
         let Ok(room) = self.room.clone().try_acquire_many_owned(bytes as u32) else {

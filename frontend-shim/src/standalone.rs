@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -261,10 +262,13 @@ async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, StandaloneError> {
     TcpListener::bind(address).await.map_err(|source| StandaloneError::Listen { address: address.to_string(), source })
 }
 
-/// A socket that somebody answers on is in use; one that nobody does was left behind.
+/// A socket that somebody answers on is in use; one that nobody does was left behind. Anything else is not ours to
+/// remove.
 fn bind_unix(path: &Path) -> Result<UnixListener, StandaloneError> {
     let failed = |source| StandaloneError::Listen { address: path.display().to_string(), source };
-    if BlockingUnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let is_dead = || BlockingUnixStream::connect(path).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+    if is_socket && is_dead() {
         std::fs::remove_file(path).map_err(failed)?;
     }
     UnixListener::bind(path).map_err(failed)

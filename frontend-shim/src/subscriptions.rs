@@ -57,6 +57,11 @@ impl Subscriptions {
         self.lock().inboxes.remove(id)
     }
 
+    /// Removes all channels.
+    pub(crate) fn clear(&self) {
+        self.lock().inboxes.clear();
+    }
+
     /// Asks a node whose session has just begun for the blocks of all channels.
     pub(crate) fn subscribe_all(&self, node: &NodeHandle) {
         let inboxes: Vec<_> = self.lock().inboxes.values().cloned().collect();

@@ -3,7 +3,6 @@
 
 mod network;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use blockcutter::Command;
@@ -18,7 +17,7 @@ use frontend_shim::node_limits::SUBMITTED_BYTES_MAX;
 use frontend_shim::tls::{self, ALPN_FRONTEND, ClientAuth, Spki, peer_spki, server_config};
 use mod_smart::{Answer, Client, Keyring, ReplicaId, Request, Sealed, Signature};
 use network::{FakeNode, Network, channel_id, eventually};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -55,7 +54,7 @@ impl Keyring for Frontends {
 #[tokio::test]
 async fn an_envelope_is_acknowledged_when_f_plus_one_nodes_hold_it() {
     let network = Network::new(&FOUR);
-    let (frontend, mut nodes) = network.welcomed(Bodies::Pushed).await;
+    let (frontend, mut nodes) = connected(&network).await;
     let group = network.group().id();
     nodes[0].hello.credential.verify(group).unwrap();
     assert_eq!((nodes[0].hello.group, nodes[0].hello.credential.frontend), (group, frontend.id()));
@@ -81,7 +80,7 @@ async fn an_envelope_is_acknowledged_when_f_plus_one_nodes_hold_it() {
 #[tokio::test]
 async fn envelopes_that_wait_together_go_out_together_and_in_order() {
     let network = Network::new(&FOUR);
-    let (frontend, mut nodes) = network.welcomed(Bodies::Pushed).await;
+    let (frontend, mut nodes) = connected(&network).await;
     let channel = channel_id();
     let waiting: Vec<_> =
         (0..3000_u32).map(|i| frontend.submit(&channel, Bytes::copy_from_slice(&i.to_be_bytes()))).collect();
@@ -106,7 +105,7 @@ async fn envelopes_that_wait_together_go_out_together_and_in_order() {
 #[tokio::test]
 async fn a_node_that_is_overloaded_is_asked_again() {
     let network = Network::new(&FOUR);
-    let (frontend, mut nodes) = network.welcomed(Bodies::Pushed).await;
+    let (frontend, mut nodes) = connected(&network).await;
     let submitted = submit(&frontend, b"envelope");
     for node in &mut nodes[..2] {
         let request = node.next_request().await;
@@ -120,10 +119,34 @@ async fn a_node_that_is_overloaded_is_asked_again() {
     assert_eq!(frontend.counters().nodes[1].overloaded, 1);
 }
 
+/// A frontend whose four sessions stand.
+async fn connected(network: &Network) -> (FrontendHandle, Vec<FakeNode<DuplexStream>>) {
+    let (frontend, nodes) = network.welcomed(Bodies::Pushed).await;
+    eventually("the sessions stand", || frontend.counters().nodes.iter().all(|node| node.connected)).await;
+    (frontend, nodes)
+}
+
+#[tokio::test]
+async fn with_too_few_nodes_in_reach_a_client_is_refused_at_once() {
+    let network = Network::new(&FOUR);
+    let (frontend, ends) = network.frontend(Bodies::Pushed);
+    let refused = || frontend.submit(&channel_id(), Bytes::from_static(b"envelope"));
+    assert_eq!(refused().await, Err(SubmitError::NotOpen));
+    let mut ends = ends.into_iter();
+    let _one = FakeNode::welcome(ends.next().unwrap(), 0, Vec::new()).await;
+    eventually("one session stands", || frontend.counters().nodes[0].connected).await;
+    assert_eq!(refused().await, Err(SubmitError::NotOpen), "f nodes cannot hold it");
+    let mut other = FakeNode::welcome(ends.next().unwrap(), 1, Vec::new()).await;
+    eventually("two sessions stand", || frontend.counters().nodes[1].connected).await;
+    let submitted = submit(&frontend, b"envelope");
+    other.next_request().await;
+    assert!(!submitted.is_finished());
+}
+
 #[tokio::test]
 async fn past_the_bound_a_client_is_refused_at_once() {
     let network = Network::new(&FOUR);
-    let (frontend, _ends) = network.frontend(Bodies::Pushed);
+    let (frontend, _nodes) = connected(&network).await;
     let large = Bytes::from(vec![0; SUBMITTED_BYTES_MAX / 4]);
     let mut waiting = Vec::new();
     for _ in 0..3 {
@@ -184,7 +207,7 @@ async fn a_node_that_sends_garbage_or_poses_as_another_is_named() {
 #[tokio::test]
 async fn a_silent_or_slow_node_holds_nobody_up() {
     let network = Network::new(&FOUR);
-    let (frontend, mut nodes) = network.welcomed(Bodies::Pushed).await;
+    let (frontend, mut nodes) = connected(&network).await;
     let large = Bytes::from(vec![0; 1 << 20]);
     // Node 3 never reads: far more than its outbox and its connection hold goes past it.
     for _ in 0..40 {
@@ -249,6 +272,8 @@ async fn a_link_that_breaks_is_made_again_and_what_was_not_acknowledged_is_sent_
     assert_eq!(group.replica_by_tls_key(&peer.unwrap()), Some(ReplicaId(2)));
     let mut node = FakeNode::welcome(stream, 1, Vec::new()).await;
     assert_eq!(node.next().await, ToNode::Subscribe { channel: channel_id(), from: 1, until: 257 });
+    let _other = FakeNode::welcome(listening[0].accept().await.0, 0, Vec::new()).await;
+    eventually("two sessions stand", || frontend.counters().nodes[..2].iter().all(|node| node.connected)).await;
     let submitted = submit(&frontend, b"envelope");
     let request = node.next_request().await;
     drop(node);
@@ -310,10 +335,9 @@ async fn nodes_that_are_not_of_the_group_are_refused_at_the_start() {
 #[tokio::test]
 async fn one_node_alone_is_enough_for_a_group_of_one() {
     let network = Network::new(&FOUR[..1]);
-    let (frontend, mut nodes) = network.welcomed(Bodies::SharedLedger).await;
+    let (frontend, mut nodes) = connected(&network).await;
     let submitted = submit(&frontend, b"envelope");
     let request = nodes[0].next_request().await;
     nodes[0].answer(&request, Answer::Held).await;
     assert_eq!(submitted.await.unwrap(), Ok(()));
-    let _ = Arc::new(frontend);
 }

@@ -254,32 +254,40 @@ impl Network {
         .await
     }
 
-    /// Waits until nothing is under way at the nodes and all are equally high; says how high.
+    /// Waits until all nodes are equally high and stay so, and nothing waits to be ordered; says how high. What still
+    /// waits after a long time without a new block is not waited for: see [`Network::pending`].
     ///
     /// # Errors
-    /// It takes too long.
+    /// The heights stay different, or do not come to rest.
     pub async fn wait_until_quiet(&self, ids: &[NodeId]) -> anyhow::Result<u64> {
         let since = Instant::now();
-        let mut quiet_for = 0;
-        let mut last = BTreeMap::new();
+        let (mut last, mut unchanged_since) = (BTreeMap::new(), Instant::now());
         while since.elapsed() < PATIENCE {
             let mut heights = BTreeMap::new();
-            let mut pending = 0;
             for &id in ids {
-                let (Ok(height), Ok(ordering)) = (self.height(id).await, self.ordering(id).await) else { continue };
-                heights.insert(id, height);
-                pending += ordering.pending_requests;
+                heights.insert(id, self.height(id).await.ok());
             }
-            let is_equal = heights.len() == ids.len() && heights.values().all(|height| Some(height) == heights.values().next());
-            let is_quiet = is_equal && pending == 0 && heights == last;
-            quiet_for = if is_quiet { quiet_for + 1 } else { 0 };
-            last = heights;
-            if quiet_for == QUIET_POLLS {
-                return last.into_values().next().context("nobody to wait for");
+            if heights != last {
+                (last, unchanged_since) = (heights, Instant::now());
+            }
+            let first = last.values().next().copied().flatten().context("nobody answers")?;
+            let is_equal = last.values().all(|height| *height == Some(first));
+            let waited = if self.pending(ids).await == 0 { QUIET_AFTER } else { STUCK_AFTER };
+            if is_equal && unchanged_since.elapsed() >= waited {
+                return Ok(first);
             }
             tokio::time::sleep(POLL).await;
         }
-        bail!("the nodes do not become quiet at one height: {last:?}")
+        bail!("the nodes do not come to rest at one height: {last:?}")
+    }
+
+    /// How many requests wait to be ordered, at all of these nodes together.
+    pub async fn pending(&self, ids: &[NodeId]) -> usize {
+        let mut pending = 0;
+        for &id in ids {
+            pending += self.ordering(id).await.map_or(0, |ordering| ordering.pending_requests);
+        }
+        pending
     }
 
     async fn is_open(&self, id: NodeId) -> bool {
@@ -364,6 +372,8 @@ pub const CHANNEL: &str = "testchannel";
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 const POLL: Duration = Duration::from_millis(50);
-/// Together longer than an open cut waits to be cut by time.
-const QUIET_POLLS: usize = 10;
+/// Longer than an open cut waits to be cut by time.
+const QUIET_AFTER: Duration = Duration::from_millis(700);
+/// Longer than anything that a node does again and again when it waits for something.
+const STUCK_AFTER: Duration = Duration::from_secs(8);
 const LOG_LINES: usize = 30;

@@ -52,6 +52,12 @@ impl Reader {
         self.rest.len()
     }
 
+    /// Everything that is left, without taking it.
+    #[must_use]
+    pub fn rest(&self) -> Bytes {
+        self.rest.clone()
+    }
+
     /// One byte.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use frontend_shim::ledger::LedgerError;
 use tokio::sync::mpsc;
 
 use crate::checkpoint::CheckpointError;
+use crate::credential_store::CredentialError;
 use crate::disk_thread::DiskFault;
 
 /// Why a node cannot go on.
@@ -18,6 +19,9 @@ pub enum Fault {
     /// A checkpoint.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
+    /// The credentials of frontends.
+    #[error("frontends: {0}")]
+    Credentials(#[from] CredentialError),
     /// A block could not be signed.
     #[error("cannot sign blocks: {0}")]
     Signing(String),

@@ -23,6 +23,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::application::{Application, ApplicationCounts, JoinedChannel};
 use crate::checkpoint::CheckpointStore;
+use crate::credential_store::CredentialStore;
 use crate::disk::{DirDisk, Disk};
 use crate::disk_thread::{Batch, DiskMetrics, DiskThread};
 use crate::effects::{self, MisbehaviourCounts, Performer};
@@ -106,6 +107,8 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let (signing, jobs) = mpsc::channel(BLOCKS_SIGNING_MAX);
     tokio::spawn(signer::run(jobs, block_signer.clone(), sign, faults.clone()));
 
+    let disk = DirDisk::open(dir.join("frontends")).context("cannot use the folder of frontends' credentials")?;
+    let credentials = Arc::new(CredentialStore::open(Arc::new(disk), view.group(), &keyring)?);
     let recovery = Recovery { me, view: view.clone(), limits, dir, durability };
     let Restored { replica, application, journal, checkpoints, said } = recovery.run(channels.clone(), signing).await?;
     let decisions = journal.reader();
@@ -139,7 +142,9 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     tokio::spawn(effects::run(performer, application, durable, counts_sender));
     tokio::spawn(replica_task::run(replica, Clock::start(), Inbox { outside, own }, batches, standing_sender));
 
-    let sessions = Arc::new(SessionHost { me, view, keyring, channels, signer: block_signer, verify, inbox, table });
+    let signer = block_signer;
+    let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, inbox, table };
+    let sessions = Arc::new(host);
     tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), Arc::clone(&misbehaviour)));
     Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk })
 }

@@ -9,6 +9,7 @@ pub mod application;
 pub mod channel_files;
 pub mod checkpoint;
 pub mod config;
+pub mod credential_store;
 pub mod dev;
 pub mod disk;
 pub mod disk_thread;

@@ -23,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::application::JoinedChannel;
+use crate::credential_store::CredentialStore;
+use crate::fault::Faults;
 use crate::keys::NodeKeyring;
 use crate::signer::BlockSigner;
 use crate::work_pool::WorkPool;
@@ -36,6 +38,10 @@ pub struct SessionHost {
     pub view: View,
     /// Who may submit.
     pub keyring: Arc<NodeKeyring>,
+    /// What is kept of them on the disk.
+    pub credentials: Arc<CredentialStore>,
+    /// Where faults go.
+    pub faults: Faults,
     /// The channels joined here.
     pub channels: BTreeMap<ChannelId, JoinedChannel>,
     /// Signs again what a certificate displaced from the ledger.
@@ -136,7 +142,7 @@ where
     let Some(ToNode::Hello(hello)) = hello else { return Err(SessionEnd::NoHello) };
     let named = hosts.iter().find(|host| host.view.group() == hello.group).or_else(|| hosts.first());
     let Some(host) = named.cloned() else { return Err(SessionEnd::NoHello) };
-    if let Err(reason) = host.admit(&hello, &caller) {
+    if let Err(reason) = host.admit(&hello, &caller).await {
         writer.write_frame(ToFrontend::Refused(reason.clone()).encode()).await?;
         writer.shutdown().await?;
         return Err(SessionEnd::Refused(reason));
@@ -168,7 +174,7 @@ where
 
 impl SessionHost {
     /// Judges a hello. The credential's certificate must be the one that the link has proved to own.
-    fn admit(&self, hello: &Hello, caller: &Caller) -> Result<(), String> {
+    async fn admit(&self, hello: &Hello, caller: &Caller) -> Result<(), String> {
         if hello.version != VERSION {
             return Err(format!("this node speaks version {VERSION} of the frontend protocol, not {}", hello.version));
         }
@@ -180,12 +186,23 @@ impl SessionHost {
         {
             return Err("the credential's certificate is not the one of this connection".to_owned());
         }
-        self.admit_credential(&hello.credential)
+        self.admit_credential(&hello.credential).await
     }
 
-    fn admit_credential(&self, credential: &Credential) -> Result<(), String> {
-        // The mesh follows the keyring and introduces whom it admits to the other nodes.
-        self.keyring.admit(credential).map(drop).map_err(|error| error.to_string())
+    /// The mesh follows the keyring and introduces whom it admits to the other nodes. That the frontend was admitted is
+    /// durable before it is welcomed, and so before it is promised anything.
+    async fn admit_credential(&self, credential: &Credential) -> Result<(), String> {
+        self.keyring.admit(credential).map_err(|error| error.to_string())?;
+        let (store, keyring) = (Arc::clone(&self.credentials), Arc::clone(&self.keyring));
+        let kept = tokio::task::spawn_blocking(move || store.keep(&keyring)).await;
+        match kept {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => {
+                self.faults.report(error.into());
+                Err("this node cannot write to its disk".to_owned())
+            }
+            Err(_) => Err("this node is stopping".to_owned()),
+        }
     }
 
     fn opened(&self) -> Vec<Opened> {

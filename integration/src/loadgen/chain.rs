@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use fabric_channel::ChannelConfig;
 use fabric_proto::common::Block;
-use orderer_node::dev::load::{Connection, Content, DeliverClient, EnvelopeFactory, Position, Seek};
+use orderer_node::dev::load::{Connection, Content, DeliverClient, Endpoint, EnvelopeFactory, Position, Seek};
 
 use super::limits::QUESTION_TIMEOUT;
 
@@ -28,11 +28,28 @@ pub(super) struct Cutting {
 }
 
 impl Chain {
-    /// Asks for the first and the last block.
+    /// Asks one endpoint after the other, until one answers.
     ///
     /// # Errors
-    /// They cannot be had.
-    pub(super) async fn ask(connection: &Connection, factory: &EnvelopeFactory) -> anyhow::Result<Self> {
+    /// What the last one says, if none does.
+    pub(super) async fn ask_any(endpoints: &[Endpoint], factory: &EnvelopeFactory) -> anyhow::Result<Self> {
+        let mut failed = anyhow!("nobody to ask");
+        for endpoint in endpoints {
+            let connected = endpoint.connect().await.map_err(anyhow::Error::from);
+            let answer = match connected {
+                Ok(connection) => Self::ask(&connection, factory).await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok(chain) => return Ok(chain),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Asks for the first and the last block.
+    async fn ask(connection: &Connection, factory: &EnvelopeFactory) -> anyhow::Result<Self> {
         let newest = block_at(connection, factory, Position::Newest).await?;
         let genesis = block_at(connection, factory, Position::Oldest).await?;
         let header = newest.header.context("the newest block has no header")?;

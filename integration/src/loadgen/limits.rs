@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Bytes of envelopes that are signed before the load begins. What is needed beyond is signed while it runs.
 pub(super) const PREPARED_BYTES_MAX: usize = 256 << 20;
 
-/// Envelopes that are signed beforehand when nobody can say how many will be needed.
-pub(super) const PREPARED_COUNT_USUAL: u64 = 50_000;
+/// Envelopes that are signed beforehand for each second of a load whose rate is the orderer's to say.
+pub(super) const PREPARED_PER_S: u64 = 10_000;
 
 /// Envelopes that have come to their end and are remembered, to recognise one that is delivered again.
 pub(super) const SETTLED_REMEMBERED_MAX: usize = 500_000;
@@ -25,6 +25,9 @@ pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the load goes on after the window, at most, for what is still on its way.
 pub(super) const COOL_DOWN_MAX: Duration = Duration::from_secs(5);
+
+/// And usually.
+pub(super) const COOL_DOWN_USUAL: Duration = Duration::from_secs(1);
 
 /// How long to wait, after the load, for the next envelope to be delivered or answered. Longer than a frontend waits before it gives up.
 pub(super) const DRAIN_PATIENCE: Duration = Duration::from_secs(30);

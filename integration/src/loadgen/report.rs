@@ -24,8 +24,8 @@ pub struct Report {
     pub acknowledgement: Percentiles,
     /// The processes of the orderer.
     pub nodes: Vec<ProcessCost>,
-    /// Processes that ended meanwhile.
-    pub ended: Vec<String>,
+    /// Processes that did not run, or not from one end of the window to the other.
+    pub absent: Vec<String>,
     /// This process.
     pub loadgen: ProcessCost,
     /// What all of them run on.
@@ -180,8 +180,8 @@ impl fmt::Display for Report {
         for process in self.nodes.iter().chain([&self.loadgen]) {
             line(f, &process.name, &process.to_string())?;
         }
-        for name in &self.ended {
-            line(f, name, "ended while the load ran")?;
+        for name in &self.absent {
+            line(f, name, "did not run, or not all the time")?;
         }
         let others = machine.processors_used_by_others.map_or("?".to_owned(), |used| format!("{used:.2}"));
         let before = machine.load_average_before.map_or("?".to_owned(), |load| format!("{load:.2}"));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::ProgressBar;
-use orderer_node::dev::load::{Connection, Endpoint};
+use orderer_node::dev::load::Endpoint;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -17,8 +17,8 @@ use super::args::{Extent, LoadgenArgs, NamedProcess, Pace, Plan, Signatures};
 use super::chain::Chain;
 use super::lane::{Dues, Lane};
 use super::limits::{
-    COOL_DOWN_MAX, DRAIN_PATIENCE, PREPARED_COUNT_USUAL, RECEIVERS_PATIENCE, SETTLE_MAX, SETTLE_USUAL, STALL_PATIENCE,
-    STREAM_DUE_MAX, WATCH_INTERVAL,
+    COOL_DOWN_MAX, COOL_DOWN_USUAL, DRAIN_PATIENCE, PREPARED_PER_S, RECEIVERS_PATIENCE, SETTLE_MAX, SETTLE_USUAL,
+    STALL_PATIENCE, STREAM_DUE_MAX, WATCH_INTERVAL,
 };
 use super::matching::{LaneIndex, Tally};
 use super::pacer;
@@ -78,11 +78,8 @@ impl Load {
     async fn prepare(args: &LoadgenArgs) -> anyhow::Result<Self> {
         let (plan, target) = (args.plan(), Target::resolve(args)?);
         let frontends = target.endpoints[..plan.frontends.of(target.endpoints.len())?].to_vec();
-        for NamedProcess { name, pid } in &target.processes {
-            Usage::of(*pid).with_context(|| format!("{name} does not run as process {pid}"))?;
-        }
-        let connection: Connection = target.endpoints[0].connect().await?;
-        let chain = Chain::ask(&connection, &target.factory).await?;
+        check_processes(&target.processes)?;
+        let chain = Chain::ask_any(&target.endpoints, &target.factory).await?;
         let load_average_before = usage::load_average().ok();
         let progress = Progress::new();
         let maker = Maker::new(target.factory.clone(), plan.data_bytes, plan.signatures)?;
@@ -155,9 +152,11 @@ impl Load {
         self.frontends.len() * self.plan.streams_per_frontend
     }
 
+    /// Nobody sends or receives meanwhile: what is within the window and what is not is the same for all.
     fn open_window(&self) -> anyhow::Result<Snapshot> {
+        let mut matching = self.shared.matching();
         let snapshot = Snapshot::take(&self.target.processes)?;
-        self.shared.matching().open_window(snapshot.at);
+        matching.open_window(snapshot.at);
         if let Extent::Count(count) = self.plan.extent {
             self.shared.quota.limit(count);
         }
@@ -166,8 +165,9 @@ impl Load {
 
     /// For `--count` the window ended with the last delivery, whenever that is noticed.
     fn close_window(&self) -> anyhow::Result<Snapshot> {
+        let mut matching = self.shared.matching();
         let snapshot = Snapshot::take(&self.target.processes)?;
-        self.shared.matching().close_window(snapshot.at);
+        matching.close_window(snapshot.at);
         Ok(snapshot)
     }
 
@@ -242,7 +242,7 @@ impl Load {
             }
             Extent::For(_) => measured.until.at - measured.from.at,
         };
-        let (nodes, ended) = measured.nodes(&self.target.processes, tally.delivered_in_window);
+        let (nodes, absent) = measured.nodes(&self.target.processes, tally.delivered_in_window);
         let report = Report {
             conditions: self.conditions(),
             window_s: window.as_secs_f64(),
@@ -257,7 +257,7 @@ impl Load {
                 processors_used_by_others: measured.processors_used_by_others(),
             },
             nodes,
-            ended,
+            absent,
             failures,
             trouble: self.shared.trouble(),
         };
@@ -322,16 +322,17 @@ impl Load {
 impl Plan {
     /// How many envelopes to make beforehand.
     fn envelopes_needed(&self) -> u64 {
-        let before = self.warmup.as_secs();
-        match (self.pace, self.extent) {
-            (Pace::OpenLoop { rate_per_s }, Extent::For(duration)) => {
-                u64::from(rate_per_s) * (before + duration.as_secs() + COOL_DOWN_MAX.as_secs())
-            }
-            (Pace::OpenLoop { rate_per_s }, Extent::Count(count)) => u64::from(rate_per_s) * before + count,
-            (Pace::ClosedLoop { .. }, Extent::Count(count)) if before == 0 => count,
-            (Pace::ClosedLoop { .. }, Extent::Count(count)) => count.saturating_add(PREPARED_COUNT_USUAL),
-            (Pace::ClosedLoop { .. }, Extent::For(_)) => PREPARED_COUNT_USUAL,
-        }
+        // The window opens a little later than asked for.
+        let before = if self.warmup.is_zero() { 0 } else { self.warmup.as_secs() + 1 };
+        let per_s = match self.pace {
+            Pace::OpenLoop { rate_per_s } => u64::from(rate_per_s),
+            Pace::ClosedLoop { .. } => PREPARED_PER_S,
+        };
+        let measured = match self.extent {
+            Extent::Count(count) => count,
+            Extent::For(duration) => per_s.saturating_mul(duration.as_secs() + COOL_DOWN_USUAL.as_secs()),
+        };
+        per_s.saturating_mul(before).saturating_add(measured)
     }
 }
 
@@ -347,17 +348,17 @@ impl Snapshot {
 }
 
 impl Measured {
-    /// What the nodes used, and which of them have ended.
+    /// What the nodes used, and which of them did not run all the time.
     fn nodes(&self, processes: &[NamedProcess], envelopes: u64) -> (Vec<ProcessCost>, Vec<String>) {
-        let (mut costs, mut ended) = (Vec::new(), Vec::new());
+        let (mut costs, mut absent) = (Vec::new(), Vec::new());
         let usages = self.from.nodes.iter().zip(&self.until.nodes);
         for (process, usages) in processes.iter().zip(usages) {
             match usages {
                 (Some(from), Some(until)) => costs.push(self.cost(process.clone(), from, until, envelopes)),
-                _ => ended.push(process.name.clone()),
+                _ => absent.push(process.name.clone()),
             }
         }
-        (costs, ended)
+        (costs, absent)
     }
 
     fn own(&self, envelopes: u64) -> ProcessCost {
@@ -393,6 +394,20 @@ impl Measured {
     fn elapsed(&self) -> Duration {
         (self.until.at - self.from.at).max(Duration::from_millis(1))
     }
+}
+
+/// Some of the nodes may not run. If none does, they are not those that were meant.
+fn check_processes(processes: &[NamedProcess]) -> anyhow::Result<()> {
+    let mut failed = None;
+    for NamedProcess { name, pid } in processes {
+        match Usage::of(*pid) {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                failed = Some(error.context(format!("{name} does not run as process {pid}, nor does any other")))
+            }
+        }
+    }
+    failed.map_or(Ok(()), Err)
 }
 
 fn show(bar: &ProgressBar, extent: Extent, elapsed: Duration, tally: &Tally) {
@@ -481,12 +496,12 @@ mod tests {
         assert_eq!(own.cpu_us_per_envelope, Some(300.0));
         assert_eq!((own.user_us_per_envelope, own.system_us_per_envelope), (Some(200.0), Some(100.0)));
         assert!((own.processors - 0.15).abs() < 1e-9);
-        let (nodes, ended) = measured.nodes(&[process("o1"), process("o2")], 1000);
+        let (nodes, absent) = measured.nodes(&[process("o1"), process("o2")], 1000);
         assert_eq!(
             nodes.iter().map(|node| (node.name.as_str(), node.cpu_us_per_envelope)).collect::<Vec<_>>(),
             [("o1", Some(600.0))]
         );
-        assert_eq!(ended, ["o2"]);
+        assert_eq!(absent, ["o2"]);
         assert_eq!(measured.own(0).cpu_us_per_envelope, None);
     }
 
@@ -506,6 +521,17 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_does_not_run_is_an_error() {
+        let (here, gone) = (
+            NamedProcess { pid: std::process::id(), ..process("o1") },
+            NamedProcess { pid: u32::MAX, ..process("o2") },
+        );
+        assert!(check_processes(&[gone.clone(), here]).is_ok() && check_processes(&[]).is_ok());
+        let error = check_processes(&[gone]).err().map(|error| error.to_string());
+        assert_eq!(error.as_deref(), Some("o2 does not run as process 4294967295, nor does any other"));
+    }
+
+    #[test]
     fn enough_is_made_beforehand() {
         let plan = |pace, extent, seconds| Plan {
             data_bytes: 200,
@@ -520,10 +546,11 @@ mod tests {
         let closed = Pace::ClosedLoop { outstanding_per_stream: NonZeroUsize::MIN };
         let open = Pace::OpenLoop { rate_per_s: 100 };
         let for_ten = Extent::For(Duration::from_secs(10));
-        assert_eq!(plan(open, for_ten, 1).envelopes_needed(), 100 * (1 + 10 + COOL_DOWN_MAX.as_secs()));
-        assert_eq!(plan(open, Extent::Count(7), 1).envelopes_needed(), 107);
+        assert_eq!(plan(open, for_ten, 1).envelopes_needed(), 100 * (2 + 10 + 1));
+        assert_eq!(plan(open, Extent::Count(7), 1).envelopes_needed(), 207);
+        assert_eq!(plan(open, Extent::Count(7), 0).envelopes_needed(), 7);
         assert_eq!(plan(closed, Extent::Count(7), 0).envelopes_needed(), 7);
         assert_eq!(plan(closed, Extent::Count(u64::MAX), 1).envelopes_needed(), u64::MAX);
-        assert_eq!(plan(closed, for_ten, 1).envelopes_needed(), PREPARED_COUNT_USUAL);
+        assert_eq!(plan(closed, for_ten, 1).envelopes_needed(), PREPARED_PER_S * (2 + 10 + 1));
     }
 }

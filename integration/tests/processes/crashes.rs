@@ -58,6 +58,7 @@ async fn nothing_acknowledged_is_lost_when_all_nodes_are_killed_at_once() {
     for before in seen {
         assert_same(&before, &chain[..before.len()]).expect("what a client saw before is still the chain");
     }
+    assert_eq!(network.pending(&[1, 2, 3, 4]).await, 0, "nothing waits that is never ordered");
     println!("{} acknowledged envelopes, {} blocks, {ROUNDS} power failures", outcome.acknowledged.len(), chain.len());
 }
 

@@ -1,8 +1,9 @@
 //! Keys and certificates of a small network, in the folders and under the names that Fabric's cryptogen uses.
 //!
-//! One orderer organisation with as many orderers as there are nodes, one peer organisation with a peer and a user. Each
-//! organisation has an enrolment authority and a TLS authority, and tells roles apart by organisational unit. What is
-//! there already is never written over: the folder appears under its name when it is complete, or not at all. Contract 7.2.
+//! One orderer organisation with as many orderers as there are nodes, one peer organisation with a peer and a user.
+//! Each organisation has an enrolment authority and a TLS authority, and tells roles apart by organisational unit. What
+//! is there already is never written over: the folder appears under its name when it is complete, or not at all.
+//! Contract 7.2.
 
 use std::fs;
 use std::io::Write as _;

@@ -10,8 +10,8 @@
 //! DATA/nodes/oN/data/      its journal and ledgers
 //! ```
 //!
-//! Keys, genesis block and ledgers are made once and never written over. What is asked for at a later start has to agree
-//! with them.
+//! Keys, genesis block and ledgers are made once and never written over. What is asked for at a later start has to
+//! agree with them.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -100,7 +100,8 @@ impl DataFolder {
         Ok(material)
     }
 
-    /// A genesis block and keys that were made elsewhere. The block is copied, so that a later start on other material is noticed.
+    /// A genesis block and keys that were made elsewhere. The block is copied, so that a later start on other material
+    /// is noticed.
     ///
     /// # Errors
     /// The folder belongs to another channel, or a file cannot be read or written.

@@ -2,9 +2,9 @@
 //! it took in between.
 //!
 //! A library of four parts, also for other programs. [`EnvelopeFactory`] signs as a client of the channel.
-//! [`BroadcastClient`] keeps many envelopes of one stream in flight. [`DeliverClient`] yields blocks. [`LatencyRecorder`]
-//! pairs what was submitted with what was delivered. [`OpenLoop`] puts them together: envelopes fall due at a rate,
-//! whatever becomes of the ones before, and latency counts from the moment they were due.
+//! [`BroadcastClient`] keeps many envelopes of one stream in flight. [`DeliverClient`] yields blocks.
+//! [`LatencyRecorder`] pairs what was submitted with what was delivered. [`OpenLoop`] puts them together: envelopes fall
+//! due at a rate, whatever becomes of the ones before, and latency counts from the moment they were due.
 
 mod broadcast;
 mod connection;

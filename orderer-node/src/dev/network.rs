@@ -123,7 +123,8 @@ fn reject_shared_ports(nodes: &[NodePlan]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A user that the channel accepts: of an organisation with peers if there is one, and not an administrator if there is another.
+/// A user that the channel accepts: of an organisation with peers if there is one, and not an administrator if there is
+/// another.
 fn find_client(crypto: &Path, config: &ChannelConfig) -> anyhow::Result<ClientPlan> {
     let mut users = Vec::new();
     for kind in ["peerOrganizations", "ordererOrganizations"] {

@@ -1,6 +1,7 @@
 //! What is asked for on the command line about a new channel, and what it means.
 //!
-//! Every option may be left away. At the first start that means its default; later it means what the genesis block says.
+//! Every option may be left away. At the first start that means its default; later it means what the genesis block
+//! says.
 
 use std::time::Duration;
 

@@ -50,7 +50,8 @@ impl<'a> Scenario<'a> {
         Ok(Self { description, config: &network.config, endpoints, factory, rate_per_s, duration })
     }
 
-    /// Runs until the time is over, and judges; without an end, for ever. What goes wrong and does not end it is added to `failures`.
+    /// Runs until the time is over, and judges; without an end, for ever. What goes wrong and does not end it is added
+    /// to `failures`.
     ///
     /// # Errors
     /// The nodes do not open, or all end, or cannot be judged.
@@ -75,6 +76,9 @@ impl<'a> Scenario<'a> {
         failures.extend(underway.follower.broken());
         if let Some(counts) = &counts {
             display.say(&describe_load(counts));
+            if counts.due < self.expected_due() / 10 * 9 {
+                display.say("the load fell behind: this machine cannot sign and send as many");
+            }
             failures.extend(judge_load(counts, &underway.recorder));
         }
         let agreement = self.check_agreement(fleet, Stretch { since, height }).await?;
@@ -135,6 +139,11 @@ impl<'a> Scenario<'a> {
             line += &format!(" | p50 {} p99 {}", millis(latencies.p50), millis(latencies.p99));
         }
         line
+    }
+
+    /// How many envelopes the load was to have sent in the end.
+    fn expected_due(&self) -> u64 {
+        u64::from(self.rate_per_s.unwrap_or(0)) * self.duration.unwrap_or_default().as_secs()
     }
 
     /// Whom most of those who answer take for the leader.
@@ -273,3 +282,44 @@ const QUIET_POLL_INTERVAL: Duration = Duration::from_millis(100);
 const QUIET_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many times longer to wait while something is still on its way.
 const OUTSTANDING_PATIENCE: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::super::load::EnvelopeKey;
+    use super::*;
+
+    #[test]
+    fn the_summary_is_one_line() {
+        let agreement = Agreement { nodes: 4, blocks: 1001, envelopes: 10_001 };
+        let mut latencies = Latencies::default();
+        assert_eq!(summary(&agreement, &latencies), "blocks=1001 envelopes=10001 equal block hashes on 4 nodes");
+        (latencies.count, latencies.p50) = (10_001, Duration::from_micros(26_240));
+        latencies.p99 = Duration::from_millis(1047);
+        let expected = "blocks=1001 envelopes=10001 p50=26.2ms p99=1047.0ms equal block hashes on 4 nodes";
+        assert_eq!(summary(&agreement, &latencies), expected);
+    }
+
+    #[test]
+    fn only_what_is_lost_refused_or_repeated_counts_against_the_nodes() {
+        let (recorder, now) = (LatencyRecorder::new(), Instant::now());
+        let mut counts = LoadCounts { due: 10, acknowledged: 8, left_out: 1, resent: 5, ..LoadCounts::default() };
+        assert!(judge_load(&counts, &recorder).is_empty());
+        let [lost, unanswered, repeated] = [b"1", b"2", b"3"].map(|it| EnvelopeKey::of(it));
+        for key in [lost, unanswered, repeated] {
+            recorder.on_submitted(key, now);
+        }
+        recorder.on_acknowledged(lost);
+        recorder.on_delivered(repeated, now);
+        recorder.on_delivered(repeated, now);
+        (counts.refused, counts.trouble) = (2, Some("BAD_REQUEST: why".to_owned()));
+        let expected = [
+            "1 acknowledged envelopes are in no block",
+            "1 envelopes were never answered, last trouble: BAD_REQUEST: why",
+            "1 envelopes are in the chain twice",
+            "2 envelopes were refused, last trouble: BAD_REQUEST: why",
+        ];
+        assert_eq!(judge_load(&counts, &recorder), expected);
+    }
+}

@@ -42,8 +42,8 @@ impl EnvelopeFactory {
         &self.channel
     }
 
-    /// An encoded envelope of type ENDORSER_TRANSACTION around `data`. It need not be a transaction: the ordering service
-    /// does not look, and a peer commits it as invalid.
+    /// An encoded envelope of type ENDORSER_TRANSACTION around `data`. It need not be a transaction: the ordering
+    /// service does not look, and a peer commits it as invalid.
     ///
     /// # Panics
     /// The system has no randomness.

@@ -136,8 +136,8 @@ impl Shared {
 }
 
 impl EnvelopeFactory {
-    /// Signs transactions with so many bytes of data on a thread of its own, a few thousand ahead of whoever takes them.
-    /// The thread ends when the receiver is dropped.
+    /// Signs transactions with so many bytes of data on a thread of its own, a few thousand ahead of whoever takes
+    /// them. The thread ends when the receiver is dropped.
     #[must_use]
     pub fn sign_ahead(&self, data_bytes: usize) -> mpsc::Receiver<Bytes> {
         let (sender, receiver) = mpsc::channel(SIGNED_AHEAD_MAX);
