@@ -1,7 +1,7 @@
 //! The configuration of a frontend of its own, in two stages: what was written, and what it means.
 //!
 //! Everything that can be wrong with files is found here, before the first socket opens; the rest of the program holds
-//! resolved values only. `frontend.example.toml` documents every key.
+//! resolved values only. `configs/frontend.toml` documents every key.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -331,7 +331,7 @@ mod tests {
         load(from, to).unwrap_err().to_string()
     }
 
-    const EXAMPLE: &str = include_str!("../frontend.example.toml");
+    const EXAMPLE: &str = include_str!("../../configs/frontend.toml");
 
     #[test]
     fn the_documented_example_is_understood() {

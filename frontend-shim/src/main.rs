@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use frontend_shim::config::Settings;
 use frontend_shim::standalone::Standalone;
@@ -23,7 +23,7 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct Run {
-    /// The configuration file; frontend.example.toml documents it.
+    /// The configuration file; configs/frontend.toml documents it.
     #[arg(long, required = true)]
     config: Option<PathBuf>,
 }
@@ -39,23 +39,33 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match (arguments.command, arguments.run.config) {
-        (Some(Command::Status { socket }), _) => {
-            let report = status::fetch(&socket).await?;
-            println!("{}", serde_json::to_string_pretty(&report)?);
-            Ok(())
-        }
+    let outcome = match (arguments.command, arguments.run.config) {
+        (Some(Command::Status { socket }), _) => print_status(socket).await,
         (None, Some(config)) => run(config).await,
         (None, None) => unreachable!("clap demands one of them"),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Every error of ours names what it is about; its causes are in its text already.
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
     }
+}
+
+async fn print_status(socket: PathBuf) -> anyhow::Result<()> {
+    let report = status::fetch(&socket).await?;
+    println!("{}", serde_json::to_string_pretty(&report)?);
+    Ok(())
 }
 
 async fn run(config: PathBuf) -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let settings = Settings::load(&config).context("the configuration cannot be used")?;
+    let settings = Settings::load(&config)?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tracing::info!("config updates are refused and the Writers policy is not checked by this version");
     let running = Standalone::start(settings).await?;

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::network::{Network, NodeId};
+use crate::site::{NodeId, Site, wait_until};
 use crate::verifier::VerifiedBlock;
 
 /// What an envelope is recognised by: SHA-256 of its bytes.
@@ -65,10 +65,10 @@ pub async fn blocks(endpoint: &Endpoint, user: &EnvelopeFactory, height: u64) ->
 ///
 /// # Errors
 /// It cannot be had, or a block does not verify.
-pub async fn verified_chain(network: &Network, id: NodeId, height: u64) -> anyhow::Result<Vec<VerifiedBlock>> {
-    let blocks = blocks(&network.endpoint(id)?, network.user(), height).await?;
-    ensure!(blocks.first().is_some_and(|genesis| *genesis == *network.genesis()), "block 0 is not the genesis block");
-    let mut verifier = network.verifier()?;
+pub async fn verified_chain(site: &Site, id: NodeId, height: u64) -> anyhow::Result<Vec<VerifiedBlock>> {
+    let blocks = blocks(&site.endpoint(id)?, site.user(), height).await?;
+    ensure!(blocks.first().is_some_and(|genesis| *genesis == *site.genesis()), "block 0 is not the genesis block");
+    let mut verifier = site.verifier()?;
     let verify = |block: &Vec<u8>| verifier.verify_next(block).with_context(|| format!("node {id}"));
     blocks[1..].iter().map(verify).collect()
 }
@@ -78,11 +78,11 @@ pub async fn verified_chain(network: &Network, id: NodeId, height: u64) -> anyho
 ///
 /// # Errors
 /// What is not as it should be.
-pub async fn one_chain(network: &Network, ids: &[NodeId]) -> anyhow::Result<Vec<VerifiedBlock>> {
-    let height = network.wait_until_quiet(ids).await?;
+pub async fn one_chain(site: &Site, ids: &[NodeId]) -> anyhow::Result<Vec<VerifiedBlock>> {
+    let height = site.wait_until_quiet(ids).await?;
     let mut chain: Option<Vec<VerifiedBlock>> = None;
     for &id in ids {
-        let found = verified_chain(network, id, height).await?;
+        let found = verified_chain(site, id, height).await?;
         match &chain {
             None => chain = Some(found),
             Some(first) => assert_same(first, &found).with_context(|| format!("nodes {} and {id}", ids[0]))?,
@@ -144,13 +144,13 @@ impl Load {
     ///
     /// # Errors
     /// An endpoint has no name.
-    pub fn start(network: &Network, ids: &[NodeId], plan: LoadPlan) -> anyhow::Result<Self> {
+    pub fn start(site: &Site, ids: &[NodeId], plan: LoadPlan) -> anyhow::Result<Self> {
         let (record, stop) = (Arc::<Mutex<Record>>::default(), CancellationToken::new());
         let mut lanes = Vec::new();
         for &id in ids {
             let lane = Lane {
-                endpoint: network.endpoint(id)?,
-                user: network.user().clone(),
+                endpoint: site.endpoint(id)?,
+                user: site.user().clone(),
                 plan,
                 record: Arc::clone(&record),
                 stop: stop.clone(),
@@ -172,7 +172,7 @@ impl Load {
     /// It takes too long.
     pub async fn wait_for_more(&self, count: usize) -> anyhow::Result<()> {
         let wanted = self.acknowledged() + count;
-        crate::network::wait_until("envelopes are acknowledged", async || Ok(self.acknowledged() >= wanted)).await
+        wait_until("envelopes are acknowledged", async || Ok(self.acknowledged() >= wanted)).await
     }
 
     /// Sends no more, and waits for the answers that come soon.

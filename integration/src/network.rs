@@ -1,20 +1,17 @@
 //! Four nodes as four processes, each of which can be killed, stopped and started again.
 //!
 //! Everything lies in a temporary folder. Networks run one at a time: tests share two processors. When a test fails the
-//! ends of all logs are printed and the folder is kept.
+//! ends of all logs are printed and the folder is kept. Node 1 leads.
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, bail};
-use bytes::Bytes;
-use frontend_shim::status::StatusReport;
-use orderer_node::dev::load::{Endpoint, EnvelopeFactory};
-use orderer_node::status::OrderingReport;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -22,20 +19,23 @@ use crate::binary::orderer_node;
 use crate::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use crate::ports::free_ports;
 use crate::process::{Process, read_log, tail};
-use crate::verifier::Verifier;
+use crate::site::{Door, NodeId, PATIENCE, POLL, Site};
 
-/// A node, by its id in the channel: 1 to 4. Node 1 leads.
-pub type NodeId = u32;
-
-/// A network on loopback with one channel.
+/// A network on loopback with one channel. What its clients see of it is its [`Site`].
 #[derive(Debug)]
 pub struct Network {
+    site: Site,
     folder: TempDir,
-    port: u16,
-    genesis: Bytes,
-    user: EnvelopeFactory,
     nodes: BTreeMap<NodeId, Process>,
     _alone: OwnedMutexGuard<()>,
+}
+
+impl Deref for Network {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
 }
 
 impl Network {
@@ -45,18 +45,27 @@ impl Network {
     /// The program cannot be built, or files cannot be written.
     pub async fn prepare(cutting: &Cutting) -> anyhow::Result<Self> {
         let alone = alone().await;
-        // Others may be waiting for the same; cargo lets one build at a time.
+        // It may take as long as a build.
         tokio::task::spawn_blocking(orderer_node).await??;
-        let folder = tempfile::Builder::new().prefix("ordering-").tempdir()?;
+        let folder = temporary_folder()?;
         let port = free_ports(ORDERERS)?;
         let genesis = material::genesis(CHANNEL, port, cutting)?;
         fs::write(folder.path().join("genesis.block"), &genesis)?;
-        let network =
-            Self { folder, port, genesis, user: material::user(CHANNEL)?, nodes: BTreeMap::new(), _alone: alone };
-        for id in network.ids() {
-            network.write_config(id)?;
+        let mut doors = BTreeMap::new();
+        for at in 0..ORDERERS {
+            let id = NodeId::from(at) + 1;
+            let of_node = folder.path().join(format!("o{id}"));
+            let door = Door {
+                address: format!("127.0.0.1:{}", port + at),
+                authority: material::tls_authority(),
+                broadcast_socket: of_node.join("broadcast.sock"),
+                status_socket: of_node.join("status.sock"),
+            };
+            write_config(&of_node, id, &door)?;
+            doors.insert(id, door);
         }
-        Ok(network)
+        let site = Site { genesis, user: material::user(CHANNEL)?, doors };
+        Ok(Self { site, folder, nodes: BTreeMap::new(), _alone: alone })
     }
 
     /// A network whose nodes all run and take envelopes.
@@ -68,17 +77,6 @@ impl Network {
         network.start_all()?;
         network.wait_until_open().await?;
         Ok(network)
-    }
-
-    /// All ids.
-    pub fn ids(&self) -> impl Iterator<Item = NodeId> + use<> {
-        1..=NodeId::from(ORDERERS)
-    }
-
-    /// The ids of the nodes that were started and not killed.
-    #[must_use]
-    pub fn running(&self) -> Vec<NodeId> {
-        self.nodes.keys().copied().collect()
     }
 
     /// Starts a node, for the first time or again.
@@ -141,86 +139,10 @@ impl Network {
         self.nodes.get(&id).with_context(|| format!("node {id} does not run"))
     }
 
-    /// Where a node listens, `host:port`.
-    #[must_use]
-    pub fn address(&self, id: NodeId) -> String {
-        format!("127.0.0.1:{}", u32::from(self.port) + id - 1)
-    }
-
-    /// How clients reach a node.
-    ///
-    /// # Errors
-    /// The authority's certificate cannot be read.
-    pub fn endpoint(&self, id: NodeId) -> anyhow::Result<Endpoint> {
-        Ok(Endpoint::tls(&self.address(id), &material::tls_authority(), None)?)
-    }
-
-    /// How programs on the same machine reach a node.
-    #[must_use]
-    pub fn unix_endpoint(&self, id: NodeId) -> Endpoint {
-        Endpoint::unix(&self.file(id, "broadcast.sock"))
-    }
-
-    /// The Unix socket of a node's status.
-    #[must_use]
-    pub fn status_socket(&self, id: NodeId) -> PathBuf {
-        self.file(id, "status.sock")
-    }
-
-    /// Somebody whom the channel knows.
-    #[must_use]
-    pub const fn user(&self) -> &EnvelopeFactory {
-        &self.user
-    }
-
-    /// The genesis block's bytes.
-    #[must_use]
-    pub const fn genesis(&self) -> &Bytes {
-        &self.genesis
-    }
-
-    /// A verifier that expects block 1.
-    ///
-    /// # Errors
-    /// The genesis block is none.
-    pub fn verifier(&self) -> anyhow::Result<Verifier> {
-        Ok(Verifier::from_genesis(&self.genesis)?)
-    }
-
     /// Everything a node has printed since the network was prepared.
     #[must_use]
     pub fn log(&self, id: NodeId) -> String {
         read_log(&self.file(id, "node.log"))
-    }
-
-    /// What a node says about itself.
-    ///
-    /// # Errors
-    /// It does not answer in time.
-    pub async fn status(&self, id: NodeId) -> anyhow::Result<StatusReport> {
-        let socket = self.status_socket(id);
-        let answer = tokio::time::timeout(Duration::from_secs(5), frontend_shim::status::fetch(&socket)).await;
-        Ok(answer.with_context(|| format!("node {id} does not answer on {}", socket.display()))??)
-    }
-
-    /// What a node says about its ordering group.
-    ///
-    /// # Errors
-    /// It does not answer, or says nothing about it.
-    pub async fn ordering(&self, id: NodeId) -> anyhow::Result<OrderingReport> {
-        let report = self.status(id).await?;
-        let groups: Vec<OrderingReport> = serde_json::from_value(section(&report, "ordering")?.clone())?;
-        groups.into_iter().next().context("no ordering group")
-    }
-
-    /// How many blocks clients of a node can see.
-    ///
-    /// # Errors
-    /// It does not answer.
-    pub async fn height(&self, id: NodeId) -> anyhow::Result<u64> {
-        let report = self.status(id).await?;
-        let channel = report.channels.iter().find(|channel| channel.id == CHANNEL);
-        Ok(channel.context("the channel is not joined")?.certified_height)
     }
 
     /// Waits until every running node takes envelopes.
@@ -229,8 +151,9 @@ impl Network {
     /// A node ends, or it takes too long.
     pub async fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let since = Instant::now();
-        for id in self.running() {
-            while !self.is_open(id).await {
+        let running: Vec<NodeId> = self.nodes.keys().copied().collect();
+        for id in running {
+            while !self.site.is_open(id).await {
                 if let Some(status) = self.nodes.get_mut(&id).map(Process::ended).transpose()?.flatten() {
                     bail!("node {id} has ended: {status}\n{}", tail(&self.log(id), 20));
                 }
@@ -243,83 +166,8 @@ impl Network {
         Ok(())
     }
 
-    /// Waits until a node's clients see so many blocks.
-    ///
-    /// # Errors
-    /// It takes too long.
-    pub async fn wait_for_height(&self, id: NodeId, height: u64) -> anyhow::Result<()> {
-        wait_until(&format!("node {id} reaches height {height}"), async || {
-            Ok(self.height(id).await.is_ok_and(|found| found >= height))
-        })
-        .await
-    }
-
-    /// Waits until all nodes are equally high and stay so, and nothing waits to be ordered; says how high. What still
-    /// waits after a long time without a new block is not waited for: see [`Network::pending`].
-    ///
-    /// # Errors
-    /// The heights stay different, or do not come to rest.
-    pub async fn wait_until_quiet(&self, ids: &[NodeId]) -> anyhow::Result<u64> {
-        let since = Instant::now();
-        let (mut last, mut unchanged_since) = (BTreeMap::new(), Instant::now());
-        while since.elapsed() < PATIENCE {
-            let mut heights = BTreeMap::new();
-            for &id in ids {
-                heights.insert(id, self.height(id).await.ok());
-            }
-            if heights != last {
-                (last, unchanged_since) = (heights, Instant::now());
-            }
-            let first = last.values().next().copied().flatten().context("nobody answers")?;
-            let is_equal = last.values().all(|height| *height == Some(first));
-            let waited = if self.pending(ids).await == 0 { QUIET_AFTER } else { STUCK_AFTER };
-            if is_equal && unchanged_since.elapsed() >= waited {
-                return Ok(first);
-            }
-            tokio::time::sleep(POLL).await;
-        }
-        bail!("the nodes do not come to rest at one height: {last:?}")
-    }
-
-    /// How many requests wait to be ordered, at all of these nodes together.
-    pub async fn pending(&self, ids: &[NodeId]) -> usize {
-        let mut pending = 0;
-        for &id in ids {
-            pending += self.ordering(id).await.map_or(0, |ordering| ordering.pending_requests);
-        }
-        pending
-    }
-
-    async fn is_open(&self, id: NodeId) -> bool {
-        let Ok(report) = self.status(id).await else { return false };
-        report.channels.iter().any(|channel| channel.id == CHANNEL && channel.state == "open")
-    }
-
     fn file(&self, id: NodeId, name: &str) -> PathBuf {
         self.folder.path().join(format!("o{id}")).join(name)
-    }
-
-    fn write_config(&self, id: NodeId) -> anyhow::Result<()> {
-        let keys = material::orderer(id);
-        let text = |path: &Path| toml::Value::String(path.display().to_string());
-        let table = |entries: [(&str, toml::Value); 2]| -> toml::Value {
-            toml::Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
-        };
-        let config = toml::Table::from_iter([
-            ("listen_address".to_owned(), self.address(id).into()),
-            ("data_dir".to_owned(), "data".into()),
-            ("channels".to_owned(), vec!["../genesis.block"].into()),
-            ("log".to_owned(), "info".into()),
-            ("msp".to_owned(), table([("dir", text(&keys.join("msp"))), ("id", ORDERER_MSP_ID.into())])),
-            (
-                "tls".to_owned(),
-                table([("certificate", text(&keys.join("tls/server.crt"))), ("key", text(&keys.join("tls/server.key")))]),
-            ),
-            ("sockets".to_owned(), table([("broadcast", "broadcast.sock".into()), ("status", "status.sock".into())])),
-        ]);
-        fs::create_dir_all(self.folder.path().join(format!("o{id}")))?;
-        fs::write(self.file(id, "node.toml"), toml::to_string(&config)?)?;
-        Ok(())
     }
 }
 
@@ -342,38 +190,45 @@ pub async fn alone() -> OwnedMutexGuard<()> {
     Arc::clone(&ALONE).lock_owned().await
 }
 
-/// A section of a report.
+/// Where a network lies: its path is short, because sockets lie in it.
 ///
 /// # Errors
-/// There is none of that name.
-pub fn section<'a>(report: &'a StatusReport, name: &str) -> anyhow::Result<&'a serde_json::Value> {
-    report.sections.get(name).with_context(|| format!("the report has no section {name}"))
+/// It cannot be made.
+pub fn temporary_folder() -> anyhow::Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("ordering-").tempdir()?)
 }
 
-/// Asks again and again until the answer is yes.
-///
-/// # Errors
-/// It stays no for too long, or asking fails.
-pub async fn wait_until(what: &str, mut is_so: impl AsyncFnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let since = Instant::now();
-    while !is_so().await? {
-        if since.elapsed() > PATIENCE {
-            bail!("after {} s it is not so that {what}", PATIENCE.as_secs());
-        }
-        tokio::time::sleep(POLL).await;
-    }
+fn write_config(folder: &Path, id: NodeId, door: &Door) -> anyhow::Result<()> {
+    let keys = material::orderer(id);
+    let config = toml::Table::from_iter([
+        ("listen_address".to_owned(), door.address.clone().into()),
+        ("data_dir".to_owned(), "data".into()),
+        ("channels".to_owned(), vec!["../genesis.block"].into()),
+        ("log".to_owned(), "info".into()),
+        ("msp".to_owned(), table([("dir", path(&keys.join("msp"))), ("id", ORDERER_MSP_ID.into())])),
+        (
+            "tls".to_owned(),
+            table([("certificate", path(&keys.join("tls/server.crt"))), ("key", path(&keys.join("tls/server.key")))]),
+        ),
+        (
+            "sockets".to_owned(),
+            table([("broadcast", path(&door.broadcast_socket)), ("status", path(&door.status_socket))]),
+        ),
+    ]);
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("node.toml"), toml::to_string(&config)?)?;
     Ok(())
 }
 
-/// The channel of every test network.
+fn table(entries: [(&str, toml::Value); 2]) -> toml::Value {
+    toml::Value::Table(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+}
+
+fn path(path: &Path) -> toml::Value {
+    toml::Value::String(path.display().to_string())
+}
+
+/// The channel of every such network.
 pub const CHANNEL: &str = "testchannel";
 
-/// How long a test waits for what should take a second or two.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-const POLL: Duration = Duration::from_millis(50);
-/// Longer than an open cut waits to be cut by time.
-const QUIET_AFTER: Duration = Duration::from_millis(700);
-/// Longer than anything that a node does again and again when it waits for something.
-const STUCK_AFTER: Duration = Duration::from_secs(8);
 const LOG_LINES: usize = 30;

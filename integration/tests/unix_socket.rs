@@ -14,7 +14,7 @@ use serde_json::Value;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_on_the_same_machine_needs_no_tcp_and_no_tls() {
     let network = Network::start(&Cutting::default()).await.unwrap();
-    let socket = network.unix_endpoint(3);
+    let socket = network.unix_endpoint(3).unwrap();
     let envelopes: Vec<_> = (0..100).map(|_| network.user().transaction_of_size(100)).collect();
     broadcast(&socket, envelopes).await.unwrap();
     let chain = one_chain(&network, &[1, 2, 3, 4]).await.unwrap();
@@ -36,7 +36,7 @@ async fn the_status_command_shows_what_a_running_node_says_of_itself() {
     broadcast(&network.endpoint(2).unwrap(), envelopes).await.unwrap();
     one_chain(&network, &[1, 2, 3, 4]).await.unwrap();
 
-    let output = status(&network.status_socket(2));
+    let output = status(network.status_socket(2).unwrap());
     assert!(output.status.success(), "{output:?}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let channel = &report["channels"][0];

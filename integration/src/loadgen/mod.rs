@@ -28,6 +28,7 @@ mod receiver;
 mod report;
 mod run;
 mod shared;
+mod snapshot;
 mod stock;
 mod target;
 mod usage;

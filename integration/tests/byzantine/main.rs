@@ -12,7 +12,8 @@ use std::time::Duration;
 use frontend_shim::counters::{FrontendCounters, NodeCounters};
 use integration::client::{Load, LoadPlan, Outcome, one_chain};
 use integration::material::Cutting;
-use integration::network::{Network, NodeId, section, wait_until};
+use integration::network::Network;
+use integration::site::{NodeId, section, wait_until};
 use orderer_node::status::OrderingReport;
 use serde_json::Value;
 

@@ -67,7 +67,7 @@ async fn nothing_acknowledged_is_lost_when_all_nodes_are_killed_at_once() {
 async fn a_node_that_is_told_to_stop_ends_in_good_order() {
     let mut network = Network::start(&Cutting::default()).await.unwrap();
     let node = network.take(2).unwrap();
-    let status = node.stop(nix::sys::signal::Signal::SIGTERM, integration::network::PATIENCE).unwrap();
+    let status = node.stop(nix::sys::signal::Signal::SIGTERM, integration::site::PATIENCE).unwrap();
     assert!(status.success(), "{status}");
     assert!(network.log(2).contains("stopping"), "{}", network.log(2));
 }

@@ -8,7 +8,8 @@ use frontend_shim::tls::{self, ALPN_FRONTEND, ALPN_GRPC, ALPN_MESH, ServerTrust}
 use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
 use integration::client::{Load, LoadPlan, one_chain};
 use integration::material::{self, Cutting};
-use integration::network::{Network, section};
+use integration::network::Network;
+use integration::site::section;
 use rustls::ClientConfig;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};

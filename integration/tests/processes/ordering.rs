@@ -10,7 +10,7 @@ use integration::network::Network;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_sent_through_two_frontends_is_ordered_once_and_alike_on_all_nodes() {
     let network = Network::start(&Cutting::default()).await.unwrap();
-    let ids: Vec<_> = network.ids().collect();
+    let ids = network.ids();
     let envelopes: Vec<Bytes> = (0..ENVELOPES).map(|_| network.user().transaction_of_size(200)).collect();
 
     let sending = ids.iter().enumerate().map(|(at, &id)| {

@@ -2,7 +2,8 @@
 
 use integration::client::{Load, LoadPlan, broadcast, one_chain};
 use integration::material::Cutting;
-use integration::network::{Network, NodeId, section};
+use integration::network::Network;
+use integration::site::{NodeId, section};
 use orderer_node::dev::load::{DeliverClient, Seek};
 
 /// Hundreds of Deliver streams, on one connection and on several, none of which is ever read.
