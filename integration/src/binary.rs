@@ -35,7 +35,10 @@ fn build() -> anyhow::Result<PathBuf> {
         bail!("cargo cannot build orderer-node:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     let program = profile.join("orderer-node");
-    program.is_file().then_some(program).with_context(|| format!("cargo put no orderer-node into {}", profile.display()))
+    program
+        .is_file()
+        .then_some(program)
+        .with_context(|| format!("cargo put no orderer-node into {}", profile.display()))
 }
 
 /// The folder of this profile's programs: this test program is in `deps` below it.

@@ -188,10 +188,7 @@ impl Load {
         if let Some(refusal) = record.refused.first() {
             bail!("{} envelopes were refused, the first with {refusal}", record.refused.len());
         }
-        Ok(Outcome {
-            sent: std::mem::take(&mut record.sent),
-            acknowledged: std::mem::take(&mut record.acknowledged),
-        })
+        Ok(Outcome { sent: std::mem::take(&mut record.sent), acknowledged: std::mem::take(&mut record.acknowledged) })
     }
 }
 

@@ -14,4 +14,5 @@ pub mod network;
 pub mod ports;
 pub mod process;
 pub mod site;
+pub mod skip;
 pub mod verifier;

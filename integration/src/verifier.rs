@@ -254,11 +254,8 @@ fn header_der(header: &BlockHeader) -> Vec<u8> {
     if number.first().is_none_or(|first| first & 0x80 != 0) {
         number.insert(0, 0);
     }
-    let content = [
-        der(INTEGER, &number),
-        der(OCTET_STRING, &header.previous_hash),
-        der(OCTET_STRING, &header.data_hash),
-    ];
+    let content =
+        [der(INTEGER, &number), der(OCTET_STRING, &header.previous_hash), der(OCTET_STRING, &header.data_hash)];
     der(SEQUENCE, &content.concat())
 }
 

@@ -6,13 +6,13 @@ use integration::client::{broadcast, key_of, occurrences, one_chain};
 use integration::dev_network::DevNetwork;
 use integration::material;
 use integration::ports::is_free;
+use integration::skip::say_skipped;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dev_runs_on_material_of_fabrics_tools_and_every_block_verifies() {
     // The addresses stand in the genesis block.
     if let Some(busy) = (7050..=7053).find(|port| !is_free(*port)) {
-        println!("skipped: port {busy} is in use, and the genesis block of Fabric's tools needs it");
-        return;
+        return say_skipped(&format!("port {busy} is in use, and the genesis block of Fabric's tools needs it"));
     }
     let (genesis, crypto) = (material::data().join("bft/genesis.block"), material::crypto());
     let arguments = ["--genesis", genesis.to_str().unwrap(), "--crypto", crypto.to_str().unwrap()];

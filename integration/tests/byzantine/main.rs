@@ -149,7 +149,8 @@ async fn wait_for_line(network: &Network, id: NodeId, line: &str) {
 /// What a node's embedded frontend has seen of the liar.
 async fn liar_as_seen_by(network: &Network, id: NodeId) -> NodeCounters {
     let report = network.status(id).await.unwrap();
-    let frontends: Vec<FrontendCounters> = serde_json::from_value(section(&report, "frontends").unwrap().clone()).unwrap();
+    let frontends: Vec<FrontendCounters> =
+        serde_json::from_value(section(&report, "frontends").unwrap().clone()).unwrap();
     frontends[0].nodes.iter().find(|node| node.replica == LIAR).unwrap().clone()
 }
 

@@ -1,3 +1,5 @@
+//! The listener over loopback: the right door for each protocol, slow and wrong handshakes, busy ports.
+
 #![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Meshes of three replicas over loopback TLS: order, reconnection, strangers, garbage, and a peer that does not read.
+
 #![allow(clippy::unwrap_used)]
 
 mod world;

@@ -1,0 +1,66 @@
+//! A real Fabric peer on a channel that our nodes order. Needs `FABRIC_BIN`, the folder of Fabric v3's programs; without it
+//! this says so and passes.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+mod peer;
+
+use std::path::PathBuf;
+
+use integration::client::{blocks, broadcast, key_of, occurrences, one_chain};
+use integration::dev_network::DevNetwork;
+use integration::ports::free_ports;
+use integration::site::wait_until;
+use integration::skip::say_skipped;
+
+use peer::Peer;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_peer_commits_every_block() {
+    let Some(programs) = std::env::var_os("FABRIC_BIN").map(PathBuf::from) else {
+        return say_skipped("a real peer: FABRIC_BIN does not name the folder of Fabric's programs");
+    };
+    let port = free_ports(8).unwrap();
+    let base_port = port.to_string();
+    let network = DevNetwork::start(&["--base-port", &base_port, "--channel", CHANNEL]).await.unwrap();
+    let peer = Peer::start(&programs, &network, port + 4).unwrap();
+
+    // Block 0 comes from us, by the peer's own tool.
+    let genesis = peer.fetch(&network, "oldest", CHANNEL).unwrap();
+    assert_eq!(*network.genesis(), genesis);
+    wait_until("the peer joins the channel", async || Ok(peer.join("oldest").is_ok())).await.unwrap();
+
+    let envelopes: Vec<_> = (0..ENVELOPES).map(|_| network.user().transaction_of_size(1000)).collect();
+    for (id, share) in network.ids().into_iter().zip(envelopes.chunks(ENVELOPES / 4)) {
+        broadcast(&network.endpoint(id).unwrap(), share.to_vec()).await.unwrap();
+    }
+    let chain = one_chain(&network, &network.ids()).await.unwrap();
+    let found = occurrences(&chain);
+    assert!(envelopes.iter().all(|envelope| found.get(&key_of(envelope)) == Some(&1)));
+
+    let newest = chain.last().unwrap().number;
+    for number in 0..=newest {
+        let line = format!("Committed block [{number}]");
+        wait_until(&line, async || Ok(peer.log().contains(&line))).await.unwrap();
+    }
+    let log = peer.log();
+    assert!(log.contains("Creating a BFT (byzantine fault tolerant) BlockDeliverer"), "{log}");
+    for trouble in ["could not be verified", "attestation verification failed"] {
+        assert!(!log.contains(trouble), "{log}");
+    }
+
+    let ours = blocks(&network.endpoint(1).unwrap(), network.user(), newest + 1).await.unwrap();
+    for (position, number) in [("newest", newest), ("3", 3)] {
+        let fetched = peer.fetch(&network, position, CHANNEL).unwrap();
+        assert_eq!(fetched, ours[number as usize], "peer channel fetch {position}");
+    }
+    for proof in ["BlockDeliverer", "BlockReceiver starting", "BFTHeaderReceiver", "Committed block ["] {
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(proof)).collect();
+        println!("{} lines, the last: {}", lines.len(), lines.last().unwrap_or(&"none"));
+    }
+    drop(peer);
+    network.stop().await.unwrap();
+}
+
+const CHANNEL: &str = "peerchannel";
+const ENVELOPES: usize = 240;
