@@ -21,8 +21,9 @@ use mod_smart::{FrontendId, GroupId, Signature};
 /// Frontends that can be admitted at a time.
 pub const FRONTENDS_MAX: usize = 1024;
 
-/// Frontends of one certificate that can be admitted at a time.
-pub const FRONTENDS_PER_CERTIFICATE_MAX: usize = 8;
+/// Frontends of one certificate that can be admitted at a time. A frontend has a new name after every start, and what was
+/// acknowledged to an earlier one must still be believed, so this is how many starts in a row may leave requests behind.
+pub const FRONTENDS_PER_CERTIFICATE_MAX: usize = 64;
 
 /// Why a frontend is not admitted.
 #[derive(Debug, thiserror::Error)]
