@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use fabric_proto::block::{check_entries, data_hash};
+use fabric_channel::ChannelConfig;
+use fabric_proto::block::data_hash;
 use fabric_proto::common::{Block, BlockData, BlockHeader, OrdererBlockMetadata};
 use fabric_proto::metadata::block_metadata;
 use mod_smart::{FrontendId, ReplicaId};
@@ -18,13 +19,14 @@ use prost::Message as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::block_body::read_body;
 use crate::body_search::{BodySearch, Silence, search};
 use crate::channels::{Channel, ChannelState};
 use crate::counters::Grievance;
 use crate::frame::{Bodies, Push, body_source};
 use crate::group::OrderingGroup;
 use crate::inbox::Inbox;
-use crate::ledger::{Heights, LedgerError};
+use crate::ledger::{Heights, Ledger, LedgerError};
 use crate::node_limits::{LEDGER_RETRY_AFTER, WINDOW_BLOCKS_MAX, WINDOW_BLOCKS_MIN, WINDOW_BYTES};
 use crate::tally::{Certified, Judge, JudgeError, Tally};
 
@@ -100,11 +102,9 @@ impl Collector {
         let CollectorSetup { inbox, group, frontend, bodies, stats } = setup;
         let channel = inbox.channel().clone();
         let number = channel.ledger().certified_height();
-        let last = number.checked_sub(1).ok_or(JudgeError::Missing(0))?;
-        let (judge, _) = Judge::after(channel.ledger(), last, &group)?;
-        let before = channel.ledger().read(last)?.ok_or(JudgeError::Missing(last))?;
+        let (judge, _, tally) = start_at(channel.ledger(), number, &group)?;
         let silence = Silence::new(inbox.nodes().len());
-        let phase = Phase::Tallying(Tally::new(number, before.header.hash()));
+        let phase = Phase::Tallying(tally);
         Ok(Self { inbox, channel, group, frontend, bodies, judge, number, phase, silence, usual_body_bytes: 0, stats })
     }
 
@@ -149,7 +149,25 @@ impl Collector {
         }
     }
 
+    /// A node that fetches blocks into the shared ledger stores their certificates too: nothing is left to collect then.
+    fn skip_certified(&mut self) -> Result<(), CollectorError> {
+        let number = self.channel.ledger().certified_height();
+        if number <= self.number {
+            return Ok(());
+        }
+        let (judge, config, tally) = start_at(self.channel.ledger(), number, &self.group)?;
+        self.judge = judge;
+        if self.bodies == Bodies::Pushed {
+            self.channel.install_config(config);
+        }
+        self.inbox.skip_to(number, self.window_blocks());
+        self.number = number;
+        self.phase = Phase::Tallying(tally);
+        Ok(())
+    }
+
     async fn step(&mut self) -> Result<Step, CollectorError> {
+        self.skip_certified()?;
         let pushes = self.inbox.of_next();
         if let Phase::Tallying(tally) = &mut self.phase {
             let Some(certified) = count(tally, &pushes, &self.judge, &self.inbox, self.number) else {
@@ -280,6 +298,18 @@ impl Collector {
     }
 }
 
+/// What collecting block `number` begins with, which is not the first.
+fn start_at(
+    ledger: &Ledger,
+    number: u64,
+    group: &Arc<OrderingGroup>,
+) -> Result<(Judge, ChannelConfig, Tally), CollectorError> {
+    let last = number.checked_sub(1).ok_or(JudgeError::Missing(0))?;
+    let (judge, config) = Judge::after(ledger, last, group)?;
+    let before = ledger.read(last)?.ok_or(JudgeError::Missing(last))?;
+    Ok((judge, config, Tally::new(number, before.header.hash())))
+}
+
 /// Looks at pushes until a header is certified.
 fn count(
     tally: &mut Tally,
@@ -307,16 +337,10 @@ fn complain(inbox: &Inbox, number: u64, replica: ReplicaId, grievance: Grievance
     inbox.nodes()[replica.index()].record.complain(grievance, &detail);
 }
 
-/// A hash of entries does not say where one ends, and an encoding can be padded, so the form is checked too: peers would
-/// refuse the block, and ledgers must be equal.
 fn check_body(body: &Bytes, expected: &[u8; 32]) -> Result<BlockData, String> {
-    let data = BlockData::decode(body.clone()).map_err(|e| e.to_string())?;
+    let data = read_body(body)?;
     if data_hash(&data.data) != *expected {
         return Err("its hash is not the one in the header".to_owned());
-    }
-    check_entries(&data.data).map_err(|e| e.to_string())?;
-    if data.encode_to_vec() != *body {
-        return Err("it is not in canonical form".to_owned());
     }
     Ok(data)
 }

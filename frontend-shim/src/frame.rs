@@ -43,6 +43,17 @@ pub enum ToNode {
     },
     /// "Are you there?" To be answered by [`ToFrontend::Pong`] with the same number.
     Ping(u64),
+    /// In the place of a Hello: the caller is no frontend and only reads blocks, see [`crate::block_reading`].
+    Read(Read),
+}
+
+/// The first frame of a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// [`VERSION`] of the caller.
+    pub version: u16,
+    /// The ordering group whose blocks it wants.
+    pub group: GroupId,
 }
 
 /// The first frame of a session.
@@ -178,6 +189,11 @@ impl ToNode {
                 writer.u64(*number);
                 kind::PING
             }
+            Self::Read(read) => {
+                writer.u16(read.version);
+                writer.raw(&read.group.0);
+                kind::READ
+            }
         };
         encode_frame(kind, &[&writer.finish()])
     }
@@ -205,6 +221,7 @@ impl ToNode {
             }
             kind::FETCH_BLOCK => Self::FetchBlock { channel: decode_channel(&mut reader)?, number: reader.u64()? },
             kind::PING => Self::Ping(reader.u64()?),
+            kind::READ => Self::Read(Read { version: reader.u16()?, group: GroupId(reader.array()?) }),
             kind => return Err(CodecError::Tag(kind)),
         };
         reader.finish()?;
@@ -350,12 +367,12 @@ impl RequestAnswer {
     }
 }
 
-fn encode_channel(writer: &mut Writer, channel: &ChannelId) {
+pub(crate) fn encode_channel(writer: &mut Writer, channel: &ChannelId) {
     writer.bytes(channel.as_str().as_bytes());
 }
 
 /// A name that breaks Fabric's rule is no channel; its length is the only thing worth telling.
-fn decode_channel(reader: &mut Reader) -> Result<ChannelId, CodecError> {
+pub(crate) fn decode_channel(reader: &mut Reader) -> Result<ChannelId, CodecError> {
     let name = reader.bytes()?;
     let refused = || CodecError::Count(name.len() as u64);
     let text = std::str::from_utf8(&name).map_err(|_| refused())?;
@@ -370,7 +387,7 @@ fn bounded_bytes(reader: &mut Reader) -> Result<Bytes, CodecError> {
     Ok(bytes)
 }
 
-fn bounded(text: &str, bytes_max: usize) -> &str {
+pub(crate) fn bounded(text: &str, bytes_max: usize) -> &str {
     let mut end = text.len().min(bytes_max);
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -385,6 +402,7 @@ mod kind {
     pub(super) const SUBSCRIBE: u8 = 3;
     pub(super) const FETCH_BLOCK: u8 = 4;
     pub(super) const PING: u8 = 5;
+    pub(super) const READ: u8 = 6;
     pub(super) const WELCOME: u8 = 65;
     pub(super) const REFUSED: u8 = 66;
     pub(super) const ANSWER: u8 = 67;
@@ -397,7 +415,7 @@ mod kind {
 pub const CHANNELS_MAX: usize = 4096;
 
 const OPENED_BYTES_MIN: usize = 4 + 1 + 32 + 8;
-const REASON_BYTES_MAX: usize = 1024;
+pub(crate) const REASON_BYTES_MAX: usize = 1024;
 const METADATA_BYTES_MAX: usize = 16 << 10;
 
 #[cfg(test)]

@@ -141,6 +141,13 @@ impl Inbox {
         drop(state);
     }
 
+    /// Goes on to this block, a later one, with a window of so many blocks.
+    pub(crate) fn skip_to(&self, number: u64, window_blocks: u64) {
+        while self.lock().next < number {
+            self.advance(window_blocks);
+        }
+    }
+
     /// Tells the nodes how far they may push, if it is worth a frame.
     pub(crate) fn extend_credit(&self) {
         let mut state = self.lock();

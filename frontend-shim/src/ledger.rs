@@ -4,27 +4,35 @@
 //! again changes nothing, another block under a number that is taken is a fork and refused (contract §8).
 //! Certificates (the content of metadata slot 0) may come later and in any order, but clients see only the certified
 //! prefix. Whoever hosts the ledger appends; a collector certifies; streams read. Reading never waits for a sync.
+//!
+//! A node that took over the state of others [expects](Ledger::expect) blocks that it never cut. Until they have been
+//! fetched, the blocks that it cuts itself wait, see `backlog`.
 
+mod backlog;
 mod block;
 mod cache;
+mod error;
 mod files;
 mod index;
+mod missing;
 mod recovery;
 mod response;
 mod segment;
 
 use std::fs::{self, File, TryLockError};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use self::backlog::Backlog;
 pub use self::block::{MalformedBlock, StoredBlock};
 use self::cache::Cache;
+pub use self::error::LedgerError;
 use self::files::Files;
 use self::index::{Entry, Index};
+pub use self::missing::{Link, Missing};
 use self::segment::Kind;
 use crate::limits::{LEDGER_CACHE_BYTES_MAX, LEDGER_RECORD_BYTES_MAX, LEDGER_SEGMENT_BYTES};
 
@@ -43,6 +51,7 @@ pub struct Ledger {
 struct State {
     files: Files,
     index: Index,
+    backlog: Option<Backlog>,
 }
 
 /// How far a ledger has come; numbers of blocks, so the newest block is one less.
@@ -78,99 +87,6 @@ impl Default for LedgerOptions {
     }
 }
 
-/// What can go wrong with a ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum LedgerError {
-    /// A file or directory cannot be read or written.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// Which one.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process, or another part of this one, has the ledger open.
-    #[error("{}: the ledger is in use", dir.display())]
-    InUse {
-        /// Its directory.
-        dir: PathBuf,
-    },
-    /// An earlier sync failed, so nobody knows what is on the disk.
-    #[error("{}: a sync failed earlier, the ledger must be opened again", dir.display())]
-    SyncFailed {
-        /// Its directory.
-        dir: PathBuf,
-    },
-    /// A segment was written by another version of this program.
-    #[error("{}: format version {found}, this program knows version {known}", file.display())]
-    Version {
-        /// The segment.
-        file: PathBuf,
-        /// What it says.
-        found: u32,
-        /// What is known here.
-        known: u32,
-    },
-    /// Bytes that had been durable are not what they were.
-    #[error("{} is damaged at offset {offset}: {what}", file.display())]
-    Damaged {
-        /// The segment.
-        file: PathBuf,
-        /// Where the bad record begins.
-        offset: u64,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// The bytes are not a block that can be stored or certified.
-    #[error("block {number}: {source}")]
-    Malformed {
-        /// The number under which it was given.
-        number: u64,
-        /// What is wrong.
-        source: MalformedBlock,
-    },
-    /// The block would make a message that no client takes.
-    #[error("block {number} has {bytes} bytes, {bytes_max} are possible")]
-    TooLarge {
-        /// Its number.
-        number: u64,
-        /// Its size.
-        bytes: usize,
-        /// The bound.
-        bytes_max: usize,
-    },
-    /// The number in the header, or the number of the next block, is another one.
-    #[error("block {number} cannot be stored under number {given}, the height is {height}")]
-    WrongNumber {
-        /// The number in its header.
-        number: u64,
-        /// The number under which it was given.
-        given: u64,
-        /// Blocks that are stored.
-        height: u64,
-    },
-    /// The block does not follow the newest one.
-    #[error("block {number} names another previous block than the one stored here")]
-    WrongPrevious {
-        /// Its number.
-        number: u64,
-    },
-    /// Another block has this number.
-    #[error("block {number} is stored already with another header: the chain would fork")]
-    Fork {
-        /// Its number.
-        number: u64,
-    },
-    /// A certificate for a block that is not here.
-    #[error("block {number} cannot be certified, the height is {height}")]
-    NotStored {
-        /// Its number.
-        number: u64,
-        /// Blocks that are stored.
-        height: u64,
-    },
-}
-
 impl Ledger {
     /// Opens the ledger in `dir` with the usual options; creates what is missing.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
@@ -184,7 +100,7 @@ impl Ledger {
         let (files, index) = recovery::recover(dir, options.segment_bytes.min(LEDGER_SEGMENT_BYTES))?;
         let heights = Heights { height: index.height(), certified: index.certified() };
         Ok(Self {
-            state: Mutex::new(State { files, index }),
+            state: Mutex::new(State { files, index, backlog: None }),
             cache: Mutex::new(Cache::new(options.cache_bytes_max)),
             heights: watch::Sender::new(heights),
             certified: watch::Sender::new(heights.certified),
@@ -224,29 +140,28 @@ impl Ledger {
 
     /// Stores an encoded block as number `number`. Durable after the next [`Ledger::sync`].
     ///
-    /// A block that is stored already is accepted again if its header is the same. Writes to a file: not for a task
-    /// that must not block.
+    /// A block that is stored already is accepted again if its header is the same. While blocks before it are missing,
+    /// it waits for them in memory, or is let go to be fetched like them. Writes to a file: not for a task that must not
+    /// block.
     pub fn append(&self, number: u64, encoded: Bytes) -> Result<(), LedgerError> {
         check_size(number, encoded.len())?;
         let block = StoredBlock::decode(&encoded).map_err(|source| LedgerError::Malformed { number, source })?;
         let mut state = self.state();
         let height = state.index.height();
-        if block.number != number || number > height {
+        if block.number != number {
             return Err(LedgerError::WrongNumber { number: block.number, given: number, height });
         }
         if number < height {
             drop(state);
             return self.accept_again(&block);
         }
-        let previous = state.index.tip().map_or(Bytes::new(), |tip| Bytes::copy_from_slice(&tip.header_hash));
-        if block.header.previous_hash != previous {
-            return Err(LedgerError::WrongPrevious { number });
+        if number > height {
+            let lacking = LedgerError::WrongNumber { number, given: number, height };
+            return state.backlog.as_mut().ok_or(lacking)?.push(&block, encoded, height);
         }
-        let position = state.files.append(Kind::Block, number, &encoded)?;
-        state.index.append(Entry::new(position), Tip { number, header_hash: block.header.hash() });
-        self.cache().insert(&block);
+        let stored = self.store(&mut state, &block, &encoded).and_then(|()| self.store_backlog(&mut state));
         self.publish(&state.index);
-        Ok(())
+        stored
     }
 
     /// Stores what makes block `number` a certified one: the content of its metadata slot 0, an encoded
@@ -312,6 +227,23 @@ impl Ledger {
         };
         let result = step.run();
         self.state().files.end_sync(&step, result)
+    }
+
+    /// Stores the next block.
+    fn store(&self, state: &mut State, block: &Arc<StoredBlock>, encoded: &[u8]) -> Result<(), LedgerError> {
+        let number = block.number;
+        let previous = state.index.tip().map_or(Bytes::new(), |tip| Bytes::copy_from_slice(&tip.header_hash));
+        if block.header.previous_hash != previous {
+            return Err(LedgerError::WrongPrevious { number });
+        }
+        let tip = Tip { number, header_hash: block.header.hash() };
+        if state.backlog.as_ref().is_some_and(|backlog| !backlog.agrees_with(tip)) {
+            return Err(LedgerError::WrongTip { number });
+        }
+        let position = state.files.append(Kind::Block, number, encoded)?;
+        state.index.append(Entry::new(position), tip);
+        self.cache().insert(block);
+        Ok(())
     }
 
     /// Judges a block whose number is taken.

@@ -6,8 +6,11 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod block_body;
+pub mod block_reading;
 mod body_search;
 pub mod broadcast;
+pub mod certificate;
 pub mod channels;
 pub mod client;
 mod collector;

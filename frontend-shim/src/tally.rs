@@ -23,25 +23,32 @@ use crate::ledger::{Ledger, LedgerError};
 /// Who may sign blocks under one configuration of a channel.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    group: Arc<OrderingGroup>,
-    verifier: BlockVerifier,
+    pub(crate) group: Arc<OrderingGroup>,
+    pub(crate) verifier: BlockVerifier,
 }
 
 /// Why there is no judge for a block.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum JudgeError {
+pub enum JudgeError {
+    /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The chain here does not go so far.
     #[error("the ledger lacks block {0}, which the configuration depends on")]
     Missing(u64),
+    /// A stored block does not parse.
     #[error("block {0} in the ledger is malformed: {1}")]
     Block(u64, prost::DecodeError),
+    /// A stored block does not say under which configuration it is.
     #[error("block {0} in the ledger does not name its configuration: {1}")]
     Metadata(u64, MetadataError),
+    /// A config block that this version does not read.
     #[error("config block {0}: {1}")]
     Config(u64, ConfigError),
+    /// Its consenters cannot be an ordering group.
     #[error("config block {0}: {1}")]
     Group(u64, GroupError),
+    /// Its consenters are others.
     #[error("config block {0} gives the channel to another ordering group")]
     Moved(u64),
 }

@@ -390,3 +390,30 @@ async fn a_removed_channel_is_collected_no_more() {
     assert_eq!(world.seen_of(0).beyond_credit, 1);
     assert!(world.frontend.counters().channels.is_empty());
 }
+
+#[tokio::test]
+async fn what_comes_into_a_shared_ledger_with_its_certificate_is_not_collected_again() {
+    let mut world = World::new(Bodies::SharedLedger).await;
+    let chain = world.network.chain(400, 10);
+    for block in &chain[..399] {
+        store(&world, block);
+        world.ledger().certify(block.number, world.network.certificate(block, &[0, 1, 2])).unwrap();
+    }
+    eventually("the window follows", || world.frontend.counters().nodes[0].beyond_credit == 0).await;
+    loop {
+        // The nodes may push block 400 once they were told.
+        if let ToNode::Subscribe { until, .. } = world.nodes[0].next().await
+            && until > 400
+        {
+            break;
+        }
+    }
+    store(&world, &chain[399]);
+    for replica in 0..3 {
+        world.push(replica, &chain[399]).await;
+    }
+    world.reaches(401).await;
+    world.verify(400);
+    assert_eq!(world.seen_of(0).beyond_credit, 0);
+    assert_eq!(world.frontend.counters().channels[0].certified, 1);
+}

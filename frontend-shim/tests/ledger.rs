@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fabric_proto::common::Block;
-use frontend_shim::ledger::{Heights, Ledger, LedgerError, LedgerOptions};
+use frontend_shim::ledger::{Heights, Ledger, LedgerError, LedgerOptions, Missing, Tip};
 use prost::Message;
 use tempfile::TempDir;
 
@@ -329,4 +329,67 @@ fn readers_and_the_writer_do_not_disturb_each_other() {
     for reader in readers {
         reader.join().unwrap();
     }
+}
+
+#[test]
+fn links_are_the_headers_from_a_block_downwards_wherever_they_are_stored() {
+    let dir = dir();
+    let ledger = small(dir.path());
+    fill(&ledger, 1);
+    grow(&ledger, 60, 5_000);
+    let links = ledger.links(59, 100).unwrap();
+    assert_eq!(links.len(), 59, "block 0 links to nothing");
+    for (number, link) in (1..60_u64).rev().zip(&links) {
+        let stored = ledger.read(number).unwrap().unwrap();
+        assert_eq!(
+            (&link.previous_hash[..], &link.data_hash[..]),
+            (&stored.header.previous_hash[..], &stored.header.data_hash[..])
+        );
+    }
+    assert_eq!(ledger.links(30, 3).unwrap(), links[29..32]);
+    assert_eq!(ledger.links(60, 3).unwrap(), [], "not here");
+    assert_eq!(ledger.links(0, 3).unwrap(), []);
+    assert_eq!(ledger.links(u64::MAX, usize::MAX).unwrap(), []);
+    assert_eq!(ledger.links(5, 0).unwrap(), []);
+}
+
+#[test]
+fn a_ledger_that_expects_blocks_stores_what_follows_them_after_them() {
+    let (dir, other) = (dir(), dir());
+    let (truth, ledger) = (small(other.path()), small(dir.path()));
+    fill(&truth, 1);
+    fill(&ledger, 1);
+    grow(&truth, 10, 10);
+    let tip = |number: u64| Tip { number, header_hash: truth.read(number).unwrap().unwrap().header.hash() };
+    let block = |number: u64| bare(&truth.read(number).unwrap().unwrap().encoded);
+    assert_eq!(ledger.missing(), None);
+    assert!(!ledger.expect(tip(0)).unwrap(), "it is here");
+    assert!(matches!(ledger.append(5, block(5)), Err(LedgerError::WrongNumber { .. })));
+    assert!(ledger.expect(tip(4)).unwrap());
+    ledger.append(5, block(5)).unwrap();
+    ledger.append(6, block(6)).unwrap();
+    assert!(matches!(ledger.append(8, block(8)), Err(LedgerError::WrongNumber { .. })), "not the next");
+    ledger.append(3, block(3)).unwrap();
+    assert_eq!(ledger.height(), 1, "one that is missing is fetched like the others");
+    let other = chain::make(4, &tip(3).header_hash, vec![Bytes::from_static(b"other")]);
+    assert!(matches!(ledger.append(4, other), Err(LedgerError::WrongTip { number: 4 })));
+    let stranger = chain::make(7, &[1; 32], vec![Bytes::from_static(b"entry")]);
+    assert!(matches!(ledger.append(7, stranger), Err(LedgerError::WrongPrevious { number: 7 })));
+    let wrong = Tip { number: 5, header_hash: [1; 32] };
+    assert!(matches!(ledger.expect(wrong), Err(LedgerError::WrongTip { number: 5 })));
+    assert_eq!(ledger.missing(), Some(Missing { from: 1, tip: tip(4) }));
+    for number in 1..4 {
+        ledger.append(number, block(number)).unwrap();
+        assert_eq!(ledger.height(), number + 1);
+    }
+    let fork = chain::make(4, &tip(3).header_hash, vec![Bytes::from_static(b"entry")]);
+    assert!(matches!(ledger.append(4, fork), Err(LedgerError::WrongTip { number: 4 })));
+    ledger.append(4, block(4)).unwrap();
+    assert_eq!((ledger.height(), ledger.missing(), ledger.tip()), (7, None, Some(tip(6))));
+    assert!(ledger.expect(tip(9)).unwrap(), "a later tip");
+    ledger.append(7, block(7)).unwrap();
+    assert_eq!(ledger.missing(), Some(Missing { from: 8, tip: tip(9) }));
+    drop(ledger);
+    let reopened = small(dir.path());
+    assert_eq!((reopened.height(), reopened.missing()), (8, None), "what it expects, its node says again");
 }

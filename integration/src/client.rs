@@ -1,19 +1,19 @@
 //! What tests do as Fabric's clients do: envelopes in by Broadcast, chains out by Deliver.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+mod load;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use fabric_proto::common::Status;
-use orderer_node::dev::load::{BroadcastClient, DeliverClient, Endpoint, EnvelopeFactory, Pending, Seek};
+use orderer_node::dev::load::{BroadcastClient, DeliverClient, Endpoint, EnvelopeFactory, Seek};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-use crate::site::{NodeId, Site, wait_until};
+pub use self::load::{Load, LoadPlan, Outcome};
+use crate::site::{NodeId, Site};
 use crate::verifier::VerifiedBlock;
 
 /// What an envelope is recognised by: SHA-256 of its bytes.
@@ -114,169 +114,3 @@ pub fn occurrences(chain: &[VerifiedBlock]) -> BTreeMap<Key, usize> {
     }
     counts
 }
-
-/// Load that goes on whatever happens to the nodes: one stream to each of the endpoints, opened again when it ends.
-#[derive(Debug)]
-pub struct Load {
-    record: Arc<Mutex<Record>>,
-    stop: CancellationToken,
-    lanes: Vec<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Record {
-    sent: BTreeSet<Key>,
-    acknowledged: BTreeSet<Key>,
-    refused: Vec<String>,
-}
-
-/// What load to make.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadPlan {
-    /// Envelopes per second to each endpoint.
-    pub rate_per_s: u32,
-    /// Bytes of data in an envelope.
-    pub data_bytes: usize,
-}
-
-impl Load {
-    /// Starts it.
-    ///
-    /// # Errors
-    /// An endpoint has no name.
-    pub fn start(site: &Site, ids: &[NodeId], plan: LoadPlan) -> anyhow::Result<Self> {
-        let (record, stop) = (Arc::<Mutex<Record>>::default(), CancellationToken::new());
-        let mut lanes = Vec::new();
-        for &id in ids {
-            let lane = Lane {
-                endpoint: site.endpoint(id)?,
-                user: site.user().clone(),
-                plan,
-                record: Arc::clone(&record),
-                stop: stop.clone(),
-            };
-            lanes.push(tokio::spawn(lane.run()));
-        }
-        Ok(Self { record, stop, lanes })
-    }
-
-    /// How many envelopes were answered with SUCCESS so far.
-    #[must_use]
-    pub fn acknowledged(&self) -> usize {
-        lock(&self.record).acknowledged.len()
-    }
-
-    /// Waits until so many more envelopes have been answered with SUCCESS.
-    ///
-    /// # Errors
-    /// It takes too long.
-    pub async fn wait_for_more(&self, count: usize) -> anyhow::Result<()> {
-        let wanted = self.acknowledged() + count;
-        wait_until("envelopes are acknowledged", async || Ok(self.acknowledged() >= wanted)).await
-    }
-
-    /// Sends no more, and waits for the answers that come soon.
-    ///
-    /// # Errors
-    /// Envelopes were refused for good, which no correct node does here.
-    pub async fn stop(self) -> anyhow::Result<Outcome> {
-        self.stop.cancel();
-        for lane in self.lanes {
-            lane.await?;
-        }
-        let mut record = lock(&self.record);
-        if let Some(refusal) = record.refused.first() {
-            bail!("{} envelopes were refused, the first with {refusal}", record.refused.len());
-        }
-        Ok(Outcome { sent: std::mem::take(&mut record.sent), acknowledged: std::mem::take(&mut record.acknowledged) })
-    }
-}
-
-/// What became of a load.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Every envelope that was given to a stream.
-    pub sent: BTreeSet<Key>,
-    /// Those that were answered with SUCCESS.
-    pub acknowledged: BTreeSet<Key>,
-}
-
-impl Outcome {
-    /// Everything acknowledged must be in the chain, nothing twice, and nothing that was not sent.
-    ///
-    /// # Errors
-    /// What is wrong with the chain.
-    pub fn check(&self, chain: &[VerifiedBlock]) -> anyhow::Result<()> {
-        let found = occurrences(chain);
-        let lost = self.acknowledged.iter().filter(|key| !found.contains_key(*key)).count();
-        ensure!(lost == 0, "{lost} of {} acknowledged envelopes are in no block", self.acknowledged.len());
-        let repeated = found.values().filter(|count| **count > 1).count();
-        ensure!(repeated == 0, "{repeated} envelopes are in the chain more than once");
-        let strange = found.keys().filter(|key| !self.sent.contains(*key)).count();
-        ensure!(strange == 0, "{strange} envelopes in the chain were never sent");
-        Ok(())
-    }
-}
-
-struct Lane {
-    endpoint: Endpoint,
-    user: EnvelopeFactory,
-    plan: LoadPlan,
-    record: Arc<Mutex<Record>>,
-    stop: CancellationToken,
-}
-
-impl Lane {
-    async fn run(self) {
-        let mut due = tokio::time::interval(Duration::from_secs(1) / self.plan.rate_per_s);
-        due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        while !self.stop.is_cancelled() {
-            if let Ok(connection) = self.endpoint.connect().await {
-                self.drive(&BroadcastClient::open(&connection), &mut due).await;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
-    /// Until the stream ends, or the load.
-    async fn drive(&self, client: &BroadcastClient, due: &mut tokio::time::Interval) {
-        let mut answers = tokio::task::JoinSet::new();
-        loop {
-            tokio::select! {
-                () = self.stop.cancelled() => break,
-                Some(answered) = answers.join_next() => if !matches!(answered, Ok(true)) { break },
-                _ = due.tick() => {
-                    let envelope = self.user.transaction_of_size(self.plan.data_bytes);
-                    let key = key_of(&envelope);
-                    lock(&self.record).sent.insert(key);
-                    let Ok(pending) = client.submit(envelope).await else { break };
-                    answers.spawn(note(pending, key, Arc::clone(&self.record)));
-                }
-            }
-        }
-        let rest = async { while answers.join_next().await.is_some() {} };
-        // A node that was stopped never answers.
-        drop(tokio::time::timeout(ANSWERS_AWAITED, rest).await);
-    }
-}
-
-/// Notes what became of an envelope; says whether the stream goes on.
-async fn note(pending: Pending, key: Key, record: Arc<Mutex<Record>>) -> bool {
-    let Ok(answer) = pending.answer().await else { return false };
-    let mut record = lock(&record);
-    match answer.status {
-        Status::Success => {
-            record.acknowledged.insert(key);
-            return true;
-        }
-        Status::ServiceUnavailable => {}
-        other => record.refused.push(format!("{}: {}", other.as_str_name(), answer.info)),
-    }
-    false
-}
-
-fn lock(record: &Mutex<Record>) -> std::sync::MutexGuard<'_, Record> {
-    record.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-const ANSWERS_AWAITED: Duration = Duration::from_secs(2);

@@ -2,17 +2,21 @@
 //!
 //! [`verifier`] judges blocks with nothing that nodes sign with. [`network`] runs nodes as processes of their own that can be
 //! killed and stopped, [`dev_network`] those of the `dev` command. What is seen of either from outside is a [`site`], and
-//! [`client`] talks to it as Fabric's clients do.
+//! [`client`] talks to it as Fabric's clients do. A [`campaign`] is what happens to the nodes and what must come of it.
 #![forbid(unsafe_code)]
 
 pub mod binary;
+pub mod campaign;
 pub mod client;
 pub mod dev_network;
 pub mod loadgen;
 pub mod material;
+pub mod mutants;
 pub mod network;
 pub mod ports;
 pub mod process;
+pub mod sim;
 pub mod site;
 pub mod skip;
+pub mod standalone;
 pub mod verifier;

@@ -60,8 +60,13 @@ pub fn tls_authority() -> PathBuf {
 /// # Errors
 /// The name is no channel's, or the keys are not there.
 pub fn user(channel: &str) -> anyhow::Result<EnvelopeFactory> {
-    let msp = crypto().join(format!("peerOrganizations/{PEER_DOMAIN}/users/User1@{PEER_DOMAIN}/msp"));
-    Ok(EnvelopeFactory::load(ChannelId::new(channel)?, &msp, PEER_MSP_ID)?)
+    Ok(EnvelopeFactory::load(ChannelId::new(channel)?, &user_msp(), PEER_MSP_ID)?)
+}
+
+/// The MSP folder of User1 of Org1.
+#[must_use]
+pub fn user_msp() -> PathBuf {
+    crypto().join(format!("peerOrganizations/{PEER_DOMAIN}/users/User1@{PEER_DOMAIN}/msp"))
 }
 
 /// The genesis block of a channel of type BFT: four orderers, the first at `port`, the others behind it.
@@ -132,6 +137,7 @@ fn read(path: &Path) -> anyhow::Result<Bytes> {
 pub const ORDERERS: u16 = 4;
 /// The MSP of the organisation that runs the orderers.
 pub const ORDERER_MSP_ID: &str = "OrdererMSP";
-const PEER_MSP_ID: &str = "Org1MSP";
+/// The MSP of the organisation that has users.
+pub const PEER_MSP_ID: &str = "Org1MSP";
 const ORDERER_DOMAIN: &str = "orderer.example.com";
 const PEER_DOMAIN: &str = "org1.example.com";

@@ -1,7 +1,7 @@
 //! Four nodes as four processes, each of which can be killed, stopped and started again.
 //!
 //! Everything lies in a temporary folder. Networks run one at a time: tests share two processors. When a test fails the
-//! ends of all logs are printed and the folder is kept. Node 1 leads.
+//! ends of all logs are printed and the folder is kept. Node 1 leads at first.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,6 +27,7 @@ pub struct Network {
     site: Site,
     folder: TempDir,
     nodes: BTreeMap<NodeId, Process>,
+    has_failed: bool,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -65,7 +66,7 @@ impl Network {
             doors.insert(id, door);
         }
         let site = Site { genesis, user: material::user(CHANNEL)?, doors };
-        Ok(Self { site, folder, nodes: BTreeMap::new(), _alone: alone })
+        Ok(Self { site, folder, nodes: BTreeMap::new(), has_failed: false, _alone: alone })
     }
 
     /// A network whose nodes all run and take envelopes.
@@ -123,6 +124,35 @@ impl Network {
         std::mem::take(&mut self.nodes).into_values().try_for_each(Process::kill)
     }
 
+    /// Removes everything that a node has stored. Its configuration, keys and genesis block stay, as they do when an
+    /// operator replaces a disk.
+    ///
+    /// # Errors
+    /// It runs, or its data cannot be removed.
+    pub fn wipe(&self, id: NodeId) -> anyhow::Result<()> {
+        if self.nodes.contains_key(&id) {
+            bail!("node {id} runs");
+        }
+        let data = self.file(id, DATA);
+        fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))
+    }
+
+    /// The nodes that run.
+    #[must_use]
+    pub fn running(&self) -> Vec<NodeId> {
+        self.nodes.keys().copied().collect()
+    }
+
+    /// Passes on what came of something done with this network. After an error the network is kept for a closer look, as
+    /// it is after a panic.
+    ///
+    /// # Errors
+    /// The error that is passed on.
+    pub fn judged<T>(&mut self, outcome: anyhow::Result<T>) -> anyhow::Result<T> {
+        self.has_failed |= outcome.is_err();
+        outcome
+    }
+
     /// The process of a node, out of the hands of the network.
     ///
     /// # Errors
@@ -151,8 +181,7 @@ impl Network {
     /// A node ends, or it takes too long.
     pub async fn wait_until_open(&mut self) -> anyhow::Result<()> {
         let since = Instant::now();
-        let running: Vec<NodeId> = self.nodes.keys().copied().collect();
-        for id in running {
+        for id in self.running() {
             while !self.site.is_open(id).await {
                 if let Some(status) = self.nodes.get_mut(&id).map(Process::ended).transpose()?.flatten() {
                     bail!("node {id} has ended: {status}\n{}", tail(&self.log(id), 20));
@@ -173,7 +202,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.has_failed {
             return;
         }
         for id in self.ids() {
@@ -202,7 +231,7 @@ fn write_config(folder: &Path, id: NodeId, door: &Door) -> anyhow::Result<()> {
     let keys = material::orderer(id);
     let config = toml::Table::from_iter([
         ("listen_address".to_owned(), door.address.clone().into()),
-        ("data_dir".to_owned(), "data".into()),
+        ("data_dir".to_owned(), DATA.into()),
         ("channels".to_owned(), vec!["../genesis.block"].into()),
         ("log".to_owned(), "info".into()),
         ("msp".to_owned(), table([("dir", path(&keys.join("msp"))), ("id", ORDERER_MSP_ID.into())])),
@@ -230,5 +259,8 @@ fn path(path: &Path) -> toml::Value {
 
 /// The channel of every such network.
 pub const CHANNEL: &str = "testchannel";
+
+/// The folder in which a node stores everything.
+const DATA: &str = "data";
 
 const LOG_LINES: usize = 30;

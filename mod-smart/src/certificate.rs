@@ -170,6 +170,12 @@ macro_rules! certificate {
                 self.0.digest
             }
 
+            /// Who voted.
+            #[must_use]
+            pub fn voters(&self) -> Voters {
+                self.0.signatures.iter().map(|(voter, _)| *voter).collect()
+            }
+
             /// Checks every signature and the quorum.
             ///
             /// # Errors

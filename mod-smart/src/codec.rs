@@ -66,6 +66,18 @@ impl Reader {
         self.rest.try_get_u8().map_err(|_| CodecError::Truncated)
     }
 
+    /// One byte that is 0 or 1.
+    ///
+    /// # Errors
+    /// The input is too short, or the byte is another one.
+    pub fn bool(&mut self) -> Result<bool, CodecError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            tag => Err(CodecError::Tag(tag)),
+        }
+    }
+
     /// Two bytes.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use crate::certificate::{Proof, SignedVote, Vote, VoteKind, WriteCertificate};
 use crate::id::{Digest, Epoch, InstanceId, ReplicaId};
 use crate::message::Propose;
 use crate::quorum::{View, Voters};
+use crate::record::Record;
 use crate::tally::{Counted, Tally};
 
 /// One open, or soon to be opened, instance.
@@ -25,8 +26,9 @@ struct Round {
     proposal: Option<Proposal>,
     writes: Tally,
     accepts: Tally,
-    wrote: bool,
-    accepted: bool,
+    /// What this replica wrote and accepted here.
+    wrote: Option<Digest>,
+    accepted: Option<Digest>,
     certificate: Option<WriteCertificate>,
 }
 
@@ -95,6 +97,41 @@ impl Instance {
         }
     }
 
+    /// Takes a proof that came by another way than our own counting.
+    pub(crate) fn adopt(&mut self, proof: Proof) {
+        self.decided.get_or_insert(proof);
+    }
+
+    /// Takes a certificate back from the journal.
+    pub(crate) fn restore_certificate(&mut self, certificate: WriteCertificate) {
+        let epoch = certificate.epoch();
+        self.rounds.entry(epoch).or_default().certificate = Some(certificate);
+    }
+
+    /// The WRITE certificate of the highest epoch, if there is any.
+    pub(crate) fn highest_certificate(&self) -> Option<&WriteCertificate> {
+        self.rounds.values().rev().find_map(|round| round.certificate.as_ref())
+    }
+
+    /// The requests of the batch with this digest, whoever proposed it and when.
+    pub(crate) fn batch(&self, digest: Digest) -> Option<&[Digest]> {
+        let mut proposals = self.rounds.values().filter_map(|round| round.proposal.as_ref());
+        proposals.find(|p| p.digest == digest).map(|p| p.propose.requests.as_slice())
+    }
+
+    /// Takes a batch that a certificate or a proof of this epoch names. It takes the place of whatever the leader of that
+    /// epoch told us.
+    pub(crate) fn learn_batch(&mut self, propose: Propose) {
+        let digest = propose.digest();
+        let round = self.rounds.entry(propose.epoch).or_default();
+        round.proposal = Some(Proposal { propose, digest, missing: BTreeSet::new(), valid: false });
+    }
+
+    /// A later regency begins: of the earlier epochs only what binds, and what was said here, is kept.
+    pub(crate) fn leave(&mut self, epoch: Epoch) {
+        self.rounds.retain(|at, round| *at >= epoch || round.wrote.is_some() || round.certificate.is_some());
+    }
+
     pub(crate) fn proposal(&self, epoch: Epoch) -> Option<&Proposal> {
         self.rounds.get(&epoch)?.proposal.as_ref()
     }
@@ -104,13 +141,13 @@ impl Instance {
     }
 
     /// Says that this replica casts its WRITE in this epoch; `false` if it did before.
-    pub(crate) fn write_once(&mut self, epoch: Epoch) -> bool {
-        !std::mem::replace(&mut self.rounds.entry(epoch).or_default().wrote, true)
+    pub(crate) fn write_once(&mut self, epoch: Epoch, digest: Digest) -> bool {
+        note_once(&mut self.rounds.entry(epoch).or_default().wrote, digest)
     }
 
     /// Says that this replica casts its ACCEPT in this epoch; `false` if it did before.
-    pub(crate) fn accept_once(&mut self, epoch: Epoch) -> bool {
-        !std::mem::replace(&mut self.rounds.entry(epoch).or_default().accepted, true)
+    pub(crate) fn accept_once(&mut self, epoch: Epoch, digest: Digest) -> bool {
+        note_once(&mut self.rounds.entry(epoch).or_default().accepted, digest)
     }
 
     /// The WRITE certificate of this epoch, if there is one.
@@ -123,10 +160,9 @@ impl Instance {
         self.decided.as_ref()
     }
 
-    /// The proposal that the proof decided, if it is known here.
-    pub(crate) fn decided_proposal(&self) -> Option<&Proposal> {
-        let proof = self.decided.as_ref()?;
-        self.rounds.values().filter_map(|round| round.proposal.as_ref()).find(|p| p.digest == proof.digest())
+    /// Did this replica accept in this epoch?
+    pub(crate) fn has_accepted(&self, epoch: Epoch) -> bool {
+        self.rounds.get(&epoch).is_some_and(|round| round.accepted.is_some())
     }
 
     /// Who wrote or accepted in this epoch, and so holds the bodies or knows who does.
@@ -141,6 +177,20 @@ impl Instance {
         rounds.flat_map(|round| [round.writes.vote_of(voter), round.accepts.vote_of(voter)]).flatten().collect()
     }
 
+    /// What the journal must hold of this instance: what was said here and what binds it, and what was proposed here.
+    pub(crate) fn records(&self, instance: InstanceId, leads: impl Fn(Epoch) -> bool) -> Vec<Record> {
+        let mut records = Vec::new();
+        for (&epoch, round) in &self.rounds {
+            let vote = |kind, digest| Record::Voted(Vote { kind, instance, epoch, digest });
+            let proposal = round.proposal.as_ref().filter(|_| round.wrote.is_some() || leads(epoch));
+            records.extend(proposal.map(|proposal| Record::Proposed(proposal.propose.clone())));
+            records.extend(round.wrote.map(|digest| vote(VoteKind::Write, digest)));
+            records.extend(round.certificate.clone().map(Record::Certified));
+            records.extend(round.accepted.map(|digest| vote(VoteKind::Accept, digest)));
+        }
+        records
+    }
+
     /// The digests of every proposal, for leaving them out of other batches.
     pub(crate) fn proposed(&self) -> impl Iterator<Item = Digest> {
         self.rounds
@@ -149,10 +199,15 @@ impl Instance {
             .flat_map(|p| p.propose.requests.iter().copied())
     }
 
+    /// The valid proposals of this instance that lack bodies.
+    pub(crate) fn incomplete(&self) -> impl Iterator<Item = &Proposal> {
+        let proposals = self.rounds.values().filter_map(|round| round.proposal.as_ref());
+        proposals.filter(|p| p.valid && !p.missing.is_empty())
+    }
+
     /// Every body that a valid proposal of this instance lacks.
     pub(crate) fn missing(&self) -> BTreeSet<Digest> {
-        let proposals = self.rounds.values().filter_map(|round| round.proposal.as_ref());
-        proposals.filter(|p| p.valid).flat_map(|p| p.missing.iter().copied()).collect()
+        self.incomplete().flat_map(|p| p.missing.iter().copied()).collect()
     }
 
     /// A body has come. Says whether some proposal was waiting for it.
@@ -163,6 +218,12 @@ impl Instance {
         }
         found
     }
+}
+
+fn note_once(said: &mut Option<Digest>, digest: Digest) -> bool {
+    let is_first = said.is_none();
+    said.get_or_insert(digest);
+    is_first
 }
 
 /// The instances from the first undelivered one on.

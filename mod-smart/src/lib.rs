@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod certificate;
+pub mod checkpoint;
 pub mod codec;
 pub mod id;
 mod instance;
@@ -23,8 +24,10 @@ mod recovery;
 pub mod replica;
 pub mod request;
 pub mod seal;
+pub mod selection;
 pub mod sessions;
 pub mod surface;
+pub mod synchronization;
 mod tally;
 
 pub use certificate::{Proof, WriteCertificate};
@@ -35,7 +38,9 @@ pub use limits::Limits;
 pub use message::Message;
 pub use quorum::{View, Voters, Weight};
 pub use record::Record;
-pub use replica::{Recovered, Replica};
+pub use replica::{Recovered, Replica, Restored};
 pub use request::Request;
 pub use seal::{Keyring, Reject, Sealed, Signature, Signer};
-pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients};
+pub use checkpoint::{Manifest, StableCheckpoint};
+pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients, Statement};
+pub use synchronization::{Evidence, StopData, Sync};

@@ -1,6 +1,7 @@
 //! Requests known but not yet delivered (the paper's *ToOrder*), bounded in bytes and fair among clients.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::id::{Client, Digest, RequestId, Sequence, SessionId, Time};
 use crate::limits::Limits;
@@ -13,18 +14,39 @@ use crate::surface::Answer;
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     bodies: BTreeMap<Digest, Waiting>,
-    /// The waiting requests by the time from which their age counts.
+    /// The waiting requests by the time they came.
     ages: BTreeSet<(Time, Digest)>,
+    /// The waiting requests by their turn.
+    turns: BTreeSet<(u64, Digest)>,
+    /// How many requests were delivered since this replica started.
+    delivered: u64,
     clients: BTreeMap<Client, Queue>,
     bytes: usize,
     /// Where the last batch began its round of clients: the next one begins after it.
     served: Option<Client>,
+    /// How many marks stand in the journal, as far as it was read or written.
+    marks: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     request: Sealed<Request>,
     since: Time,
+    turn: Turn,
+    /// After how many marks its newest record stands in the journal.
+    marks: u64,
+}
+
+/// When a request's turn has come, counted in requests delivered. A fair leader comes to it after what stood before it:
+/// everything that waited, and one request of every client for each of its client's own that stood before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Turn {
+    /// With so many requests delivered, its turn has passed.
+    at: u64,
+    /// How many were to come before it.
+    distance: u64,
+    /// When it was offered, its turn having passed once.
+    offered: Option<Time>,
 }
 
 /// The requests of one client, in the order it numbered them. Two bodies can stand under one id until one is ordered.
@@ -84,20 +106,44 @@ impl Pending {
         self.ages.first().map(|(since, _)| *since)
     }
 
-    /// The requests that wait since this time or longer, at most so many. Their age counts from `now` on again.
-    pub(crate) fn take_old(&mut self, since: Time, now: Time, count_max: usize) -> Vec<(RequestId, Digest)> {
-        let old: Vec<(Time, Digest)> =
-            self.ages.iter().take_while(|(at, _)| *at <= since).take(count_max).copied().collect();
-        let mut taken = Vec::with_capacity(old.len());
-        for age in old {
-            self.ages.remove(&age);
-            self.ages.insert((now, age.1));
-            if let Some(waiting) = self.bodies.get_mut(&age.1) {
-                waiting.since = now;
-                taken.push((waiting.request.value().id, age.1));
-            }
+    /// Since when a request waits.
+    pub(crate) fn since(&self, digest: Digest) -> Option<Time> {
+        self.bodies.get(&digest).map(|waiting| waiting.since)
+    }
+
+    /// The requests that wait longest, at most so many.
+    pub(crate) fn eldest(&self, count_max: usize) -> Vec<(RequestId, Digest)> {
+        let eldest = self.ages.iter().take(count_max);
+        eldest.filter_map(|(_, digest)| Some((self.bodies.get(digest)?.request.value().id, *digest))).collect()
+    }
+
+    /// The requests whose turn has passed and that wait longer than this, at most so many; and whether for some of them
+    /// that is so for the second time. Each is named once for each passing.
+    pub(crate) fn take_overtaken(
+        &mut self,
+        now: Time,
+        timeout: Duration,
+        count_max: usize,
+    ) -> (Vec<(RequestId, Digest)>, bool) {
+        let passed = self.turns.range(..=(self.delivered, Digest([0xff; 32]))).map(|(_, digest)| *digest);
+        let is_old = |digest: &Digest| {
+            let waiting = self.bodies.get(digest);
+            waiting.is_some_and(|waiting| now >= waiting.turn.offered.unwrap_or(waiting.since).after(timeout))
+        };
+        let passed: Vec<Digest> = passed.take(count_max).filter(is_old).collect();
+        let mut offers = Vec::with_capacity(passed.len());
+        let mut is_second = false;
+        let waiting_now = TURN_SLACK + 2 * self.bodies.len() as u64;
+        for digest in passed {
+            let Some(waiting) = self.bodies.get_mut(&digest) else { continue };
+            is_second |= waiting.turn.offered.is_some();
+            offers.push((waiting.request.value().id, digest));
+            self.turns.remove(&(waiting.turn.at, digest));
+            waiting.turn.at = self.delivered + waiting.turn.distance.max(waiting_now);
+            waiting.turn.offered = Some(now);
+            self.turns.insert((waiting.turn.at, digest));
         }
-        taken
+        (offers, is_second)
     }
 
     /// Is there anything to order?
@@ -156,10 +202,12 @@ impl Pending {
 
     /// Forgets every body under an id that was ordered.
     pub(crate) fn remove(&mut self, id: RequestId) {
+        self.delivered += 1;
         let Some(queue) = self.clients.get_mut(&id.client) else { return };
         for digest in queue.requests.remove(&(id.session, id.sequence)).unwrap_or_default() {
             let Some(waiting) = self.bodies.remove(&digest) else { continue };
             self.ages.remove(&(waiting.since, digest));
+            self.turns.remove(&(waiting.turn.at, digest));
             let size = waiting.request.bytes().len();
             queue.bytes -= size;
             self.bytes -= size;
@@ -182,15 +230,44 @@ impl Pending {
         }
     }
 
+    /// A mark is written. Names the requests whose newest record stands before the mark before it: they are written again.
+    pub(crate) fn mark(&mut self) -> Vec<Sealed<Request>> {
+        let previous = self.marks;
+        self.marks += 1;
+        let old = self.bodies.values_mut().filter(|waiting| waiting.marks < previous);
+        old.map(|waiting| {
+            waiting.marks = previous + 1;
+            waiting.request.clone()
+        })
+        .collect()
+    }
+
+    /// A mark was read.
+    pub(crate) const fn marked(&mut self) {
+        self.marks += 1;
+    }
+
+    /// A request was read that is known already.
+    pub(crate) fn renew(&mut self, digest: Digest) {
+        if let Some(waiting) = self.bodies.get_mut(&digest) {
+            waiting.marks = self.marks;
+        }
+    }
+
     fn insert(&mut self, now: Time, digest: Digest, request: Sealed<Request>) {
         let id = request.value().id;
         let size = request.bytes().len();
+        let (waiting, clients) = (self.bodies.len(), self.clients.len() + 1);
         let queue = self.clients.entry(id.client).or_default();
+        let before = queue.requests.len().saturating_mul(clients);
+        let distance = TURN_SLACK + 2 * (waiting + before) as u64;
+        let turn = Turn { at: self.delivered + distance, distance, offered: None };
         queue.requests.entry((id.session, id.sequence)).or_default().push(digest);
         queue.bytes += size;
         self.bytes += size;
         self.ages.insert((now, digest));
-        self.bodies.insert(digest, Waiting { request, since: now });
+        self.turns.insert((turn.at, digest));
+        self.bodies.insert(digest, Waiting { request, since: now, turn, marks: self.marks });
     }
 
     fn has_room(&self, client: Client, size: usize, entrance: Entrance, limits: &Limits) -> bool {
@@ -204,6 +281,9 @@ impl Pending {
         }
     }
 }
+
+/// Requests that other replicas hold and this one does not stand before every request.
+const TURN_SLACK: u64 = 64;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

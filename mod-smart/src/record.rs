@@ -3,18 +3,21 @@
 use bytes::Bytes;
 
 use crate::certificate::{Proof, Vote, WriteCertificate};
+use crate::checkpoint::{CheckpointVote, StableCheckpoint};
 use crate::codec::{CodecError, Reader, Writer};
-use crate::id::Digest;
+use crate::id::{Digest, InstanceId, Regency};
 use crate::message::{Propose, decode_digests};
 use crate::request::Request;
 use crate::seal::Sealed;
+use crate::synchronization::Sync;
 
 /// One record of the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// A request whose body this replica has promised to hold.
     Body(Sealed<Request>),
-    /// A proposal this replica made as leader. After a restart it makes no other for that instance and epoch.
+    /// A proposal this replica made as leader, or wrote for. After a restart it makes, or writes for, no other in that
+    /// instance and epoch, and can tell others what the batch was.
     Proposed(Propose),
     /// A vote this replica casts. After a restart it casts no other of that kind for that instance and epoch.
     Voted(Vote),
@@ -22,6 +25,40 @@ pub enum Record {
     Certified(WriteCertificate),
     /// A decision: its proof and the digests of its requests, whose bodies stand earlier in the journal.
     Decided(Decided),
+    /// The highest regency this replica asked the others to enter.
+    Stopped(Regency),
+    /// The regency this replica entered, before it has seen its SYNC. Nothing of an earlier one is voted for any more.
+    Entered(Regency),
+    /// The SYNC with which a regency began here.
+    Synced(Sync),
+    /// The state this replica had after an instance, as it told the others.
+    Checkpointed(CheckpointVote),
+    /// A checkpoint that a quorum has.
+    Stable(StableCheckpoint),
+    /// A checkpoint was asked for here: whatever recovery from it needs stands after the mark before this one.
+    Mark(InstanceId),
+    /// The disk was lost before this record: nothing may be said before what is known then.
+    Silent(Silence),
+    /// What was said before the disk was lost can do no harm any more: this replica speaks again.
+    Readmitted,
+}
+
+/// What a replica whose disk was lost knows about when it may speak again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// The number of its question to the others.
+    pub nonce: u64,
+    /// What their answers come to, once a quorum answered.
+    pub until: Option<Until>,
+}
+
+/// A point beyond anything a replica can have signed before it lost its disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Until {
+    /// It must have delivered this instance, and hold a stable checkpoint of it or a later one.
+    pub delivered: InstanceId,
+    /// It must be in a regency above this one.
+    pub regency: Regency,
 }
 
 /// The digests of a decided batch, with the proof.
@@ -64,6 +101,35 @@ impl Record {
                     writer.raw(&digest.0);
                 }
             }
+            Self::Stopped(regency) => {
+                writer.u8(6);
+                writer.u64(regency.0);
+            }
+            Self::Entered(regency) => {
+                writer.u8(7);
+                writer.u64(regency.0);
+            }
+            Self::Synced(sync) => {
+                writer.u8(8);
+                sync.encode(&mut writer);
+            }
+            Self::Checkpointed(vote) => {
+                writer.u8(9);
+                vote.encode(&mut writer);
+            }
+            Self::Stable(checkpoint) => {
+                writer.u8(10);
+                checkpoint.encode(&mut writer);
+            }
+            Self::Mark(instance) => {
+                writer.u8(11);
+                writer.u64(instance.0);
+            }
+            Self::Silent(silence) => {
+                writer.u8(12);
+                silence.encode(&mut writer);
+            }
+            Self::Readmitted => writer.u8(13),
         }
         writer.finish()
     }
@@ -83,9 +149,38 @@ impl Record {
                 let proof = Proof::decode(&mut reader)?;
                 Self::Decided(Decided { proof, requests: decode_digests(&mut reader)? })
             }
+            6 => Self::Stopped(reader.regency()?),
+            7 => Self::Entered(reader.regency()?),
+            8 => Self::Synced(Sync::decode(&mut reader)?),
+            9 => Self::Checkpointed(CheckpointVote::decode(&mut reader)?),
+            10 => Self::Stable(StableCheckpoint::decode(&mut reader)?),
+            11 => Self::Mark(reader.instance()?),
+            12 => Self::Silent(Silence::decode(&mut reader)?),
+            13 => Self::Readmitted,
             tag => return Err(CodecError::Tag(tag)),
         };
         reader.finish()?;
         Ok(record)
+    }
+}
+
+impl Silence {
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.nonce);
+        writer.u8(u8::from(self.until.is_some()));
+        if let Some(until) = self.until {
+            writer.u64(until.delivered.0);
+            writer.u64(until.regency.0);
+        }
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        let nonce = reader.u64()?;
+        let until = if reader.bool()? {
+            Some(Until { delivered: reader.instance()?, regency: reader.regency()? })
+        } else {
+            None
+        };
+        Ok(Self { nonce, until })
     }
 }

@@ -1,12 +1,18 @@
-//! One member of an ordering group: the normal phase of Mod-SMaRt (thesis, algorithm 1) over VP-Consensus.
+//! One member of an ordering group: Mod-SMaRt (thesis, algorithms 1 to 4) over VP-Consensus.
 //!
 //! A replica owns its parts, which are plain values that do not know it; this file moves data between them. It is total:
 //! no event fails, blocks or panics. Files of its `impl`: this one holds the surface and delivery; `replica/` holds
-//! one file for each conversation (ordering an instance, repairing links and bodies, catching up).
+//! one file for each conversation: ordering an instance, judging and changing the leader, repairing links and bodies,
+//! catching up, checkpoints, taking over a state, coming back with a lost disk.
 
 mod behind;
+mod checkpoints;
 mod ordering;
+mod patience;
+pub(crate) mod probation;
 mod repair;
+pub(crate) mod synchronization;
+mod transfer;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +28,10 @@ use crate::seal::Sealed;
 use crate::sessions::{Sessions, Standing};
 use crate::surface::{Action, Answer, Decision, Event, Misbehaviour, MisbehaviourKind, Recipients};
 
-pub use crate::recovery::Recovered;
+use crate::synchronization::Evidence;
+
+pub use crate::recovery::{Recovered, RecoveryError, Restored};
+pub use patience::StopReason;
 
 /// A replica of an ordering group.
 #[derive(Debug)]
@@ -30,15 +39,21 @@ pub struct Replica {
     pub(crate) me: ReplicaId,
     pub(crate) view: View,
     pub(crate) limits: Limits,
-    pub(crate) regency: Regency,
+    pub(crate) regencies: synchronization::Regencies,
     /// The last delivered instance.
     pub(crate) delivered: InstanceId,
+    /// Why others must believe that.
+    pub(crate) delivered_by: Evidence,
     pub(crate) instances: Instances,
     pub(crate) pending: Pending,
     pub(crate) sessions: Sessions,
     pub(crate) peers: BTreeMap<ReplicaId, behind::Standing>,
     pub(crate) catching_up: behind::CatchingUp,
     pub(crate) fetching: repair::Fetching,
+    pub(crate) patience: patience::Patience,
+    pub(crate) checkpoints: checkpoints::Checkpoints,
+    pub(crate) transfer: transfer::Transfer,
+    pub(crate) probation: probation::Probation,
     pub(crate) status_due: Time,
 }
 
@@ -52,31 +67,41 @@ impl Replica {
         assert!(view.has(me), "a replica is a member of its view");
         assert!(limits.instances_open_max >= 1 && limits.batch_requests_max >= 1 && limits.checkpoint_interval >= 1);
         assert!(limits.batch_requests_max <= crate::limits::BATCH_REQUESTS_MAX);
+        assert!(limits.instances_open_max <= crate::limits::INSTANCES_OPEN_MAX as u64);
         Self {
             sessions: Sessions::new(limits.session_window),
             me,
             view,
             limits,
-            regency: Regency(0),
+            regencies: synchronization::Regencies::default(),
             delivered: InstanceId(0),
+            delivered_by: Evidence::Start,
             instances: Instances::new(),
             pending: Pending::default(),
             peers: BTreeMap::new(),
             catching_up: behind::CatchingUp::default(),
             fetching: repair::Fetching::default(),
+            patience: patience::Patience::default(),
+            checkpoints: checkpoints::Checkpoints::default(),
+            transfer: transfer::Transfer::default(),
+            probation: probation::Probation::default(),
             status_due: Time(0),
         }
     }
 
     /// Hears one event and appends what to do about it, in order.
     pub fn handle(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
+        self.start_clocks(now);
         match event {
             Event::Request(request) => self.on_request(now, &request, actions),
             Event::Message(message) => self.on_message(now, message, actions),
             Event::Connected(peer) => self.on_connected(peer, actions),
+            Event::CheckpointTaken { instance, manifest } => self.on_checkpoint_taken(instance, manifest, actions),
+            Event::StateInstalled(instance) => self.on_state_installed(now, instance, actions),
             Event::Wake => self.on_wake(now, actions),
         }
-        self.propose(actions);
+        self.end_silence_if_due(now, actions);
+        self.propose(now, actions);
         debug_assert!(self.invariants().is_ok(), "{:?}", self.invariants());
     }
 
@@ -85,8 +110,8 @@ impl Replica {
     pub fn deadline(&self) -> Time {
         let fetch = self.fetching.deadline();
         let behind = self.catching_up.deadline();
-        let forward = self.pending.oldest().map(|since| since.after(self.limits.request_timeout));
-        [fetch, behind, forward].into_iter().flatten().fold(self.status_due, Time::min)
+        let others = [self.patience_deadline(), self.transfer.deadline(), self.probation.deadline()];
+        [fetch, behind].into_iter().chain(others).flatten().fold(self.status_due, Time::min)
     }
 
     /// The last delivered instance.
@@ -98,13 +123,25 @@ impl Replica {
     /// The regency this replica is in.
     #[must_use]
     pub const fn regency(&self) -> Regency {
-        self.regency
+        self.regencies.current
+    }
+
+    /// Has that regency begun here, or does its SYNC still fail to come?
+    #[must_use]
+    pub fn is_synced(&self) -> bool {
+        self.regencies.is_synced()
+    }
+
+    /// Why this replica last asked for another regency, or was led into it.
+    #[must_use]
+    pub const fn last_stop_reason(&self) -> Option<StopReason> {
+        self.regencies.reason
     }
 
     /// Who leads that regency.
     #[must_use]
     pub fn leader(&self) -> ReplicaId {
-        self.view.leader(self.regency)
+        self.view.leader(self.regencies.current)
     }
 
     /// How many requests wait, and how many bytes they are.
@@ -148,6 +185,17 @@ impl Replica {
             Message::Status(status) => self.on_status(now, sender, status, actions),
             Message::FetchBodies(digests) => self.on_fetch_bodies(sender, &digests, actions),
             Message::Bodies(requests) => self.on_bodies(now, &requests, actions),
+            Message::FetchBatch(instance, digest) => self.on_fetch_batch(sender, instance, digest, actions),
+            Message::Batch(instance, requests) => self.on_batch(now, instance, requests, actions),
+            Message::Stop(regency) => self.on_stop(now, sender, regency, actions),
+            Message::StopData(collect) => self.on_stop_data(now, collect, actions),
+            Message::Sync(sync) => self.on_sync(now, sync, actions),
+            Message::Checkpoint(signed) => self.on_checkpoint(signed, actions),
+            Message::Stable(checkpoint, manifest) => self.on_stable(now, sender, checkpoint, manifest, actions),
+            Message::FetchChunk(instance, index) => self.on_fetch_chunk(now, sender, (instance, index), actions),
+            Message::Chunk(instance, index, chunk) => self.on_chunk(now, sender, (instance, index), chunk, actions),
+            Message::Probe(nonce) => self.on_probe(now, sender, nonce, actions),
+            Message::ProbeReply(reply) => self.on_probe_reply(sender, &reply, actions),
             Message::Offer(requests) => self.on_offer(sender, &requests, actions),
             Message::FetchDecisions(from) => self.on_fetch_decisions(now, sender, from, actions),
             Message::Decisions(decisions) => self.on_decisions(now, sender, decisions, actions),
@@ -174,19 +222,25 @@ impl Replica {
 
     /// Delivers what is decided and complete, in instance order (Alg. 1 lines 15 to 20).
     pub(crate) fn deliver_ready(&mut self, now: Time, actions: &mut Vec<Action>) {
-        loop {
+        while !self.is_installing() {
             let next = self.delivered.next();
             let Some(instance) = self.instances.get(&next) else { return };
-            let (Some(proof), Some(proposal)) = (instance.proof(), instance.decided_proposal()) else { return };
-            let bodies: Option<Vec<Sealed<Request>>> =
-                proposal.propose.requests.iter().map(|digest| self.pending.body(*digest).cloned()).collect();
-            let Some(bodies) = bodies else {
-                self.fetch_decided_bodies(now, next, actions);
-                return;
+            let Some(proof) = instance.proof().cloned() else { return };
+            let Some(requests) = instance.batch(proof.digest()).map(<[Digest]>::to_vec) else {
+                return self.fetch_missing(now, None, actions);
             };
-            let decided = Decided { proof: proof.clone(), requests: proposal.propose.requests.clone() };
-            self.deliver(decided, bodies, actions);
+            let bodies: Option<Vec<Sealed<Request>>> =
+                requests.iter().map(|digest| self.pending.body(*digest).cloned()).collect();
+            let Some(bodies) = bodies else {
+                return self.fetch_decided_bodies(now, next, actions);
+            };
+            if let Some(waited_since) = requests.iter().filter_map(|digest| self.pending.since(*digest)).min() {
+                self.patience.voted(now, next, waited_since);
+            }
+            self.deliver(now, Decided { proof, requests }, bodies, actions);
+            self.checkpoint_if_due(actions);
             self.catching_up.advanced();
+            self.adopt_proofs();
             self.open_next(now, actions);
         }
     }
@@ -195,7 +249,13 @@ impl Replica {
     /// quorum are durable, so after any crash the same batch is decided again. What a checkpoint stands in for is durable
     /// before it. The requests of a batch that were ordered before are left out by a rule that depends on the delivered
     /// sequence alone.
-    pub(crate) fn deliver(&mut self, decided: Decided, bodies: Vec<Sealed<Request>>, actions: &mut Vec<Action>) {
+    pub(crate) fn deliver(
+        &mut self,
+        now: Time,
+        decided: Decided,
+        bodies: Vec<Sealed<Request>>,
+        actions: &mut Vec<Action>,
+    ) {
         let instance = decided.proof.instance();
         assert_eq!(instance, self.delivered.next(), "decisions are delivered in order and without gaps");
         let count = bodies.len();
@@ -207,26 +267,38 @@ impl Replica {
             }
             self.pending.remove(id);
         }
-        self.delivered = instance;
+        if !requests.is_empty() {
+            self.patience.progressed(now, instance);
+        }
+        self.set_delivered(Evidence::Decision(decided.proof.clone()));
         self.instances.remove(&instance);
         let skipped = count - requests.len();
         let (epoch, proof) = (decided.proof.epoch(), decided.proof.clone());
         actions.push(Action::Deliver(Decision { instance, epoch, proof, requests, skipped }));
         actions.push(Action::Persist(Record::Decided(decided)));
-        if instance.0.is_multiple_of(self.limits.checkpoint_interval) {
-            self.pending.remove_ended(&self.sessions);
-            actions.push(Action::TakeCheckpoint { instance, sessions: self.sessions.encode() });
-        }
     }
 
     pub(crate) fn epoch(&self) -> Epoch {
-        self.regency.into()
+        self.regencies.current.into()
     }
 
     pub(crate) fn status(&self) -> Status {
         let open = self.instances.get(&self.delivered.next());
-        let proposed = open.is_some_and(|instance| instance.proposal(self.epoch()).is_some());
-        Status { regency: self.regency, delivered: self.delivered, proposed }
+        Status {
+            regency: self.regencies.current,
+            delivered: self.delivered,
+            is_proposed: open.is_some_and(|instance| instance.proposal(self.epoch()).is_some()),
+            is_synced: self.regencies.is_synced(),
+            wants: self.regencies.wants(self.me),
+            is_silent: self.is_silent(),
+            accept_time: self.patience.accept_time(),
+            stable: self.checkpoints.stable_instance(),
+        }
+    }
+
+    /// May this replica vote and propose: has its regency begun, and is nothing of its past unknown?
+    pub(crate) fn is_voting(&self) -> bool {
+        self.regencies.is_synced() && !self.is_silent() && !self.is_installing()
     }
 
     /// May this instance be voted on now?

@@ -113,6 +113,10 @@ pub enum Domain {
     Write,
     /// An ACCEPT vote.
     Accept,
+    /// A STOPDATA.
+    StopData,
+    /// A checkpoint vote.
+    Checkpoint,
 }
 
 impl Domain {
@@ -125,6 +129,8 @@ impl Domain {
             Self::Request => 1,
             Self::Write => 2,
             Self::Accept => 3,
+            Self::StopData => 4,
+            Self::Checkpoint => 5,
         });
         bytes.extend_from_slice(&group.0);
         for part in parts {

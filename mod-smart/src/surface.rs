@@ -1,11 +1,13 @@
 //! Everything the protocol can hear and do.
 
 use crate::certificate::{Proof, Vote};
-use crate::id::{Digest, Epoch, InstanceId, ReplicaId, RequestId};
+use crate::checkpoint::{CheckpointVote, Manifest, StableCheckpoint};
+use crate::id::{Digest, Epoch, GroupId, InstanceId, ReplicaId, RequestId};
 use crate::message::Message;
 use crate::record::Record;
 use crate::request::Request;
-use crate::seal::Sealed;
+use crate::seal::{Sealed, Signer};
+use crate::synchronization::StopData;
 
 /// What the shell tells a replica.
 #[derive(Clone, Debug)]
@@ -16,20 +18,29 @@ pub enum Event {
     Message(Sealed<Message>),
     /// The link to this replica is up (again): it may have missed anything.
     Connected(ReplicaId),
+    /// The checkpoint that [`Action::TakeCheckpoint`] asked for is durable, and this is its manifest.
+    CheckpointTaken {
+        /// The instance after which the state was taken.
+        instance: InstanceId,
+        /// Manifest of [`crate::checkpoint::join_state`] of the windows and the application's snapshot.
+        manifest: Manifest,
+    },
+    /// The state that [`Action::InstallState`] gave is durable, and the application continues from it.
+    StateInstalled(InstanceId),
     /// The deadline that [`crate::Replica::deadline`] named has passed.
     Wake,
 }
 
 /// What a replica wants done, in order.
 ///
-/// **Actions run first to last. A [`Action::Persist`] is durable before any later `Vote`, `Send`, `Answer` or `Deliver`
+/// **Actions run first to last. A [`Action::Persist`] is durable before any later `Sign`, `Send`, `Answer` or `Deliver`
 /// takes effect.** The shell may collect further actions while the disk works, but nothing overtakes a barrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Make this record durable.
     Persist(Record),
-    /// Sign this vote and send it to every replica of the view, this one included.
-    Vote(Vote),
+    /// Sign this statement with the vote key and send it. What is addressed to this replica, too, comes back as an event.
+    Sign(Recipients, Statement),
     /// Send this message. Never fails: what is lost is sent again in answer to a [`crate::message::Status`].
     Send(Recipients, Message),
     /// Tell the client what became of its request.
@@ -44,13 +55,38 @@ pub enum Action {
         /// The first instance it lacks.
         from: InstanceId,
     },
-    /// Keep the state after this instance: the application's, and the session windows given here. It becomes durable
-    /// when the shell likes; recovery starts from the newest one.
+    /// Keep the state after this instance: the application's, and the session windows given here. The shell makes it
+    /// durable when it likes and says so with [`Event::CheckpointTaken`]; recovery starts from the newest one. The
+    /// [`Record::Mark`] of this instance stands before it in the journal.
     TakeCheckpoint {
         /// The instance after which the state is taken.
         instance: InstanceId,
         /// The replicated part of the core, for [`crate::Recovered`].
         sessions: bytes::Bytes,
+    },
+    /// This checkpoint is stable: keep the certificate beside the state, for whoever asks for it.
+    KeepStable(StableCheckpoint),
+    /// Nothing in the journal before the [`Record::Mark`] of this instance is needed any more. Recovery starts from a
+    /// later checkpoint that is durable.
+    Truncate(InstanceId),
+    /// Read this chunk of the checkpoint after `instance`, if it is still kept, and send it as [`Message::Chunk`].
+    SendChunk {
+        /// Who asked.
+        to: ReplicaId,
+        /// Which checkpoint.
+        instance: InstanceId,
+        /// Which chunk of it.
+        index: u32,
+    },
+    /// The group went on without this replica: make this state durable as the newest checkpoint, let the application
+    /// continue from it, and say [`Event::StateInstalled`]. Nothing is delivered before that.
+    InstallState {
+        /// Why it must be believed.
+        checkpoint: StableCheckpoint,
+        /// The windows, for [`crate::Recovered`].
+        sessions: bytes::Bytes,
+        /// The application's snapshot.
+        application: bytes::Bytes,
     },
     /// Somebody did what no correct replica does.
     Report(Misbehaviour),
@@ -59,10 +95,35 @@ pub enum Action {
 /// To whom a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recipients {
+    /// Every replica of the view.
+    All,
     /// Every replica of the view but this one.
     Others,
     /// One replica.
     One(ReplicaId),
+}
+
+/// What a replica signs, because somebody who did not hear it must be convinced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// WRITE or ACCEPT: a quorum of them is a certificate.
+    Vote(Vote),
+    /// STOPDATA: enough of them are a SYNC.
+    StopData(StopData),
+    /// A quorum of them is a stable checkpoint.
+    Checkpoint(CheckpointVote),
+}
+
+impl Statement {
+    /// Signs the statement and makes a message of it.
+    #[must_use]
+    pub fn sign(self, group: GroupId, me: ReplicaId, signer: &dyn Signer) -> Message {
+        match self {
+            Self::Vote(vote) => Message::Vote(vote.sign(group, me, signer)),
+            Self::StopData(data) => Message::StopData(data.sign(group, me, signer)),
+            Self::Checkpoint(vote) => Message::Checkpoint(vote.sign(group, me, signer)),
+        }
+    }
 }
 
 /// What became of a request at this replica.
@@ -114,6 +175,12 @@ pub enum MisbehaviourKind {
     InvalidBatch,
     /// Two different votes of one kind for one instance and epoch.
     DoubleVote,
+    /// A proposal that contradicts what the synchronization phase bound the instance to.
+    UnboundProposal,
+    /// A chunk, a batch or a state that is not what its digest says.
+    LyingHelper,
+    /// Its state after an instance is not that of the quorum. Reported of this replica itself, too.
+    Diverged,
 }
 
 impl std::fmt::Display for MisbehaviourKind {
@@ -123,6 +190,9 @@ impl std::fmt::Display for MisbehaviourKind {
             Self::NotLeader => "proposal by a replica that does not lead",
             Self::InvalidBatch => "invalid batch",
             Self::DoubleVote => "double vote",
+            Self::UnboundProposal => "proposal of another batch than the one bound",
+            Self::LyingHelper => "helper whose data is not what its digest says",
+            Self::Diverged => "state that is not the quorum's",
         })
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use blockcutter::{CutBlock, Ordering, Output, SkipReason};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
-use frontend_shim::ledger::Ledger;
+use frontend_shim::ledger::{Ledger, Tip};
 use mod_smart::Decision;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::block_catch_up::BlockCatchUp;
 use crate::fault::Fault;
 use crate::signer::{SignatureStyle, SigningJob};
 
@@ -33,6 +34,8 @@ pub struct Application {
     ordering: Ordering,
     channels: BTreeMap<ChannelId, JoinedChannel>,
     signing: mpsc::Sender<SigningJob>,
+    /// Fetches blocks that the ledgers lack.
+    catch_up: BlockCatchUp,
     /// When the local timers of open cuts fire, and for which block.
     timers: BTreeMap<ChannelId, (Instant, u64)>,
     counts: ApplicationCounts,
@@ -60,19 +63,46 @@ pub struct ApplicationCounts {
 
 impl Application {
     /// Goes on from this state.
-    #[must_use]
+    ///
+    /// # Errors
+    /// As for [`Application::restore`].
     pub fn new(
         ordering: Ordering,
         channels: BTreeMap<ChannelId, JoinedChannel>,
         signing: mpsc::Sender<SigningJob>,
-    ) -> Self {
-        for (id, channel) in &channels {
-            channel.open.send_replace(ordering.tip(id).is_some());
+        catch_up: BlockCatchUp,
+    ) -> Result<Self, Fault> {
+        let (timers, counts) = (BTreeMap::new(), ApplicationCounts::default());
+        let mut application = Self { ordering, channels, signing, catch_up, timers, counts, outputs: Vec::new() };
+        application.take_up()?;
+        Ok(application)
+    }
+
+    /// Goes on from another state, which may speak of blocks that the ledgers lack. These are fetched from now on, and
+    /// blocks that are cut later wait in the ledgers until they are there. Blocks that are being signed are among the
+    /// missing ones or follow what is stored; either way they find their place.
+    ///
+    /// # Errors
+    /// A ledger holds another block than the state speaks of.
+    pub fn restore(&mut self, ordering: Ordering) -> Result<(), Fault> {
+        self.ordering = ordering;
+        self.take_up()
+    }
+
+    fn take_up(&mut self) -> Result<(), Fault> {
+        let ordering = &self.ordering;
+        for (id, channel) in &self.channels {
+            let tip = ordering.tip(id);
+            if let Some(tip) = tip {
+                let tip = Tip { number: tip.number, header_hash: tip.header_hash };
+                self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
+            }
+            channel.open.send_replace(tip.is_some());
         }
         // A cut that was open when the state was kept gets its whole time again.
         let open_cuts = ordering.channels().filter_map(|id| Some((id.clone(), ordering.open_cut(id)?)));
-        let timers = open_cuts.map(|(id, cut)| (id, (Instant::now() + cut.timeout, cut.number))).collect();
-        Self { ordering, channels, signing, timers, counts: ApplicationCounts::default(), outputs: Vec::new() }
+        self.timers = open_cuts.map(|(id, cut)| (id, (Instant::now() + cut.timeout, cut.number))).collect();
+        Ok(())
     }
 
     /// Executes a decision: the blocks it completes are on their way when this returns.

@@ -1,20 +1,36 @@
-//! Checkpoints on disk: the state after an instance, from which recovery starts.
+//! Checkpoints on disk: the state after an instance, from which recovery starts, and which joiners are given.
 //!
-//! ```text
-//! magic 8 | version u32 | group 32 | instance u64 | sessions length u64 | application length u64 | sessions | application | checksum u32
-//! ```
+//! A checkpoint is one file with the state, and beside it, as soon as a quorum has signed that state, one with the
+//! certificate. The newest state that verifies is the one that counts. The newest two are kept, because the newest may
+//! turn out to be damaged when it is needed, and a joiner may be reading the older one.
 //!
-//! A checkpoint is written under a temporary name, synced, renamed, and its name synced: whatever happens in between,
-//! the older ones stay. The newest that verifies is the one that counts. Two are kept, because the newest may turn out
-//! to be damaged when it is needed; the journal reaches back behind both.
+//! # What a loss of power leaves behind
+//!
+//! A state of our own is saved once every block it speaks of is synced in its ledger. One that was taken over from others
+//! is saved in these steps; the application goes on from it after the second, and the replica hears of it after the last:
+//!
+//! 1. The certificate is durable. *Lost power after it:* a certificate without a state means nothing; it is cleared away by
+//!    a later saving. Recovery starts from the older state and the journal, and the transfer begins again.
+//! 2. The state is durable under its name. *Lost power after it:* recovery starts from it. What the journal says of
+//!    instances up to it is passed over, and so is the gap between the two. Ledgers that end before the blocks it
+//!    speaks of fetch what they lack, before and while they take new blocks.
+//! 3. The older states are forgotten. *Lost power after it, or in the middle:* more files than needed.
+//! 4. The ledgers have fetched what they lacked. *Lost power in the middle:* they go on where they stand.
 
-use std::sync::Arc;
+mod file;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use mod_smart::codec::{CodecError, Reader};
+use mod_smart::checkpoint::{Manifest, StableCheckpoint, join_state, split_state};
+use mod_smart::codec::{CodecError, Reader, Writer};
+use mod_smart::limits::{CHECKPOINTS_KEPT_MAX, STATE_CHUNK_BYTES, STATE_CHUNKS_MAX};
 use mod_smart::{GroupId, InstanceId};
 
-use crate::disk::{Disk, DiskError};
+use crate::disk::{Disk, DiskError, DiskFile};
+pub use file::Origin;
+use file::{Content, Defect, HEAD_BYTES, Kind, Unusable};
 
 /// The state of a replica after an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +43,29 @@ pub struct Checkpoint {
     pub application: Bytes,
 }
 
-/// The checkpoints of one ordering group.
+/// The checkpoints of one ordering group. Any thread may use it; all of it blocks.
 #[derive(Debug)]
 pub struct CheckpointStore {
     disk: Arc<dyn Disk>,
     group: GroupId,
-    /// Instances of the checkpoints that are known to be good, oldest first.
-    good: Vec<InstanceId>,
+    /// Held while files are written and removed.
+    changing: Mutex<()>,
+    kept: Mutex<Kept>,
+}
+
+/// What is on the disk and known to be good.
+#[derive(Debug, Default)]
+struct Kept {
+    states: BTreeMap<InstanceId, StateFile>,
+    certificates: BTreeMap<InstanceId, StableCheckpoint>,
+}
+
+/// A state whose content was verified once.
+#[derive(Clone, Debug)]
+struct StateFile {
+    file: Arc<dyn DiskFile>,
+    bytes: u64,
+    manifest: Arc<Manifest>,
 }
 
 /// Why a checkpoint cannot be written or read.
@@ -43,7 +75,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Disk(#[from] DiskError),
     /// The state is larger than a checkpoint may be.
-    #[error("a checkpoint of {bytes} bytes is larger than {BYTES_MAX}")]
+    #[error("a state of {bytes} bytes is larger than a checkpoint may be")]
     TooLarge {
         /// Its size.
         bytes: usize,
@@ -58,24 +90,48 @@ pub enum CheckpointError {
         /// The group it was opened for.
         expected: GroupId,
     },
+    /// A state that was good is not what was written any more.
+    #[error("{file} is damaged in chunk {index}; nothing of it was given away")]
+    Damaged {
+        /// The name of the file.
+        file: String,
+        /// The number of the chunk.
+        index: u32,
+    },
+    /// A state was to be installed under a certificate for another one.
+    #[error("the state after instance {0} is not the one that its certificate names")]
+    OtherState(InstanceId),
 }
 
-/// A checkpoint that does not verify. It stays on the disk until newer ones have taken its place.
+/// A file that does not verify. It stays on the disk until newer ones have taken its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Damaged {
+pub struct DamagedFile {
     /// The name of the file.
     pub file: String,
     /// What is wrong with it.
     pub reason: String,
 }
 
+/// A checkpoint that can be recovered from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The state.
+    pub checkpoint: Checkpoint,
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its certificate if it is known to be stable, else the newest that is known.
+    pub stable: Option<StableCheckpoint>,
+}
+
 /// What was found when the store was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
     /// The newest checkpoint that verifies.
-    pub newest: Option<Checkpoint>,
-    /// Newer ones that do not.
-    pub damaged: Vec<Damaged>,
+    pub newest: Option<Found>,
+    /// Newer ones that do not, and certificates that do not.
+    pub damaged: Vec<DamagedFile>,
 }
 
 impl CheckpointStore {
@@ -84,292 +140,231 @@ impl CheckpointStore {
     /// # Errors
     /// The disk fails, or the checkpoints are another group's. A damaged checkpoint is no error.
     pub fn open(disk: Arc<dyn Disk>, group: GroupId) -> Result<(Self, Opened), CheckpointError> {
-        let mut store = Self { disk, group, good: Vec::new() };
+        let store = Self { disk, group, changing: Mutex::default(), kept: Mutex::default() };
         let mut opened = Opened::default();
-        for instance in store.on_disk()?.into_iter().rev() {
-            match store.load(instance)? {
-                Ok(checkpoint) if opened.newest.is_none() => {
-                    store.good.insert(0, instance);
-                    opened.newest = Some(checkpoint);
+        for instance in store.on_disk(Kind::Certificate)?.into_iter().rev() {
+            match store.judge(Kind::Certificate, instance, store.load_certificate(instance))? {
+                Ok(certificate) => drop(store.kept().certificates.insert(instance, certificate)),
+                Err(damaged) => opened.damaged.push(damaged),
+            }
+        }
+        for instance in store.on_disk(Kind::State)?.into_iter().rev() {
+            match store.judge(Kind::State, instance, store.load_state(instance))? {
+                Ok((state, found)) => {
+                    opened.newest.get_or_insert(found);
+                    store.kept().states.insert(instance, state);
                 }
-                Ok(_) => store.good.insert(0, instance),
-                Err(error) if opened.newest.is_none() => {
-                    opened.damaged.push(Damaged { file: name(instance), reason: error.to_string() });
-                }
+                Err(damaged) if opened.newest.is_none() => opened.damaged.push(damaged),
                 Err(_) => {}
             }
         }
         Ok((store, opened))
     }
 
-    /// Makes a checkpoint durable, then forgets all but the newest [`KEPT`] good ones.
+    /// Makes a state of our own durable, then forgets all but the newest [`KEPT`] good ones. Gives its manifest.
     ///
     /// # Errors
     /// The disk fails: then the older checkpoints still count, or this one does already. Or it is too large.
-    pub fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        let bytes = self.encode(checkpoint)?;
-        let (file, temporary) = (name(checkpoint.instance), format!("{}{TEMPORARY}", name(checkpoint.instance)));
-        self.disk.remove(&temporary)?;
-        let written = self.disk.create(&temporary)?;
-        written.write_at(0, &bytes)?;
-        written.sync()?;
-        self.disk.rename(&temporary, &file)?;
-        self.disk.sync_names()?;
-        self.good.retain(|instance| *instance != checkpoint.instance);
-        self.good.push(checkpoint.instance);
-        self.good.sort_unstable();
-        self.forget_old()?;
+    pub fn save(&self, checkpoint: &Checkpoint) -> Result<Manifest, CheckpointError> {
+        let (state, manifest) = describe(checkpoint)?;
+        let _one_at_a_time = lock(&self.changing);
+        self.write_state((checkpoint.instance, Origin::Ours), &state, &manifest)?;
+        Ok(manifest)
+    }
+
+    /// Notes durably that the journal is lost in which the mark of this checkpoint stood, if it did.
+    ///
+    /// # Errors
+    /// As for [`CheckpointStore::save`].
+    pub fn disown(&self, found: &Found) -> Result<(), CheckpointError> {
+        if found.origin == Origin::Others {
+            return Ok(());
+        }
+        let (state, manifest) = describe(&found.checkpoint)?;
+        let _one_at_a_time = lock(&self.changing);
+        self.write_state((found.checkpoint.instance, Origin::Others), &state, &manifest)
+    }
+
+    /// Makes a state durable that was taken over from others, with the certificate.
+    ///
+    /// # Errors
+    /// As for [`CheckpointStore::save`]; or the certificate names another state.
+    pub fn install(&self, stable: &StableCheckpoint, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
+        let (state, manifest) = describe(checkpoint)?;
+        if stable.instance() != checkpoint.instance || stable.digest() != manifest.digest() {
+            return Err(CheckpointError::OtherState(checkpoint.instance));
+        }
+        let _one_at_a_time = lock(&self.changing);
+        self.write_certificate(stable)?;
+        self.write_state((checkpoint.instance, Origin::Others), &state, &manifest)
+    }
+
+    /// Keeps the certificate of a checkpoint that became stable, whether its state is here already or not.
+    ///
+    /// # Errors
+    /// The disk fails.
+    pub fn keep_stable(&self, stable: &StableCheckpoint) -> Result<(), CheckpointError> {
+        let _one_at_a_time = lock(&self.changing);
+        self.write_certificate(stable)?;
+        Ok(self.forget_old()?)
+    }
+
+    /// A chunk of the state after this instance; none if that is not kept or has no such chunk.
+    ///
+    /// # Errors
+    /// The disk fails, or the chunk is not what was written.
+    pub fn read_chunk(&self, instance: InstanceId, index: u32) -> Result<Option<Bytes>, CheckpointError> {
+        let Some(state) = self.kept().states.get(&instance).cloned() else { return Ok(None) };
+        let start = u64::from(index) * STATE_CHUNK_BYTES as u64;
+        if start >= state.bytes {
+            return Ok(None);
+        }
+        let mut chunk = vec![0; (state.bytes - start).min(STATE_CHUNK_BYTES as u64) as usize];
+        state.file.read_at(HEAD_BYTES as u64 + start, &mut chunk)?;
+        if !state.manifest.has(index, &chunk) {
+            return Err(CheckpointError::Damaged { file: Kind::State.name(instance), index });
+        }
+        Ok(Some(chunk.into()))
+    }
+
+    /// Instances of the states that are known to be good, oldest first.
+    #[must_use]
+    pub fn instances(&self) -> Vec<InstanceId> {
+        self.kept().states.keys().copied().collect()
+    }
+
+    fn write_state(
+        &self,
+        (instance, origin): (InstanceId, Origin),
+        state: &[u8],
+        manifest: &Manifest,
+    ) -> Result<(), CheckpointError> {
+        let file = Kind::State.write(&*self.disk, self.group, (instance, origin), state)?;
+        let manifest = Arc::new(manifest.clone());
+        let state = StateFile { file, bytes: state.len() as u64, manifest };
+        self.kept().states.insert(instance, state);
+        Ok(self.forget_old()?)
+    }
+
+    fn write_certificate(&self, stable: &StableCheckpoint) -> Result<(), DiskError> {
+        let mut writer = Writer::with_capacity(512);
+        stable.encode(&mut writer);
+        let about = (stable.instance(), Origin::Others);
+        Kind::Certificate.write(&*self.disk, self.group, about, &writer.finish())?;
+        self.kept().certificates.insert(stable.instance(), stable.clone());
         Ok(())
     }
 
-    /// Instances of the checkpoints that are known to be good, oldest first.
-    #[must_use]
-    pub fn instances(&self) -> &[InstanceId] {
-        &self.good
-    }
-
     /// Removes what is neither kept nor newer than what is kept, and what an interrupted saving left behind.
-    fn forget_old(&mut self) -> Result<(), DiskError> {
-        let surplus = self.good.len().saturating_sub(KEPT);
-        self.good.drain(..surplus);
+    fn forget_old(&self) -> Result<(), DiskError> {
+        let mut kept = self.kept();
+        kept.forget_old();
+        let (states, certificates): (Vec<_>, Vec<_>) =
+            (kept.states.keys().copied().collect(), kept.certificates.keys().copied().collect());
+        drop(kept);
+        let newest = states.last().copied();
+        let is_kept = |instances: &[InstanceId], at: InstanceId| {
+            instances.contains(&at) || newest.is_none_or(|newest| at > newest)
+        };
         for file in self.disk.list()? {
-            let is_kept = |instance| self.good.contains(&instance) || self.good.iter().all(|good| *good < instance);
-            if file.ends_with(TEMPORARY) && file.starts_with(PREFIX) || parse(&file).is_some_and(|at| !is_kept(at)) {
+            let state = Kind::State.parse(&file).is_some_and(|at| !is_kept(&states, at));
+            let certificate = Kind::Certificate.parse(&file).is_some_and(|at| !certificates.contains(&at));
+            if file::is_left_behind(&file) || state || certificate {
                 self.disk.remove(&file)?;
             }
         }
         Ok(())
     }
 
-    fn on_disk(&self) -> Result<Vec<InstanceId>, DiskError> {
-        let mut instances: Vec<InstanceId> = self.disk.list()?.iter().filter_map(|file| parse(file)).collect();
+    fn on_disk(&self, kind: Kind) -> Result<Vec<InstanceId>, CheckpointError> {
+        let mut instances: Vec<InstanceId> = self.disk.list()?.iter().filter_map(|file| kind.parse(file)).collect();
         instances.sort_unstable();
         Ok(instances)
     }
 
-    fn encode(&self, checkpoint: &Checkpoint) -> Result<Vec<u8>, CheckpointError> {
-        let bytes = HEAD_BYTES + checkpoint.sessions.len() + checkpoint.application.len() + 4;
-        if bytes > BYTES_MAX {
-            return Err(CheckpointError::TooLarge { bytes });
+    fn load_state(&self, instance: InstanceId) -> Result<(StateFile, Found), Unusable> {
+        let Content { file, origin, bytes } = Kind::State.read(&*self.disk, self.group, instance, BYTES_MAX)?;
+        let manifest = Manifest::of(&bytes)?;
+        let kept = self.kept();
+        let certificate = kept.certificates.get(&instance);
+        if certificate.is_some_and(|stable| stable.digest() != manifest.digest()) {
+            return Err(Defect::NotTheQuorums.into());
         }
-        let mut content = Vec::with_capacity(bytes);
-        content.extend_from_slice(MAGIC);
-        content.extend_from_slice(&VERSION.to_be_bytes());
-        content.extend_from_slice(&self.group.0);
-        content.extend_from_slice(&checkpoint.instance.0.to_be_bytes());
-        content.extend_from_slice(&(checkpoint.sessions.len() as u64).to_be_bytes());
-        content.extend_from_slice(&(checkpoint.application.len() as u64).to_be_bytes());
-        content.extend_from_slice(&checkpoint.sessions);
-        content.extend_from_slice(&checkpoint.application);
-        content.extend_from_slice(&crc32c::crc32c(&content).to_be_bytes());
-        Ok(content)
+        let newest = kept.certificates.last_key_value().map(|(_, stable)| stable);
+        let stable = certificate.or(newest).cloned();
+        drop(kept);
+        let length = bytes.len() as u64;
+        let (sessions, application) = split_state(bytes)?;
+        let state = StateFile { file, bytes: length, manifest: Arc::new(manifest.clone()) };
+        let checkpoint = Checkpoint { instance, sessions, application };
+        Ok((state, Found { checkpoint, manifest, origin, stable }))
     }
 
-    /// Reads one checkpoint; the inner error says what is wrong with the file.
-    fn load(&self, instance: InstanceId) -> Result<Result<Checkpoint, Defect>, CheckpointError> {
-        let file = self.disk.open(&name(instance))?;
-        let bytes = file.len()?;
-        if bytes > BYTES_MAX as u64 || bytes < (HEAD_BYTES + 4) as u64 {
-            return Ok(Err(Defect::Size(bytes)));
+    fn load_certificate(&self, instance: InstanceId) -> Result<StableCheckpoint, Unusable> {
+        let content = Kind::Certificate.read(&*self.disk, self.group, instance, CERTIFICATE_BYTES_MAX)?;
+        let mut reader = Reader::new(content.bytes);
+        let stable = StableCheckpoint::decode(&mut reader)?;
+        reader.finish()?;
+        if stable.instance() != instance {
+            return Err(Defect::Name(stable.instance()).into());
         }
-        let mut content = vec![0; bytes as usize];
-        file.read_at(0, &mut content)?;
-        let checkpoint = match decode(Bytes::from(content)) {
-            Ok((group, _)) if group != self.group => {
-                let (file, expected) = (name(instance), self.group);
-                return Err(CheckpointError::OtherGroup { file, found: group, expected });
-            }
-            Ok((_, checkpoint)) if checkpoint.instance != instance => Err(Defect::Name(checkpoint.instance)),
-            Ok((_, checkpoint)) => Ok(checkpoint),
-            Err(defect) => Err(defect),
-        };
-        Ok(checkpoint)
+        Ok(stable)
+    }
+
+    /// A file that is no good is noted; a disk that fails, or belongs to another group, is an error.
+    fn judge<T>(
+        &self,
+        kind: Kind,
+        instance: InstanceId,
+        loaded: Result<T, Unusable>,
+    ) -> Result<Result<T, DamagedFile>, CheckpointError> {
+        let file = kind.name(instance);
+        match loaded {
+            Ok(loaded) => Ok(Ok(loaded)),
+            Err(Unusable::Defect(defect)) => Ok(Err(DamagedFile { file, reason: defect.to_string() })),
+            Err(Unusable::Disk(error)) => Err(error.into()),
+            Err(Unusable::OtherGroup(found)) => Err(CheckpointError::OtherGroup { file, found, expected: self.group }),
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        lock(&self.kept)
     }
 }
 
-/// What can be wrong with the content of a file.
-#[derive(Debug, thiserror::Error)]
-enum Defect {
-    #[error("{0} bytes are no checkpoint")]
-    Size(u64),
-    #[error("its checksum does not match")]
-    Checksum,
-    #[error("it does not begin as a checkpoint")]
-    Magic,
-    #[error("its format version is {0}; this program reads version {VERSION}")]
-    Version(u32),
-    #[error("it holds the checkpoint after instance {0}")]
-    Name(InstanceId),
-    #[error("{0}")]
-    Codec(#[from] CodecError),
+impl Kept {
+    /// Keeps the newest states, and of the certificates those of kept states and the newest.
+    fn forget_old(&mut self) {
+        while self.states.len() > KEPT {
+            self.states.pop_first();
+        }
+        let newest = self.certificates.last_key_value().map(|(instance, _)| *instance);
+        let states = &self.states;
+        self.certificates.retain(|instance, _| states.contains_key(instance) || newest == Some(*instance));
+    }
 }
 
-/// Reads a file of at least [`HEAD_BYTES`] and a checksum.
-fn decode(content: Bytes) -> Result<(GroupId, Checkpoint), Defect> {
-    let (body, checksum) = (content.slice(..content.len() - 4), content.slice(content.len() - 4..));
-    let mut reader = Reader::new(body.clone());
-    if reader.array::<8>()? != *MAGIC {
-        return Err(Defect::Magic);
-    }
-    let version = reader.u32()?;
-    if version != VERSION {
-        return Err(Defect::Version(version));
-    }
-    if crc32c::crc32c(&body).to_be_bytes() != checksum[..] {
-        return Err(Defect::Checksum);
-    }
-    let (group, instance) = (GroupId(reader.array()?), InstanceId(reader.u64()?));
-    let (sessions, application) = (reader.u64()? as usize, reader.u64()? as usize);
-    if sessions.checked_add(application) != Some(reader.left()) {
-        return Err(CodecError::Truncated.into());
-    }
-    let rest = body.slice(HEAD_BYTES..);
-    let checkpoint = Checkpoint { instance, sessions: rest.slice(..sessions), application: rest.slice(sessions..) };
-    Ok((group, checkpoint))
+/// The bytes of a state, and its manifest.
+fn describe(checkpoint: &Checkpoint) -> Result<(Bytes, Manifest), CheckpointError> {
+    let bytes = checkpoint.sessions.len() + checkpoint.application.len();
+    let state = join_state(&checkpoint.sessions, &checkpoint.application);
+    let manifest = Manifest::of(&state).map_err(|_: CodecError| CheckpointError::TooLarge { bytes })?;
+    Ok((state, manifest))
 }
 
-fn name(instance: InstanceId) -> String {
-    format!("{PREFIX}{:020}", instance.0)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn parse(file: &str) -> Option<InstanceId> {
-    let instance = InstanceId(file.strip_prefix(PREFIX)?.parse().ok()?);
-    (name(instance) == file).then_some(instance)
-}
+/// How many good states are kept: as many as the protocol gives away.
+pub const KEPT: usize = CHECKPOINTS_KEPT_MAX;
 
-/// How many good checkpoints are kept.
-pub const KEPT: usize = 2;
+/// Most bytes of a state: what a manifest can describe.
+pub const BYTES_MAX: u64 = STATE_CHUNKS_MAX as u64 * STATE_CHUNK_BYTES as u64;
 
-/// Most bytes of a checkpoint.
-pub const BYTES_MAX: usize = 1 << 30;
-
-const MAGIC: &[u8; 8] = b"bftchkp\n";
-const VERSION: u32 = 1;
-const HEAD_BYTES: usize = 8 + 4 + 32 + 8 + 8 + 8;
-const PREFIX: &str = "checkpoint-";
-const TEMPORARY: &str = ".new";
+/// Most bytes of a certificate: a signature of every replica, and room.
+const CERTIFICATE_BYTES_MAX: u64 = 64 << 10;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use std::io;
-
-    use super::*;
-    use crate::disk::{MemDisk, Unsynced};
-
-    const GROUP: GroupId = GroupId([5; 32]);
-
-    fn checkpoint(instance: u64) -> Checkpoint {
-        Checkpoint {
-            instance: InstanceId(instance),
-            sessions: Bytes::from(vec![instance as u8; 30]),
-            application: Bytes::from(vec![instance as u8 + 1; 1500]),
-        }
-    }
-
-    fn open(disk: &MemDisk) -> (CheckpointStore, Opened) {
-        CheckpointStore::open(Arc::new(disk.clone()), GROUP).unwrap()
-    }
-
-    fn saved(instances: &[u64]) -> MemDisk {
-        let disk = MemDisk::default();
-        let (mut store, opened) = open(&disk);
-        assert_eq!(opened, Opened::default());
-        instances.iter().for_each(|instance| store.save(&checkpoint(*instance)).unwrap());
-        disk
-    }
-
-    #[test]
-    fn the_newest_two_are_kept_and_the_newest_is_read() {
-        let disk = saved(&[150, 300, 450, 600]);
-        let opened = Opened { newest: Some(checkpoint(600)), damaged: Vec::new() };
-        let (mut store, found) = open(&disk);
-        assert_eq!(found, opened);
-        let crashed = disk.duplicate();
-        crashed.crash();
-        assert_eq!(open(&crashed).1, opened);
-        assert_eq!(store.instances(), [InstanceId(450), InstanceId(600)]);
-        assert_eq!(disk.list().unwrap(), [name(InstanceId(450)), name(InstanceId(600))]);
-        store.save(&checkpoint(600)).unwrap();
-        assert_eq!(store.instances(), [InstanceId(450), InstanceId(600)], "saved again");
-        let empty = Checkpoint { instance: InstanceId(601), sessions: Bytes::new(), application: Bytes::new() };
-        store.save(&empty).unwrap();
-        assert_eq!(open(&disk).1.newest, Some(empty));
-    }
-
-    /// Every step of a saving fails, and every mixture of what was not synced survives.
-    #[test]
-    fn a_saving_that_is_interrupted_leaves_the_old_one_or_the_new_one() {
-        let (mut old, mut new) = (0, 0);
-        for changes in 0..12 {
-            for survivors in 0..64_u32 {
-                let disk = saved(&[150, 300]);
-                let (mut store, _) = open(&disk);
-                disk.fail_after(changes, io::ErrorKind::Other);
-                let result = store.save(&checkpoint(450));
-                let mut asked = 0;
-                disk.crash_torn(&mut |_| {
-                    asked += 1;
-                    survivors >> (asked % 6) & 1 == 1
-                });
-                let (mut store, opened) = open(&disk);
-                assert_eq!(opened.damaged, [], "a checkpoint has its name only when it is whole");
-                let newest = opened.newest.unwrap();
-                assert!(newest == checkpoint(300) && result.is_err() || newest == checkpoint(450));
-                if newest.instance == InstanceId(300) {
-                    old += 1
-                } else {
-                    new += 1
-                }
-                store.save(&checkpoint(600)).unwrap();
-                assert_eq!(disk.list().unwrap().len(), KEPT, "nothing is left behind");
-            }
-        }
-        assert!(old > 0 && new > 0, "{old} {new}");
-    }
-
-    #[test]
-    fn an_unsynced_rename_may_be_lost_but_not_half_done() {
-        let disk = saved(&[150]);
-        let (mut store, _) = open(&disk);
-        // Removing, creating, writing, syncing and renaming succeed; syncing the names does not.
-        disk.fail_after(5, io::ErrorKind::Other);
-        store.save(&checkpoint(300)).unwrap_err();
-        disk.crash_torn(&mut |what| matches!(what, Unsynced::Name(_)));
-        assert_eq!(open(&disk).1.newest, Some(checkpoint(300)));
-    }
-
-    #[test]
-    fn any_damage_of_the_newest_is_named_and_the_one_before_counts() {
-        let disk = saved(&[150, 300]);
-        let file = name(InstanceId(300));
-        let bytes = disk.content(&file).unwrap();
-        let flipped = (0..bytes.len()).map(|at| {
-            let mut flipped = bytes.clone();
-            flipped[at] ^= 0x20;
-            flipped
-        });
-        let cut = (0..bytes.len()).step_by(7).map(|end| bytes[..end].to_vec());
-        let longer = [[&bytes[..], &[0]].concat(), disk.content(&name(InstanceId(150))).unwrap()];
-        for damaged in flipped.chain(cut).chain(longer) {
-            disk.plant(&file, &damaged);
-            let (store, opened) = open(&disk);
-            assert_eq!(opened.newest, Some(checkpoint(150)));
-            assert_eq!(opened.damaged.iter().map(|damaged| &damaged.file).collect::<Vec<_>>(), [&file]);
-            assert_eq!(store.instances(), [InstanceId(150)]);
-        }
-        let (mut store, _) = open(&disk);
-        store.save(&checkpoint(200)).unwrap();
-        assert!(disk.content(&file).is_some(), "a damaged one is not removed for older ones");
-        store.save(&checkpoint(300)).unwrap();
-        assert_eq!(open(&disk).1, Opened { newest: Some(checkpoint(300)), damaged: Vec::new() });
-        assert_eq!(store.instances(), [InstanceId(200), InstanceId(300)]);
-    }
-
-    #[test]
-    fn another_groups_checkpoint_is_refused() {
-        let disk = saved(&[150]);
-        let error = CheckpointStore::open(Arc::new(disk), GroupId([6; 32])).map(|_| ()).unwrap_err();
-        assert!(matches!(error, CheckpointError::OtherGroup { found: GROUP, .. }), "{error}");
-    }
-}
+mod tests;

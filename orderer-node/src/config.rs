@@ -6,14 +6,17 @@
 //! paths are relative to the file. Reading what the paths point at is the business of the modules that use them. The
 //! settings take the place of those of Fabric's `orderer.yaml` (contract 7.1) that concern one node.
 
+mod ordering;
 mod unknown_key;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use mod_smart::Limits;
 use serde::Deserialize;
 
 use crate::journal::Durability;
+use ordering::WrittenOrdering;
 
 /// What the file means: every path absolute or relative to the working directory, every address parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub struct Resolved {
     pub durability: Durability,
     /// Genesis blocks of the channels to join at start.
     pub channels: Vec<PathBuf>,
+    /// Limits of the protocol.
+    pub limits: Limits,
     /// Unix sockets to serve on.
     pub sockets: Sockets,
     /// Whether this process also runs a frontend: Broadcast and Deliver on its own listener.
@@ -175,6 +180,8 @@ struct Written {
     tls: Option<WrittenTls>,
     cluster: Option<WrittenCluster>,
     #[serde(default)]
+    ordering: WrittenOrdering,
+    #[serde(default)]
     sockets: WrittenSockets,
 }
 
@@ -259,6 +266,7 @@ impl Written {
                 WrittenDurability::None => Durability::None,
             },
             channels: self.channels.into_iter().map(|block| place.file(block)).collect(),
+            limits: self.ordering.resolve(&place)?,
             sockets,
             embedded_frontend: self.embedded_frontend,
             log: self.log,
@@ -363,6 +371,7 @@ mod tests {
         assert!(resolved.tls.is_some());
         assert_eq!(resolved.durability, Durability::Full);
         assert!(resolved.embedded_frontend);
+        assert_eq!(resolved.limits, Limits::default(), "the sample shows the defaults");
     }
 
     #[test]
@@ -373,6 +382,16 @@ mod tests {
         assert_eq!((resolved.durability, resolved.log.as_str()), (Durability::Full, "info"));
         assert_eq!((resolved.tls, resolved.mesh_identity, resolved.cluster), (None, None, None));
         assert_eq!(resolved.sockets, Sockets::default());
+        assert_eq!(resolved.limits, Limits::default());
+    }
+
+    #[test]
+    fn limits_of_the_protocol_are_set_one_by_one() {
+        let text = "[ordering]\nrequest_timeout_ms = 12000\ncheckpoint_interval = 7\nbatch_requests_max = 9\n";
+        let limits = parse(&format!("{MINIMAL}{text}")).unwrap().limits;
+        assert_eq!((limits.request_timeout.as_secs(), limits.request_timeout_max.as_secs()), (12, 12));
+        assert_eq!((limits.checkpoint_interval, limits.batch_requests_max), (7, 9));
+        assert_eq!(limits.status_interval, Limits::default().status_interval);
     }
 
     #[test]
@@ -419,6 +438,16 @@ mod tests {
             ),
             (format!("{MINIMAL}[sockets]\nstatus = \"s\"\nbroadcast = \"s\"\n"), "sockets.status: is the same socket"),
             (format!("embedded_frontend = false\n{MINIMAL}[sockets]\nbroadcast = \"s\"\n"), "switched off"),
+            (
+                format!("{MINIMAL}[ordering]\nrequest_timeout_ms = 0\n"),
+                "ordering.request_timeout_ms: must be at least 1",
+            ),
+            (format!("{MINIMAL}[ordering]\nrequest_timeout_max_ms = 399\n"), "is less than the request timeout"),
+            (
+                format!("{MINIMAL}[ordering]\ncheckpoint_interval = 0\n"),
+                "ordering.checkpoint_interval: must be at least 1",
+            ),
+            (format!("{MINIMAL}[ordering]\nbatch_requests_max = 4097\n"), "must be from 1 to 4096"),
             (format!("durability = \"some\"\n{MINIMAL}"), "node.toml:1: unknown variant `some`"),
             (format!("channels = \"a.block\"\n{MINIMAL}"), "node.toml:1: invalid type"),
             (MINIMAL.replace("data_dir = \"data\"\n", ""), "missing field `data_dir`"),

@@ -1,11 +1,12 @@
 //! Performs the actions of a replica, in order, once the records before them are durable.
 
+mod keeping;
+mod serving;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blockcutter::command::{self, Command};
-use bytes::Bytes;
-use mod_smart::limits::{BODIES_PER_MESSAGE_BYTES_MAX, DECISIONS_PER_MESSAGE_MAX};
 use mod_smart::{
     Action, Client, Event, GroupId, InstanceId, Message, Misbehaviour, Recipients, ReplicaId, Request, RequestId,
     Sequence, SessionId, View,
@@ -14,12 +15,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::application::{Application, ApplicationCounts};
-use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::fault::{Fault, Faults};
-use crate::journal::JournalReader;
 use crate::keys::VoteKey;
 use crate::mesh::MeshHandle;
 use crate::sessions::SessionTable;
+
+pub use keeping::{Asked, Keeping};
+pub use serving::{DamageSeen, Serving};
 
 /// What performing needs.
 #[derive(Debug)]
@@ -28,7 +30,7 @@ pub struct Performer {
     pub me: ReplicaId,
     /// Among whom.
     pub view: View,
-    /// Signs votes and our own requests.
+    /// Signs statements and our own requests.
     pub vote_key: Arc<VoteKey>,
     /// Carries messages to the other replicas.
     pub mesh: MeshHandle,
@@ -36,14 +38,16 @@ pub struct Performer {
     pub own: mpsc::Sender<Event>,
     /// Where answers to frontends go.
     pub sessions: Arc<SessionTable>,
-    /// Decided batches that others ask for.
-    pub decisions: JournalReader,
-    /// Checkpoints; taken by whoever writes one at the moment.
-    pub checkpoints: Arc<tokio::sync::Mutex<CheckpointStore>>,
+    /// Reads what others ask for.
+    pub serving: Serving,
+    /// Keeps checkpoints.
+    pub keeping: Keeping,
     /// Misbehaviour seen, by replica.
     pub misbehaviour: Arc<MisbehaviourCounts>,
     /// Numbers of our own requests: our session, and the last number used.
     pub numbers: (SessionId, Sequence),
+    /// The newest checkpoint whose chunks were asked for.
+    pub transferring: InstanceId,
     /// Where faults go.
     pub faults: Faults,
 }
@@ -128,16 +132,26 @@ impl Performer {
     async fn perform(&mut self, action: Action, application: &mut Application) -> Result<(), Fault> {
         match action {
             Action::Persist(_) => unreachable!("records go to the disk thread before this"),
-            Action::Vote(vote) => {
-                let message = Message::Vote(vote.sign(self.group(), self.me, &*self.vote_key));
-                self.send(Recipients::Others, &message);
-                self.tell_ourselves(Event::Message(message.loop_back(self.me)));
-            }
-            Action::Send(to, message) => self.send(to, &message),
+            Action::Sign(to, statement) => self.send(to, statement.sign(self.group(), self.me, &*self.vote_key)),
+            Action::Send(to, message) => self.send(to, message),
             Action::Answer(id, digest, answer) => self.sessions.answer(id, digest, answer),
             Action::Deliver(decision) => application.deliver(decision).await?,
-            Action::SendDecisions { to, from } => self.send_decisions(to, from),
-            Action::TakeCheckpoint { instance, sessions } => self.take_checkpoint(instance, sessions, application),
+            Action::SendDecisions { to, from } => self.serving.send_decisions(to, from),
+            Action::SendChunk { to, instance, index } => self.serving.send_chunk(to, instance, index),
+            // A snapshot costs time, so it is taken only if it will be used.
+            Action::TakeCheckpoint { instance, sessions } if self.keeping.is_free() => {
+                self.keeping.save(Asked::now(instance, sessions, application));
+            }
+            Action::TakeCheckpoint { instance, .. } => {
+                tracing::debug!(%instance, "a checkpoint was left out: the one before it is still being saved");
+            }
+            Action::KeepStable(stable) => self.keeping.keep_stable(stable),
+            Action::Truncate(mark) => self.keeping.truncate(mark),
+            Action::InstallState { checkpoint, sessions, application: snapshot } => {
+                let instance = checkpoint.instance();
+                tracing::info!(%instance, bytes = snapshot.len(), "state transfer: the state has come in full");
+                self.keeping.install(checkpoint, (sessions, snapshot), application)?;
+            }
             Action::Report(Misbehaviour { replica, kind }) => self.misbehaviour.note(replica, &kind.to_string()),
         }
         Ok(())
@@ -147,12 +161,25 @@ impl Performer {
         self.view.group()
     }
 
-    /// The mesh keeps its own bounds; what it drops is sent again when the receiver says where it stands.
-    fn send(&self, to: Recipients, message: &Message) {
-        let bytes = message.encode();
+    /// The mesh keeps its own bounds; what it drops is sent again when the receiver says where it stands. What we say to
+    /// ourselves goes the same way as what others say: as an event.
+    fn send(&mut self, to: Recipients, message: Message) {
+        if let Message::FetchChunk(instance, _) = message
+            && instance > self.transferring
+        {
+            self.transferring = instance;
+            tracing::info!(%instance, "state transfer: the log of the others begins after what is missing here");
+        }
         match to {
-            Recipients::One(peer) => self.mesh.send(peer, &bytes),
-            Recipients::Others => self.mesh.send_others(&bytes),
+            Recipients::One(peer) if peer == self.me => {
+                return self.tell_ourselves(Event::Message(message.loop_back(self.me)));
+            }
+            Recipients::One(peer) => self.mesh.send(peer, &message.encode()),
+            Recipients::Others => self.mesh.send_others(&message.encode()),
+            Recipients::All => {
+                self.mesh.send_others(&message.encode());
+                self.tell_ourselves(Event::Message(message.loop_back(self.me)));
+            }
         }
     }
 
@@ -171,45 +198,8 @@ impl Performer {
         *sequence = sequence.next();
         let id = RequestId { client: Client::Replica(self.me), session: *session, sequence: *sequence };
         let request = Request { id, body: command::encode(commands) }.seal(self.group(), &*self.vote_key);
-        self.send(Recipients::Others, &Message::Bodies(vec![request.clone()]));
+        self.send(Recipients::Others, Message::Bodies(vec![request.clone()]));
         self.tell_ourselves(Event::Request(request));
-    }
-
-    /// Reads the decision log beside the task; the core limits how often a replica is served.
-    fn send_decisions(&self, to: ReplicaId, from: InstanceId) {
-        let (decisions, mesh) = (self.decisions.clone(), self.mesh.clone());
-        tokio::task::spawn_blocking(move || {
-            match decisions.read_decisions(from, BODIES_PER_MESSAGE_BYTES_MAX, DECISIONS_PER_MESSAGE_MAX) {
-                Ok(batches) if batches.is_empty() => {}
-                Ok(batches) => mesh.send(to, &Message::Decisions(batches).encode()),
-                Err(error) => tracing::error!(%error, %from, "cannot read decisions for replica {to}"),
-            }
-        });
-    }
-
-    /// The snapshot is taken now, in its place in the order. It is written once every block it speaks of is in its ledger
-    /// and synced, for recovery replays nothing before it. While one is being written the next is skipped: recovery
-    /// starts from an older one then.
-    fn take_checkpoint(&self, instance: InstanceId, sessions: Bytes, application: &Application) {
-        let Ok(mut store) = Arc::clone(&self.checkpoints).try_lock_owned() else { return };
-        let checkpoint = Checkpoint { instance, sessions, application: application.snapshot() };
-        let (faults, ledgers) = (self.faults.clone(), application.ledgers());
-        tokio::spawn(async move {
-            for (ledger, height) in &ledgers {
-                if ledger.watch().wait_for(|heights| heights.height >= *height).await.is_err() {
-                    return;
-                }
-            }
-            let save = move || -> Result<(), Fault> {
-                ledgers.iter().try_for_each(|(ledger, _)| ledger.sync())?;
-                Ok(store.save(&checkpoint)?)
-            };
-            match tokio::task::spawn_blocking(save).await {
-                Ok(Ok(())) => {}
-                Ok(Err(fault)) => faults.report(fault),
-                Err(_) => faults.report(Fault::Ended("checkpoint")),
-            }
-        });
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use crate::checkpoint::CheckpointError;
 use crate::credential_store::CredentialError;
 use crate::disk_thread::DiskFault;
+use crate::journal::JournalError;
 
 /// Why a node cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,12 @@ pub enum Fault {
     /// A checkpoint.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
+    /// The journal could not be truncated.
+    #[error("journal: {0}")]
+    Journal(#[from] JournalError),
+    /// A state that a quorum signed cannot be read here: this program is not the one that wrote it.
+    #[error("the state of the others cannot be restored: {0}")]
+    State(#[from] blockcutter::RestoreError),
     /// The credentials of frontends.
     #[error("frontends: {0}")]
     Credentials(#[from] CredentialError),

@@ -7,34 +7,35 @@
 //! All arrows are bounded. The arrow back has a queue of its own, so that a full inbox never keeps a replica from hearing
 //! itself.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use blockcutter::Ordering;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
-use mod_smart::{
-    Action, Event, InstanceId, Limits, Message, Recovered, Reject, ReplicaId, Sealed, Sequence, SessionId, View,
-};
+use frontend_shim::group::OrderingGroup;
+use mod_smart::{Event, InstanceId, Limits, Message, Reject, ReplicaId, Sealed, Sequence, SessionId, View};
 use tokio::sync::{mpsc, watch};
 
-use crate::application::{Application, ApplicationCounts, JoinedChannel};
-use crate::checkpoint::CheckpointStore;
+use crate::application::{ApplicationCounts, JoinedChannel};
+use crate::block_catch_up::{BlockCatchUp, BlockSource, CatchUpLimits, CatchUpSetup};
 use crate::credential_store::CredentialStore;
-use crate::disk::{DirDisk, Disk};
-use crate::disk_thread::{Batch, DiskMetrics, DiskThread};
-use crate::effects::{self, MisbehaviourCounts, Performer};
+use crate::disk::DirDisk;
+use crate::disk_thread::{DiskMetrics, DiskThread};
+use crate::effects::{self, DamageSeen, Keeping, MisbehaviourCounts, Performer, Serving};
 use crate::fault::{Fault, Faults};
-use crate::journal::{Durability, Journal, JournalOptions};
+use crate::journal::Durability;
 use crate::keys::{NodeKeyring, SigningIdentity, VoteKey};
 use crate::mesh::{MeshEvent, MeshHandle};
 use crate::replica_task::{self, Clock, Inbox, ReplicaStanding};
 use crate::sessions::{SessionHost, SessionTable};
 use crate::signer::{self, BLOCKS_SIGNING_MAX, BlockSigner};
 use crate::work_pool::WorkPool;
+use recovery::{Recovery, Restored};
 
 /// What hosting a group needs.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ pub struct GroupSetup {
     /// Our place in it.
     pub me: ReplicaId,
     /// Its members.
-    pub view: View,
+    pub group: Arc<OrderingGroup>,
     /// Its limits.
     pub limits: Limits,
     /// Journal and checkpoints live below this folder.
@@ -59,6 +60,8 @@ pub struct GroupSetup {
     pub identity: Arc<SigningIdentity>,
     /// Carries messages, and what happens on it.
     pub mesh: (MeshHandle, mpsc::Receiver<MeshEvent>),
+    /// Where blocks can be had that are missing here.
+    pub sources: Vec<BlockSource>,
     /// Checks what comes in.
     pub verify: WorkPool,
     /// Signs.
@@ -80,16 +83,21 @@ pub struct GroupHandle {
     pub misbehaviour: Arc<MisbehaviourCounts>,
     /// What its journal has done.
     pub disk: Arc<DiskMetrics>,
+    /// Damage met while it was read.
+    pub damage: Arc<DamageSeen>,
+    /// Blocks that are missing and being fetched.
+    pub catch_up: BlockCatchUp,
 }
 
 /// Recovers the state of a group and starts its tasks.
 ///
 /// # Errors
-/// The disk fails, or what is on it is damaged or belongs to another group; the text names the file.
+/// The disk fails, or what is on it belongs to another group or history; the text names the file. Damage is no error:
+/// it is repaired from others.
 pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let GroupSetup {
         me,
-        view,
+        group,
         limits,
         dir,
         durability,
@@ -98,20 +106,34 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         vote_key,
         identity,
         mesh,
+        sources,
         verify,
         sign,
         faults,
     } = setup;
     let (mesh, events) = mesh;
+    let view = group.view().clone();
     let block_signer = BlockSigner::new(identity);
     let (signing, jobs) = mpsc::channel(BLOCKS_SIGNING_MAX);
     tokio::spawn(signer::run(jobs, block_signer.clone(), sign, faults.clone()));
 
     let disk = DirDisk::open(dir.join("frontends")).context("cannot use the folder of frontends' credentials")?;
     let credentials = Arc::new(CredentialStore::open(Arc::new(disk), view.group(), &keyring)?);
-    let recovery = Recovery { me, view: view.clone(), limits, dir, durability };
-    let Restored { replica, application, journal, checkpoints, said } = recovery.run(channels.clone(), signing).await?;
-    let decisions = journal.reader();
+    let (signer, limits_of_fetching) = (block_signer.clone(), CatchUpLimits::default());
+    let catch_up =
+        BlockCatchUp::new(CatchUpSetup { group, sources, signer, faults: faults.clone(), limits: limits_of_fetching });
+    let recovery = Recovery {
+        me,
+        view: view.clone(),
+        limits,
+        dir,
+        durability,
+        channels: channels.clone(),
+        signing,
+        catch_up: catch_up.clone(),
+    };
+    let Restored { replica, application, journal, checkpoints, said, asked } = recovery.run().await?;
+    let (decisions, truncator) = (journal.reader(), journal.truncator());
     let (released, durable) = mpsc::channel(BATCHES_MAX);
     let (disk_thread, batches) = DiskThread::start(journal, BATCHES_MAX, released)?;
     let disk = disk_thread.metrics();
@@ -123,6 +145,12 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let (counts_sender, counts) = watch::channel(application.counts());
     let table = Arc::new(SessionTable::default());
     let misbehaviour = Arc::new(MisbehaviourCounts::default());
+    let (checkpoints, damage) = (Arc::new(checkpoints), Arc::new(DamageSeen::default()));
+    let serving = Serving::new(mesh.clone(), decisions, Arc::clone(&checkpoints), Arc::clone(&damage));
+    let keeping = Keeping::new(view.clone(), checkpoints, truncator, own_sender.clone(), faults.clone());
+    if let Some(asked) = asked {
+        keeping.save(asked);
+    }
     let performer = Performer {
         me,
         view: view.clone(),
@@ -130,15 +158,17 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         mesh: mesh.clone(),
         own: own_sender,
         sessions: Arc::clone(&table),
-        decisions,
-        checkpoints: Arc::new(tokio::sync::Mutex::new(checkpoints)),
+        serving,
+        keeping,
         misbehaviour: Arc::clone(&misbehaviour),
         numbers: (new_session(), Sequence(0)),
+        transferring: InstanceId(0),
         faults: faults.clone(),
     };
     // What was said before the restart is said again, before anything new.
-    let again = Batch { records: Vec::new(), then: said };
-    batches.send(again).await.map_err(|_| Fault::Ended("disk"))?;
+    for again in replica_task::split(said).into_iter().flatten() {
+        batches.send(again).await.map_err(|_| Fault::Ended("disk"))?;
+    }
     tokio::spawn(effects::run(performer, application, durable, counts_sender));
     tokio::spawn(replica_task::run(replica, Clock::start(), Inbox { outside, own }, batches, standing_sender));
 
@@ -146,7 +176,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, inbox, table };
     let sessions = Arc::new(host);
     tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), Arc::clone(&misbehaviour)));
-    Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk })
+    Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk, damage, catch_up })
 }
 
 /// What happens on the mesh, until it ends: messages are checked in the pool and then heard by the replica. While the pool
@@ -217,96 +247,13 @@ async fn report_disk(thread: DiskThread, faults: Faults) {
     }
 }
 
-struct Recovery {
-    me: ReplicaId,
-    view: View,
-    limits: Limits,
-    dir: PathBuf,
-    durability: Durability,
-}
-
-struct Restored {
-    replica: mod_smart::Replica,
-    application: Application,
-    journal: Journal,
-    checkpoints: CheckpointStore,
-    said: Vec<Action>,
-}
-
-impl Recovery {
-    /// The newest checkpoint, then every decision after it, executed again. Blocks that are stored already are compared,
-    /// the others are signed and stored.
-    async fn run(
-        self,
-        channels: BTreeMap<ChannelId, JoinedChannel>,
-        signing: mpsc::Sender<signer::SigningJob>,
-    ) -> anyhow::Result<Restored> {
-        let group = self.view.group();
-        let disk = |name: &str| -> anyhow::Result<Arc<dyn Disk>> {
-            let path = self.dir.join(name);
-            Ok(Arc::new(DirDisk::open(&path).with_context(|| format!("cannot use folder {}", path.display()))?))
-        };
-        let (checkpoints, found) = CheckpointStore::open(disk("checkpoints")?, group)?;
-        for damaged in &found.damaged {
-            tracing::error!(
-                file = damaged.file,
-                reason = damaged.reason,
-                "a checkpoint is damaged; an older one is used"
-            );
-        }
-        let after = found.newest.as_ref().map_or(InstanceId(0), |checkpoint| checkpoint.instance);
-        let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
-        let (journal, replay) = Journal::open(disk("journal")?, group, options, after)?;
-        let summary = replay.summary();
-        let decided = journal.reader().last_decided().unwrap_or_default();
-        anyhow::ensure!(
-            decided >= after,
-            "the newest checkpoint in {} is of instance {after}, but the journal ends at instance {decided}: the journal was lost, and a replica that forgot its votes must not go on",
-            self.dir.display()
-        );
-        let core = found.newest.as_ref().map(|checkpoint| (checkpoint.instance, checkpoint.sessions.clone()));
-        let mut recovered = Recovered::new(self.me, self.view.clone(), self.limits.clone(), core)?;
-        let ordering = match found.newest {
-            Some(checkpoint) => Ordering::restore(self.view.clone(), checkpoint.application)?,
-            None => Ordering::new(self.view.clone()),
-        };
-        let mut application = Application::new(ordering, channels, signing);
-        for (ledger, height) in application.ledgers() {
-            anyhow::ensure!(
-                ledger.height() >= height,
-                "a ledger holds {} blocks, but the checkpoint of instance {after} was taken after {height}: blocks were lost or removed",
-                ledger.height()
-            );
-        }
-        let mut actions = Vec::new();
-        for record in replay {
-            recovered.replay(record?, &mut actions)?;
-            for action in actions.drain(..) {
-                if let Action::Deliver(decision) = action {
-                    application.deliver(decision).await?;
-                }
-            }
-        }
-        let mut said = Vec::new();
-        let replica = recovered.finish(&mut said);
-        if let Some(torn) = summary.torn {
-            tracing::warn!(
-                segment = torn.segment,
-                bytes = torn.bytes,
-                "the journal ended in a torn write, which was cut off"
-            );
-        }
-        tracing::info!(%group, records = summary.records, bytes = summary.bytes, checkpoint = %after,
-            delivered = %replica.delivered(), pending = replica.pending().0, "recovered the ordering group");
-        Ok(Restored { replica, application, journal, checkpoints, said })
-    }
-}
-
 /// Events that may wait for the replica.
 const INBOX_MAX: usize = 1024;
 
-/// What a replica may be waiting to hear from itself.
-const OWN_MAX: usize = 1024;
+/// What a replica may be waiting to hear from itself: for each open instance two votes in a regency, for each regency one
+/// STOPDATA, for each interval one checkpoint with its vote, and the requests of its own that its timers make, one for each
+/// channel. After a restart it hears its votes of all open instances again.
+const OWN_MAX: usize = 4096;
 
 /// Batches that may wait on either side of the disk.
 const BATCHES_MAX: usize = 64;

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod application;
+pub mod block_catch_up;
 pub mod channel_files;
 pub mod checkpoint;
 pub mod config;

@@ -15,7 +15,7 @@ mod acceptor;
 mod counters;
 mod dialer;
 mod door;
-mod frame;
+pub mod frame;
 mod gossip;
 mod limits;
 mod log_pace;

@@ -12,13 +12,13 @@ use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
 use frontend_shim::tls::{self, ClientAuth, Spki, TrustedClients};
 use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
-use mod_smart::Limits;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::block_catch_up::BlockSource;
 use crate::channel_files::{GroupFiles, Membership, open_channels};
 use crate::config::{self, CertificateFiles, Resolved};
 use crate::embedded::{self, EmbeddedFrontend};
@@ -155,7 +155,7 @@ impl Node {
         door: &MeshDoor,
         faults: &Faults,
     ) -> anyhow::Result<(MeshHandle, GroupHandle, mod_smart::ReplicaId)> {
-        let (me, view, id) = (membership.me, files.group.view().clone(), files.group.id());
+        let (me, view, id) = (membership.me, files.group.view(), files.group.id());
         if view.f() == 0 {
             tracing::warn!(replicas = view.n(), "this ordering group tolerates no fault: fewer than four replicas");
         }
@@ -174,8 +174,8 @@ impl Node {
         door.open(&mesh);
         let handle = group::start(GroupSetup {
             me,
-            view,
-            limits: Limits::default(),
+            group: Arc::new(files.group.clone()),
+            limits: config.limits.clone(),
             dir: config.data_dir.join("groups").join(hex::encode(id.0)),
             durability: config.durability,
             channels: files.channels.clone(),
@@ -183,6 +183,7 @@ impl Node {
             vote_key,
             identity: Arc::new(self.msp.identity().clone()),
             mesh: (mesh.clone(), events),
+            sources: BlockSource::of_group(&files.group, me, &self.mesh_identity)?,
             verify: verify.clone(),
             sign: sign.clone(),
             faults: faults.clone(),
@@ -314,7 +315,6 @@ fn say_what_is_not_checked() {
     tracing::warn!(
         "this version admits every well-formed envelope: Writers and Readers policies are not evaluated, and configuration updates are refused"
     );
-    tracing::warn!("this version does not replace a leader that fails: ordering stops until it returns");
 }
 
 async fn stop_signal() -> anyhow::Result<&'static str> {

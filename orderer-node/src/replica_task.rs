@@ -3,8 +3,9 @@
 //! It takes no decision of its own. Everything that a run of events asks to be persisted is one batch of records, and
 //! what else they ask for follows when the records are durable: nothing overtakes a barrier.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
+use mod_smart::replica::StopReason;
 use mod_smart::{Action, Event, InstanceId, Regency, Replica, ReplicaId, Time};
 use tokio::sync::{mpsc, watch};
 
@@ -15,16 +16,31 @@ use crate::disk_thread::Batch;
 pub struct ReplicaStanding {
     /// The regency it is in.
     pub regency: Regency,
+    /// Has that regency begun here?
+    pub is_synced: bool,
+    /// How and when it came to be in it, unless that was before the node started.
+    pub changed: Option<RegencyChange>,
     /// Who leads it.
     pub leader: ReplicaId,
     /// The last instance it delivered.
     pub delivered: InstanceId,
+    /// Does it stay silent, because its disk was lost?
+    pub is_silent: bool,
     /// The highest instance that another replica claims to have delivered.
     pub highest_claimed: InstanceId,
     /// Requests that wait.
     pub pending_requests: usize,
     /// Bytes of them.
     pub pending_bytes: usize,
+}
+
+/// A change of regency, as this replica saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RegencyChange {
+    /// Why it asked for it, or went along.
+    pub reason: Option<StopReason>,
+    /// When the new regency began here.
+    pub at: SystemTime,
 }
 
 /// The clock of a node: nanoseconds since it started.
@@ -55,8 +71,8 @@ impl Clock {
 pub struct Inbox {
     /// From sockets, after the verify pool. Bounded: who sends waits.
     pub outside: mpsc::Receiver<Event>,
-    /// What the replica says to itself. Bounded by the protocol (two votes for each open instance, and its own requests), and
-    /// separate, because a full outside must never keep a replica from hearing itself.
+    /// What the replica says to itself, and what its shell tells it. Bounded by the protocol (votes, STOPDATA and checkpoints of its
+    /// own, and its own requests), and separate, because a full outside must never keep a replica from hearing itself.
     pub own: mpsc::Receiver<Event>,
 }
 
@@ -72,6 +88,7 @@ pub async fn run(
     standing: watch::Sender<ReplicaStanding>,
 ) {
     let mut actions = Vec::new();
+    let mut begun = Begun::now(&replica);
     loop {
         let deadline = clock.instant(replica.deadline());
         let event = tokio::select! {
@@ -93,10 +110,45 @@ pub async fn run(
                 return;
             }
         }
+        begun.follow(&replica);
         standing.send_if_modified(|known| {
-            let current = stand(&replica);
+            let current = ReplicaStanding { changed: begun.changed, ..stand(&replica) };
             std::mem::replace(known, current) != current
         });
+    }
+}
+
+/// The regency that began last, for log lines.
+struct Begun {
+    regency: Regency,
+    leader: ReplicaId,
+    is_synced: bool,
+    changed: Option<RegencyChange>,
+}
+
+impl Begun {
+    fn now(replica: &Replica) -> Self {
+        let (regency, leader) = (replica.regency(), replica.leader());
+        Self { regency, leader, is_synced: replica.is_synced(), changed: None }
+    }
+
+    /// One line for each regency that begins, and a quiet one for each that is entered and has not begun.
+    fn follow(&mut self, replica: &Replica) {
+        let (regency, leader, is_synced) = (replica.regency(), replica.leader(), replica.is_synced());
+        if (regency, is_synced) == (self.regency, self.is_synced) {
+            return;
+        }
+        let reason = replica.last_stop_reason();
+        let why = reason.map_or_else(|| "unknown".to_owned(), |reason| reason.to_string());
+        if !is_synced {
+            tracing::debug!(%regency, %leader, reason = why, "left the regency before");
+            // The leader of the regency that began last is the one that is replaced.
+            (self.regency, self.is_synced) = (regency, is_synced);
+            return;
+        }
+        tracing::info!(%regency, old_leader = %self.leader, new_leader = %leader, reason = why, "a new regency began");
+        let changed = Some(RegencyChange { reason, at: SystemTime::now() });
+        *self = Self { regency, leader, is_synced, changed };
     }
 }
 
@@ -106,6 +158,9 @@ pub fn stand(replica: &Replica) -> ReplicaStanding {
     let (pending_requests, pending_bytes) = replica.pending();
     ReplicaStanding {
         regency: replica.regency(),
+        is_synced: replica.is_synced(),
+        changed: None,
+        is_silent: replica.is_silent(),
         leader: replica.leader(),
         delivered: replica.delivered(),
         highest_claimed: replica.highest_claimed(),
@@ -116,7 +171,8 @@ pub fn stand(replica: &Replica) -> ReplicaStanding {
 
 /// What comes before the first barrier waits for nothing; then all records of the run, and after them all the rest in
 /// order. That is stricter than the barriers ask for, and one sync covers the run.
-fn split(actions: Vec<Action>) -> [Option<Batch<Vec<Action>>>; 2] {
+#[must_use]
+pub fn split(actions: Vec<Action>) -> [Option<Batch<Vec<Action>>>; 2] {
     let is_record = |action: &Action| matches!(action, Action::Persist(_));
     let barrier = actions.iter().position(is_record).unwrap_or(actions.len());
     let (mut before, mut records, mut then) = (Vec::with_capacity(barrier), Vec::new(), Vec::new());
@@ -137,7 +193,7 @@ fn split(actions: Vec<Action>) -> [Option<Batch<Vec<Action>>>; 2] {
 mod tests {
     use mod_smart::certificate::{Vote, VoteKind};
     use mod_smart::surface::MisbehaviourKind;
-    use mod_smart::{Digest, Epoch, Misbehaviour, Record};
+    use mod_smart::{Digest, Epoch, Misbehaviour, Recipients, Record, Statement};
 
     use super::*;
 
@@ -145,12 +201,13 @@ mod tests {
     fn nothing_overtakes_a_barrier() {
         let vote = Vote { kind: VoteKind::Write, instance: InstanceId(1), epoch: Epoch(0), digest: Digest([0; 32]) };
         let status = || Action::Report(Misbehaviour { replica: ReplicaId(1), kind: MisbehaviourKind::DoubleVote });
-        let [free, held] = split(vec![status(), Action::Persist(Record::Voted(vote)), Action::Vote(vote), status()])
-            .map(Option::unwrap);
+        let sign = || Action::Sign(Recipients::All, Statement::Vote(vote));
+        let [free, held] =
+            split(vec![status(), Action::Persist(Record::Voted(vote)), sign(), status()]).map(Option::unwrap);
         assert!(free.records.is_empty());
         assert_eq!(free.then, [status()]);
         assert_eq!(held.records, [Record::Voted(vote)]);
-        assert_eq!(held.then, [Action::Vote(vote), status()]);
+        assert_eq!(held.then, [sign(), status()]);
         assert!(split(Vec::new()).iter().all(Option::is_none));
     }
 }

@@ -23,6 +23,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::application::JoinedChannel;
+use crate::block_catch_up::door;
 use crate::credential_store::CredentialStore;
 use crate::fault::Faults;
 use crate::keys::NodeKeyring;
@@ -139,7 +140,11 @@ where
     let mut writer = FrameWriter::new(write);
     let hello =
         tokio::time::timeout(HELLO_TIMEOUT, read_message(&mut reader)).await.map_err(|_| SessionEnd::NoHello)??;
-    let Some(ToNode::Hello(hello)) = hello else { return Err(SessionEnd::NoHello) };
+    let hello = match hello {
+        Some(ToNode::Hello(hello)) => hello,
+        Some(ToNode::Read(read)) => return door::serve(hosts, read, &caller, reader, writer).await,
+        _ => return Err(SessionEnd::NoHello),
+    };
     let named = hosts.iter().find(|host| host.view.group() == hello.group).or_else(|| hosts.first());
     let Some(host) = named.cloned() else { return Err(SessionEnd::NoHello) };
     if let Err(reason) = host.admit(&hello, &caller).await {
@@ -232,7 +237,7 @@ impl Session {
         self.announce_openings();
         while let Some(message) = read_message(&mut reader).await? {
             match message {
-                ToNode::Hello(_) => return Err(SessionEnd::Garbage("a second hello".to_owned())),
+                ToNode::Hello(_) | ToNode::Read(_) => return Err(SessionEnd::Garbage("a second hello".to_owned())),
                 ToNode::Submit(request) => self.submit(request).await,
                 ToNode::Subscribe { channel, from, until } => self.subscribe(channel, from, until),
                 ToNode::FetchBlock { channel, number } => self.push_again(&channel, number),

@@ -14,6 +14,7 @@ use crate::embedded::EmbeddedFrontend;
 use crate::group::GroupHandle;
 use crate::listener::ListenerHandle;
 use crate::mesh::{MeshDoor, MeshHandle};
+use crate::replica_task::RegencyChange;
 
 /// Everything that is reported. Holding it keeps listeners and frontends alive.
 #[derive(Debug)]
@@ -54,6 +55,12 @@ pub struct OrderingReport {
     pub replicas: usize,
     /// The regency our replica is in.
     pub regency: u64,
+    /// Has that regency begun here? If not, its leader's SYNC is awaited.
+    pub is_synced: bool,
+    /// The last change of regency since the node started.
+    pub regency_change: Option<RegencyChangeReport>,
+    /// Does our replica stay silent until the others have repaired it, because its disk was lost?
+    pub is_silent: bool,
     /// Who leads it.
     pub leader: u16,
     /// The last instance delivered here.
@@ -70,6 +77,23 @@ pub struct OrderingReport {
     pub requests_refused: u64,
     /// Misbehaviour seen.
     pub misbehaviour: Vec<MisbehaviourReport>,
+}
+
+/// A change of regency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegencyChangeReport {
+    /// Why our replica asked for it, or went along.
+    pub reason: String,
+    /// How long ago the new regency began, in milliseconds.
+    pub age_ms: u64,
+}
+
+impl RegencyChangeReport {
+    fn of(change: RegencyChange) -> Self {
+        let age = change.at.elapsed().unwrap_or_default();
+        let reason = change.reason.map_or_else(|| "unknown".to_owned(), |reason| reason.to_string());
+        Self { reason, age_ms: u64::try_from(age.as_millis()).unwrap_or(u64::MAX) }
+    }
 }
 
 /// Something that no correct replica does, and how often it was seen.
@@ -97,6 +121,8 @@ impl NodeStatus {
         section(&mut report.sections, "mesh_door", &self.mesh_door.counters());
         let journal: Vec<_> = self.groups.iter().map(|group| JournalReport::of(&group.group)).collect();
         section(&mut report.sections, "journal", &journal);
+        let catch_up: Vec<_> = self.groups.iter().map(|group| group.group.catch_up.report()).collect();
+        section(&mut report.sections, "block_catch_up", &catch_up);
         let frontends: Vec<_> = self.frontends.iter().map(EmbeddedFrontend::report).collect();
         section(&mut report.sections, "frontends", &frontends);
         let listeners: Vec<_> = self.listeners.iter().map(ListenerHandle::counters).collect();
@@ -122,6 +148,9 @@ impl GroupStatus {
             replica: self.me.0,
             replicas: self.group.sessions.view.n(),
             regency: standing.regency.0,
+            is_synced: standing.is_synced,
+            regency_change: standing.changed.map(RegencyChangeReport::of),
+            is_silent: standing.is_silent,
             leader: standing.leader.0,
             delivered: standing.delivered.0,
             highest_claimed: standing.highest_claimed.0,
@@ -137,7 +166,7 @@ impl GroupStatus {
 }
 
 /// What the journal of a group has done since the node started.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 struct JournalReport {
     commits: u64,
     syncs: u64,
@@ -145,11 +174,15 @@ struct JournalReport {
     bytes: u64,
     sync_last_us: u128,
     sync_total_us: u128,
+    /// Damage met while records or checkpoints were read for other replicas, and what was said of it last.
+    damage: u64,
+    damage_last: Option<String>,
 }
 
 impl JournalReport {
     fn of(group: &GroupHandle) -> Self {
         let figures = group.disk.read();
+        let (damage, damage_last) = group.damage.read();
         Self {
             commits: figures.commits,
             syncs: figures.syncs,
@@ -157,6 +190,8 @@ impl JournalReport {
             bytes: figures.bytes,
             sync_last_us: figures.sync_last.as_micros(),
             sync_total_us: figures.sync_total.as_micros(),
+            damage,
+            damage_last,
         }
     }
 }

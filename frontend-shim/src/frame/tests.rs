@@ -27,6 +27,7 @@ fn to_node() -> Vec<ToNode> {
         ToNode::Subscribe { channel: channel(), from: 7, until: u64::MAX },
         ToNode::FetchBlock { channel: channel(), number: 9 },
         ToNode::Ping(11),
+        ToNode::Read(Read { version: VERSION, group: GroupId([8; 32]) }),
     ]
 }
 

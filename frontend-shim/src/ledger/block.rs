@@ -124,6 +124,11 @@ pub(super) fn decode_header(encoded: &Bytes) -> Result<BlockHeader, MalformedBlo
     Ok(BlockHeader::decode(encoded.slice(parts.header))?)
 }
 
+/// The header of a block of which only the first bytes are given.
+pub(super) fn decode_leading_header(start: &Bytes) -> Result<BlockHeader, MalformedBlock> {
+    Ok(BlockHeader::decode(start.slice(content(start, 0, HEADER_KEY)?))?)
+}
+
 /// Where the parts of an encoded block are; ranges cover the content of a field without its key and length.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Parts {
@@ -178,6 +183,9 @@ fn replace_slot0(metadata: &[u8], slot0: &Bytes) -> Result<BytesMut, MalformedBl
     content.encode_raw(&mut out);
     Ok(out)
 }
+
+/// The header's field at the start of a block: a number and two hashes of 32 bytes, with their keys and lengths.
+pub(super) const HEADER_FIELD_BYTES_MAX: usize = 128;
 
 /// Field 1, length-delimited.
 const HEADER_KEY: u8 = 0x0a;

@@ -10,6 +10,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::LedgerError;
 use super::segment::{self, BadRecord, Head, Kind, Record};
 use crate::limits::LEDGER_OPEN_FILES_MAX;
@@ -157,6 +159,20 @@ impl SyncStep {
 pub(super) fn read_at(file: &File, path: &Path, position: Position) -> Result<Record, LedgerError> {
     let result = segment::read_record(file, position.offset.into(), position.len as usize);
     result.map_err(|bad| explain(bad, path, position.offset.into()))
+}
+
+/// Reads the first bytes of a record's payload, unchecked.
+pub(super) fn read_start_at(
+    file: &File,
+    path: &Path,
+    position: Position,
+    bytes_max: usize,
+) -> Result<Bytes, LedgerError> {
+    let payload_bytes = (position.len as usize).saturating_sub(segment::RECORD_OVERHEAD_BYTES);
+    let mut start = vec![0; payload_bytes.min(bytes_max)];
+    let offset = u64::from(position.offset) + segment::RECORD_OVERHEAD_BYTES as u64;
+    file.read_exact_at(&mut start, offset).map_err(|source| LedgerError::Io { path: path.to_owned(), source })?;
+    Ok(start.into())
 }
 
 /// Turns a bad record into the error that names its place.

@@ -11,9 +11,9 @@ use fabric_channel::{
 };
 use fabric_proto::ChannelId;
 use fabric_proto::block::{data_hash, header_der, header_hash};
-use fabric_proto::common::{Block, BlockData, Envelope};
+use fabric_proto::common::{Block, BlockData, Envelope, MetadataSignature};
 use fabric_proto::low_s::{Curve, to_low_s};
-use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage};
+use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage, signatures_slot};
 use frontend_shim::channels::{Channel, Channels};
 use frontend_shim::frame::{Bodies, Hello, Opened, Push, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter};
@@ -131,6 +131,12 @@ impl Network {
             signature: signer.into_signature(signature.into()).encode_to_vec().into(),
             body: None,
         }
+    }
+
+    /// The content of the signatures slot of a block that these nodes signed.
+    pub fn certificate(&self, block: &Unsigned, replicas: &[usize]) -> Bytes {
+        let signature = |replica: &usize| MetadataSignature::decode(self.push(*replica, block).signature).unwrap();
+        signatures_slot(block.value.clone(), replicas.iter().map(signature).collect())
     }
 
     /// A channel with a ledger that holds the genesis block.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use frontend_shim::frame::{Opened, ToFrontend, ToNode, VERSION, Welcome};
+use anyhow::{Context as _, bail};
+use frontend_shim::frame::{Bodies, Opened, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter};
 use mod_smart::ReplicaId;
 use orderer_node::listener::Socket;
@@ -27,7 +28,12 @@ impl FalseBlocks {
     pub async fn serve(mut self, socket: Socket) -> anyhow::Result<()> {
         let (near, far) = tokio::io::split(socket);
         let (mut reader, mut writer) = (FrameReader::new(near, FRAME_BYTES_MAX), FrameWriter::new(far));
-        let _hello = reader.read_frame().await?;
+        let hello = ToNode::decode(reader.read_frame().await?.context("a frontend speaks first")?)?;
+        let ToNode::Hello(hello) = hello else { bail!("a frontend begins with Hello") };
+        // Bodies are sent to those who want them, and when it is one's turn; a liar who keeps to that gets furthest.
+        if self.lie == Lie::Body && hello.bodies == Bodies::SharedLedger {
+            self.lie = Lie::Nothing;
+        }
         let opened = Opened { channel: self.signer.channel.clone(), genesis: self.genesis, height: 1 };
         let welcome = Welcome { version: VERSION, replica: self.me, channels: vec![opened] };
         writer.write_frame(ToFrontend::Welcome(welcome).encode()).await?;

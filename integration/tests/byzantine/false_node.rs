@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::false_blocks::FalseBlocks;
-use super::lies::{Lie, Signer, Tip};
+use super::lies::{Last, Lie, Signer, Tip};
 
 /// How it behaves on its listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,6 +141,11 @@ fn tip_after(block: &Block) -> Option<Tip> {
     Some(Tip {
         next: header.number + 1,
         previous_hash: header_hash(header.number, &header.previous_hash, &header.data_hash),
+        last: Last {
+            // The genesis block follows nothing.
+            previous_hash: header.previous_hash[..].try_into().unwrap_or_default(),
+            data_hash: header.data_hash[..].try_into().ok()?,
+        },
     })
 }
 

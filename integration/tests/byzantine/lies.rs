@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::block::header_der;
+use fabric_proto::common::BlockData;
 use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage};
 use frontend_shim::frame::{Push, ToFrontend};
 use frontend_shim::framing::encode_frame;
@@ -20,6 +21,10 @@ pub enum Lie {
     Header,
     /// Blocks far in the future, and frames that are none.
     Garbage,
+    /// The right header under a good signature, with a body that is another block's.
+    Body,
+    /// None: it keeps silent about blocks.
+    Nothing,
 }
 
 /// What is known of the chain before anybody can know the next block.
@@ -27,6 +32,14 @@ pub enum Lie {
 pub struct Tip {
     pub next: u64,
     pub previous_hash: [u8; 32],
+    pub last: Last,
+}
+
+/// The header of the last block.
+#[derive(Clone, Copy, Debug)]
+pub struct Last {
+    pub previous_hash: [u8; 32],
+    pub data_hash: [u8; 32],
 }
 
 /// Has the keys of consenter 4.
@@ -59,6 +72,14 @@ impl Lie {
                 let garbage = encode_frame(200, &[b"garbage"]);
                 vec![signer.push(far, signer.sign(4, far, &FALSE_DATA_HASH)), garbage]
             }
+            Self::Nothing => Vec::new(),
+            Self::Body => {
+                let Last { previous_hash, data_hash } = tip.last;
+                let at = Tip { next: tip.next - 1, previous_hash, ..tip };
+                let body = BlockData { data: vec![Bytes::from_static(b"never ordered")] };
+                let signature = signer.sign(4, at, &data_hash);
+                vec![signer.frame(at, data_hash, signature, Some(body.encode_to_vec().into()))]
+            }
         }
     }
 }
@@ -73,14 +94,18 @@ impl Signer {
     }
 
     fn push(&self, tip: Tip, signature: Bytes) -> Bytes {
+        self.frame(tip, FALSE_DATA_HASH, signature, None)
+    }
+
+    fn frame(&self, tip: Tip, data_hash: [u8; 32], signature: Bytes, body: Option<Bytes>) -> Bytes {
         let push = Push {
             channel: self.channel.clone(),
             number: tip.next,
             previous_hash: tip.previous_hash,
-            data_hash: FALSE_DATA_HASH,
+            data_hash,
             metadata_value: value(),
             signature,
-            body: None,
+            body,
         };
         ToFrontend::Push(push).encode()
     }

@@ -14,6 +14,7 @@ use integration::client::{Load, LoadPlan, Outcome, one_chain};
 use integration::material::Cutting;
 use integration::network::Network;
 use integration::site::{NodeId, section, wait_until};
+use integration::standalone::StandaloneFrontend;
 use orderer_node::status::OrderingReport;
 use serde_json::Value;
 
@@ -52,6 +53,23 @@ async fn blocks_that_nobody_asked_for_and_garbage_end_a_session_and_its_sender_i
         wait_for_line(&network, id, &format!("{} sent garbage", named(&network))).await;
     }
     all_is_well(&network, load).await;
+}
+
+/// Embedded frontends need no bodies of others, so this takes one that runs alone. It is told the header by the honest ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_body_is_thrown_away_fetched_from_another_and_its_sender_is_named() {
+    let (network, _liar) = with_liar(Manners::Pushes(Lie::Body)).await;
+    let frontend = StandaloneFrontend::start(&network).unwrap();
+    let load = begin(&network).await;
+    wait_until("the frontend holds a wrong body against node 4", async || {
+        Ok(frontend.seen_of(LIAR).await.is_ok_and(|node| node.wrong_bodies > 0))
+    })
+    .await
+    .unwrap();
+    let line = format!("{} sent a wrong block body", named(&network));
+    wait_until(&line, async || Ok(frontend.log().contains(&line))).await.unwrap();
+    let height = all_is_well(&network, load).await;
+    wait_until("the frontend has every block", async || Ok(frontend.height().await >= height)).await.unwrap();
 }
 
 /// It takes every connection and never says a word on it.
@@ -126,13 +144,14 @@ async fn begin(network: &Network) -> Load {
     load
 }
 
-/// Ordering goes on, nothing is lost, and the honest nodes have one chain, signed by them alone.
-async fn all_is_well(network: &Network, load: Load) {
+/// Ordering goes on, nothing is lost, and the honest nodes have one chain, signed by them alone. Gives its height.
+async fn all_is_well(network: &Network, load: Load) -> u64 {
     load.wait_for_more(100).await.unwrap();
     let outcome: Outcome = load.stop().await.unwrap();
     let chain = one_chain(network, &HONEST).await.unwrap();
     outcome.check(&chain).unwrap();
     assert!(chain.iter().all(|block| block.signers.iter().eq(&HONEST)), "a block that the liar signed");
+    chain.len() as u64 + 1
 }
 
 async fn wait_for_grievance(network: &Network, id: NodeId, count: impl Fn(&NodeCounters) -> u64) {

@@ -47,6 +47,15 @@ impl Peer {
         run(self.command(&["channel", "join", "-b"]).arg(self.block_file(position)))
     }
 
+    /// The node that it has its blocks from now, by its place in the network.
+    pub fn block_source(&self, network: &DevNetwork) -> anyhow::Result<usize> {
+        let log = self.log();
+        let address = log.rsplit("BlockReceiver starting orderer-address=").next().and_then(|rest| rest.lines().next());
+        let address = address.context("it has no block source")?.trim();
+        let nodes = &network.file().nodes;
+        nodes.iter().position(|node| node.address == address).with_context(|| format!("no node at {address}"))
+    }
+
     /// What it has said.
     pub fn log(&self) -> String {
         self.process.log()

@@ -8,28 +8,68 @@ use crate::id::{Digest, InstanceId, ReplicaId, Time};
 use crate::instance::Progress;
 use crate::message::{Message, Propose};
 use crate::record::Record;
-use crate::surface::{Action, MisbehaviourKind, Recipients};
+use crate::surface::{Action, MisbehaviourKind, Recipients, Statement};
 
 impl Replica {
-    /// The leader proposes for every open instance that has no proposal yet, while requests wait (Alg. 1 lines 6 to 9).
-    pub(super) fn propose(&mut self, actions: &mut Vec<Action>) {
-        if self.leader() != self.me || self.pending.is_empty() {
+    /// The leader proposes for every open instance that has no proposal yet (Alg. 1 lines 6 to 9): what the SYNC binds
+    /// it to, or what waits, or nothing, where a later instance is bound.
+    pub(super) fn propose(&mut self, now: Time, actions: &mut Vec<Action>) {
+        if self.leader() != self.me || !self.is_voting() {
             return;
         }
         let (epoch, open) = (self.epoch(), self.delivered.0 + 1..=self.delivered.0 + self.limits.instances_open_max);
         for id in open.map(InstanceId) {
-            if self.instances.get(&id).is_some_and(|instance| instance.proposal(epoch).is_some()) {
+            let instance = self.instances.get(&id);
+            if instance.is_some_and(|i| i.proposal(epoch).is_some() || i.proof().is_some()) {
                 continue;
             }
-            let proposed: BTreeSet<Digest> = self.instances.values().flat_map(|instance| instance.proposed()).collect();
-            let requests = self.pending.next_batch(&proposed, &self.sessions, &self.limits);
-            if requests.is_empty() {
+            if self.is_bound(id) {
+                match self.bound_batch(id) {
+                    Some(requests) => self.propose_bound(now, Propose { instance: id, epoch, requests }, actions),
+                    None => return self.fetch_missing(now, None, actions),
+                }
+                continue;
+            }
+            let requests = self.next_batch();
+            if requests.is_empty() && id >= self.highest_bound() {
                 return;
             }
             let propose = Propose { instance: id, epoch, requests };
             actions.push(Action::Persist(Record::Proposed(propose.clone())));
             self.take_proposal(propose.clone(), actions);
             actions.push(Action::Send(Recipients::Others, Message::Propose(propose)));
+        }
+    }
+
+    fn next_batch(&mut self) -> Vec<Digest> {
+        if self.pending.is_empty() {
+            return Vec::new();
+        }
+        let proposed: BTreeSet<Digest> = self.instances.values().flat_map(|instance| instance.proposed()).collect();
+        self.pending.next_batch(&proposed, &self.sessions, &self.limits)
+    }
+
+    /// Is this instance not free for any batch: bound by the SYNC, or delivered before the regency began?
+    pub(super) fn is_bound(&self, id: InstanceId) -> bool {
+        id <= self.base() || self.binding(id).digest().is_some()
+    }
+
+    /// The requests of the batch that this instance is bound to, if they are known here.
+    fn bound_batch(&self, id: InstanceId) -> Option<Vec<Digest>> {
+        let digest = self.binding(id).digest()?;
+        Some(self.instances.get(&id)?.batch(digest)?.to_vec())
+    }
+
+    /// A bound batch is proposed again as it is: it was valid when a quorum wrote it, and nothing about it can have become
+    /// too old since. Its bodies may still have to be fetched.
+    fn propose_bound(&mut self, now: Time, propose: Propose, actions: &mut Vec<Action>) {
+        let id = propose.instance;
+        actions.push(Action::Persist(Record::Proposed(propose.clone())));
+        actions.push(Action::Send(Recipients::Others, Message::Propose(propose.clone())));
+        if let Some(instance) = self.instance_mut(id)
+            && instance.propose(propose).is_ok()
+        {
+            self.examine(now, id, actions);
         }
     }
 
@@ -54,22 +94,26 @@ impl Replica {
         }
     }
 
-    /// Instances came into the window: what arrived early for them is looked at now.
+    /// Instances came into the window, or a regency began: what arrived early for them is looked at now.
     pub(crate) fn open_next(&mut self, now: Time, actions: &mut Vec<Action>) {
         let epoch = self.epoch();
         for id in (self.delivered.0 + 1..=self.delivered.0 + self.limits.instances_open_max).map(InstanceId) {
             self.examine(now, id, actions);
             if self.instances.get(&id).is_some_and(|instance| instance.certificate(epoch).is_some()) {
-                self.accept(id, actions);
+                self.accept(now, id, actions);
             }
         }
     }
 
-    /// A vote (Alg. 6 lines 6 to 14). Its signature was checked before it came here.
+    /// A vote (Alg. 6 lines 6 to 14). Its signature was checked before it came here. Votes of a regency that was left
+    /// count for nothing any more.
     pub(super) fn on_vote(&mut self, now: Time, vote: SignedVote, actions: &mut Vec<Action>) {
         let id = vote.vote.instance;
-        if id <= self.delivered || vote.vote.epoch != self.epoch() {
+        if id <= self.delivered || vote.vote.epoch < self.epoch() {
             return;
+        }
+        if vote.vote.epoch > self.epoch() {
+            return self.keep_early(vote);
         }
         let view = self.view.clone();
         let Some(instance) = self.instance_mut(id) else {
@@ -78,21 +122,25 @@ impl Replica {
         match instance.count(vote, &view) {
             Progress::None => {}
             Progress::Double => report(vote.voter, MisbehaviourKind::DoubleVote, actions),
-            Progress::Certified if self.is_open(id) => self.accept(id, actions),
+            Progress::Certified if self.is_open(id) => self.accept(now, id, actions),
             Progress::Certified => {}
             Progress::Decided => self.deliver_ready(now, actions),
         }
     }
 
-    /// Looks at the proposal of an open instance: is the batch valid, and is every body here? Then this replica writes.
-    fn examine(&mut self, now: Time, id: InstanceId, actions: &mut Vec<Action>) {
+    /// Looks at the proposal of an open instance: may it be proposed, is the batch valid, is every body here? Then this
+    /// replica writes.
+    pub(super) fn examine(&mut self, now: Time, id: InstanceId, actions: &mut Vec<Action>) {
         let epoch = self.epoch();
         let Some(proposal) = self.instances.get(&id).and_then(|instance| instance.proposal(epoch)) else { return };
-        if proposal.valid {
+        if proposal.valid || !self.is_voting() {
             return;
         }
+        if self.is_bound_otherwise(id, proposal.digest) {
+            return self.reject_unbound(actions);
+        }
         let requests = proposal.propose.requests.clone();
-        if !self.is_valid(&requests) {
+        if !self.is_valid(id, &requests) {
             return report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
         }
         let missing: BTreeSet<Digest> = requests.into_iter().filter(|d| self.pending.body(*d).is_none()).collect();
@@ -104,16 +152,25 @@ impl Replica {
         if complete {
             self.write(id, actions);
         } else {
-            self.fetch_bodies(now, self.leader(), actions);
+            self.fetch_missing(now, Some(self.leader()), actions);
         }
     }
 
     /// The predicate gamma: a batch is not empty, within its bounds, names nothing twice, and nothing in it was ordered
     /// before or lies outside its client's window. A function of the batch and the delivered state; bodies that are not
     /// here are looked at when they come. Which requests *wait* here plays no part.
-    fn is_valid(&self, requests: &[Digest]) -> bool {
+    ///
+    /// A batch that the SYNC binds was valid when a quorum wrote it: nothing that depends on the state since is asked of
+    /// it. An empty batch fills an instance below a bound one.
+    fn is_valid(&self, id: InstanceId, requests: &[Digest]) -> bool {
+        if self.is_bound(id) {
+            return true;
+        }
+        if requests.is_empty() {
+            return id < self.highest_bound();
+        }
         let distinct: BTreeSet<&Digest> = requests.iter().collect();
-        if requests.is_empty() || requests.len() > self.limits.batch_requests_max || distinct.len() != requests.len() {
+        if requests.len() > self.limits.batch_requests_max || distinct.len() != requests.len() {
             return false;
         }
         let bodies = || requests.iter().filter_map(|digest| self.pending.body(*digest));
@@ -142,14 +199,15 @@ impl Replica {
         let epoch = self.epoch();
         let waiting: Vec<InstanceId> =
             self.instances.iter_mut().filter_map(|(id, instance)| instance.supply(digest).then_some(*id)).collect();
-        for id in waiting {
+        let is_voting = self.is_voting();
+        for id in waiting.into_iter().filter(|_| is_voting) {
             let Some(proposal) = self.instances.get(&id).and_then(|instance| instance.proposal(epoch)) else {
                 continue;
             };
-            if !proposal.missing.is_empty() {
+            if !proposal.valid || !proposal.missing.is_empty() {
                 continue;
             }
-            if self.is_valid(&proposal.propose.requests.clone()) {
+            if self.is_valid(id, &proposal.propose.requests.clone()) {
                 self.write(id, actions);
             } else {
                 report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
@@ -158,30 +216,41 @@ impl Replica {
         self.deliver_ready(now, actions);
     }
 
-    /// Casts WRITE: every body is in the journal by an earlier action, and so is this vote before it leaves.
+    /// Casts WRITE: every body is in the journal by an earlier action, and so are the batch and this vote before it
+    /// leaves. Whoever wrote a batch can tell a later leader what it was.
     fn write(&mut self, id: InstanceId, actions: &mut Vec<Action>) {
         let epoch = self.epoch();
-        let Some(instance) = self.instances.get_mut(&id) else { return };
-        let Some(digest) = instance.proposal(epoch).map(|proposal| proposal.digest) else { return };
-        if instance.write_once(epoch) {
+        let (leads, is_open) = (self.leader() == self.me, self.is_open(id));
+        let Some(instance) = self.instances.get_mut(&id).filter(|_| is_open) else { return };
+        let Some(proposal) = instance.proposal(epoch) else { return };
+        let (digest, propose) = (proposal.digest, proposal.propose.clone());
+        if instance.write_once(epoch, digest) {
+            if !leads {
+                actions.push(Action::Persist(Record::Proposed(propose)));
+            }
             cast(Vote { kind: VoteKind::Write, instance: id, epoch, digest }, actions);
         }
     }
 
     /// A quorum wrote: the certificate is made durable and ACCEPT is cast. It binds the instance for later regencies.
-    fn accept(&mut self, id: InstanceId, actions: &mut Vec<Action>) {
+    fn accept(&mut self, now: Time, id: InstanceId, actions: &mut Vec<Action>) {
         let epoch = self.epoch();
+        if !self.is_voting() {
+            return;
+        }
         let Some(instance) = self.instances.get_mut(&id) else { return };
         let Some(certificate) = instance.certificate(epoch).cloned() else { return };
-        if instance.accept_once(epoch) {
-            let digest = certificate.digest();
+        let digest = certificate.digest();
+        if instance.accept_once(epoch, digest) {
             actions.push(Action::Persist(Record::Certified(certificate)));
             cast(Vote { kind: VoteKind::Accept, instance: id, epoch, digest }, actions);
+            self.patience.certified(now, id);
         }
     }
 }
 
+/// Makes a vote durable, then has it signed and sent to everybody, ourselves included.
 pub(crate) fn cast(vote: Vote, actions: &mut Vec<Action>) {
     actions.push(Action::Persist(Record::Voted(vote)));
-    actions.push(Action::Vote(vote));
+    actions.push(Action::Sign(Recipients::All, Statement::Vote(vote)));
 }

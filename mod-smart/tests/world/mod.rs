@@ -1,54 +1,40 @@
 //! A small deterministic world for the core: every message is bytes, every delay and loss comes from one seed.
-#![allow(dead_code, clippy::type_complexity, clippy::unwrap_used, missing_docs, clippy::missing_panics_doc)]
+#![allow(dead_code, unused_imports, clippy::unwrap_used, missing_docs, clippy::missing_panics_doc)]
+
+mod disk;
+mod keys;
+mod shell;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mod_smart::message::DecidedBatch;
 use mod_smart::{
-    Action, Answer, Client, Digest, Event, FrontendId, GroupId, InstanceId, Keyring, Limits, Message, Misbehaviour,
-    Recipients, Record, Recovered, Replica, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Signature,
-    Signer, Time, View,
+    Answer, Client, Digest, Event, FrontendId, GroupId, InstanceId, Limits, Message, Misbehaviour, Record, Recovered,
+    Replica, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Time, View,
 };
-use sha2::Digest as _;
+
+pub use disk::{Checkpoint, Checkpoints, Delivered};
+pub use keys::{Name, Names};
+pub use shell::Said;
 
 pub const GROUP: GroupId = GroupId([9; 32]);
-
-/// Signs with a hash of the name: enough to tell who signed, and nobody here forges on purpose.
-#[derive(Clone, Copy)]
-pub struct Name(pub Client);
-
-impl Signer for Name {
-    fn sign(&self, message: &[u8]) -> Signature {
-        let mut hash = sha2::Sha256::new();
-        hash.update(format!("{:?}", self.0));
-        hash.update(message);
-        let half: [u8; 32] = hash.finalize().into();
-        let mut signature = [0; 64];
-        signature[..32].copy_from_slice(&half);
-        Signature(signature)
-    }
-}
-
-pub struct Names;
-
-impl Keyring for Names {
-    fn verify_replica(&self, replica: ReplicaId, message: &[u8], signature: &Signature) -> bool {
-        Name(Client::Replica(replica)).sign(message) == *signature
-    }
-
-    fn verify_client(&self, client: Client, message: &[u8], signature: &Signature) -> bool {
-        Name(client).sign(message) == *signature
-    }
-}
 
 pub struct Node {
     pub replica: Option<Replica>,
     pub journal: Vec<Record>,
-    pub checkpoint: Option<(InstanceId, Bytes, Vec<(InstanceId, Vec<Digest>)>)>,
-    pub delivered: Vec<(InstanceId, Vec<Digest>)>,
+    pub checkpoints: Checkpoints,
+    pub delivered: Delivered,
     pub reports: Vec<Misbehaviour>,
+    /// How often it was started: what it said to itself before a crash does not arrive after it.
+    life: u64,
+    /// Everything it ever signed, whatever became of its disk.
+    pub said: Said,
+    /// Bytes that its application adds to its state. Whoever has another number has diverged.
+    pub padding: usize,
+    pub skips_checkpoints: bool,
+    /// What becomes of the messages it sends, if it lies.
+    pub lie: Option<fn(Message) -> Option<Message>>,
 }
 
 pub struct World {
@@ -60,6 +46,8 @@ pub struct World {
     pub answers: Vec<(ReplicaId, RequestId, Answer)>,
     pub loss_percent: u64,
     pub cut: BTreeSet<(ReplicaId, ReplicaId)>,
+    /// Chunks that were sent, by who sent them.
+    pub chunks_sent: BTreeMap<ReplicaId, usize>,
     queue: BTreeMap<(Time, u64), (ReplicaId, Packet)>,
     counter: u64,
     random: u64,
@@ -67,32 +55,53 @@ pub struct World {
 
 pub enum Packet {
     Bytes(ReplicaId, Bytes),
-    Loop(Sealed<Message>),
     Request(Bytes),
     Connected(ReplicaId),
+    /// What a node tells itself, in this life.
+    Own(u64, Own),
+}
+
+pub enum Own {
+    Loop(Sealed<Message>),
+    CheckpointWritten(Checkpoint),
+    StateWritten(Checkpoint, mod_smart::StableCheckpoint),
+    StateInstalled(InstanceId),
 }
 
 impl World {
+    /// A group in which everybody remembers that it is new.
     pub fn new(view: View, limits: Limits, seed: u64) -> Self {
-        let nodes = view
-            .replicas()
-            .map(|me| Node {
-                replica: Some(Replica::new(me, view.clone(), limits.clone())),
-                journal: Vec::new(),
-                checkpoint: None,
-                delivered: Vec::new(),
-                reports: Vec::new(),
-            })
-            .collect();
+        let mut world = Self::empty(view, limits, seed);
+        for me in world.view.replicas() {
+            world.nodes[me.index()].replica = Some(Replica::new(me, world.view.clone(), world.limits.clone()));
+        }
+        world
+    }
+
+    /// A group whose members were never started.
+    pub fn empty(view: View, limits: Limits, seed: u64) -> Self {
+        let node = |_| Node {
+            replica: None,
+            journal: Vec::new(),
+            checkpoints: Checkpoints::default(),
+            delivered: Vec::new(),
+            reports: Vec::new(),
+            life: 0,
+            said: Said::default(),
+            padding: 100,
+            skips_checkpoints: false,
+            lie: None,
+        };
         Self {
+            nodes: view.replicas().map(node).collect(),
             view,
             limits,
             now: Time(0),
-            nodes,
             held: BTreeMap::new(),
             answers: Vec::new(),
             loss_percent: 0,
             cut: BTreeSet::new(),
+            chunks_sent: BTreeMap::new(),
             queue: BTreeMap::new(),
             counter: 0,
             random: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
@@ -133,25 +142,71 @@ impl World {
         self.queue.insert((self.now.after(delay), self.counter), (to, packet));
     }
 
+    fn tell_itself(&mut self, me: ReplicaId, own: Own) {
+        self.post(me, Packet::Own(self.nodes[me.index()].life, own));
+    }
+
+    pub fn node(&self, node: u16) -> &Node {
+        &self.nodes[usize::from(node)]
+    }
+
+    pub fn replica(&self, node: u16) -> &Replica {
+        self.node(node).replica.as_ref().unwrap()
+    }
+
     pub fn crash(&mut self, node: u16) {
         self.nodes[usize::from(node)].replica = None;
     }
 
+    /// Starts a node from its newest checkpoint and its journal.
     pub fn restart(&mut self, node: u16) {
-        let me = ReplicaId(node);
-        let at = usize::from(node);
-        let checkpoint = self.nodes[at].checkpoint.clone();
-        let core = checkpoint.as_ref().map(|(instance, sessions, _)| (*instance, sessions.clone()));
-        self.nodes[at].delivered = checkpoint.map(|(_, _, delivered)| delivered).unwrap_or_default();
-        let mut recovered = Recovered::new(me, self.view.clone(), self.limits.clone(), core).unwrap();
+        let mut recovered = self.begin_life(node);
         let mut actions = Vec::new();
-        for record in self.nodes[at].journal.clone() {
+        for record in self.node(node).journal.clone() {
             let copy = Record::decode(record.encode()).unwrap();
             assert_eq!(copy, record, "a record survives its bytes");
             recovered.replay(copy, &mut actions).unwrap();
         }
+        self.perform(ReplicaId(node), actions);
+        let mut actions = Vec::new();
         let replica = recovered.finish(&mut actions);
-        self.nodes[at].replica = Some(replica);
+        self.live(node, replica, actions);
+    }
+
+    /// Starts a node that finds no journal on its disk: it is new, or something was lost.
+    pub fn start_silent(&mut self, node: u16) {
+        let recovered = self.begin_life(node);
+        self.nodes[usize::from(node)].journal.clear();
+        self.nodes[usize::from(node)].said.forget();
+        let nonce = 1 + self.random(u64::MAX - 1);
+        let mut actions = Vec::new();
+        let replica = recovered.finish_silent(nonce, &mut actions);
+        self.live(node, replica, actions);
+    }
+
+    /// Everything on the disk of a node is gone.
+    pub fn wipe(&mut self, node: u16) {
+        self.crash(node);
+        let me = &mut self.nodes[usize::from(node)];
+        me.journal.clear();
+        me.checkpoints = Checkpoints::default();
+        for holders in self.held.values_mut() {
+            holders.remove(&ReplicaId(node));
+        }
+    }
+
+    fn begin_life(&mut self, node: u16) -> Recovered {
+        let (view, limits) = (self.view.clone(), self.limits.clone());
+        let me = &mut self.nodes[usize::from(node)];
+        me.life += 1;
+        let newest = me.checkpoints.newest();
+        me.delivered = newest.map(|newest| disk::restore(newest.application.clone())).unwrap_or_default();
+        Recovered::new(ReplicaId(node), view, limits, me.checkpoints.restored()).unwrap()
+    }
+
+    fn live(&mut self, node: u16, replica: Replica, actions: Vec<mod_smart::Action>) {
+        let me = ReplicaId(node);
+        self.nodes[me.index()].replica = Some(replica);
         self.perform(me, actions);
         for peer in self.view.replicas().filter(|peer| *peer != me) {
             self.post(me, Packet::Connected(peer));
@@ -161,17 +216,25 @@ impl World {
 
     /// Runs for so long.
     pub fn run(&mut self, span: Duration) {
+        self.run_until(span, |_| false);
+    }
+
+    /// Runs for so long, or until something is so. Says whether it became so.
+    pub fn run_until(&mut self, span: Duration, is_so: impl Fn(&Self) -> bool) -> bool {
         let end = self.now.after(span);
         let mut steps = 0_u64;
         loop {
+            if is_so(self) {
+                return true;
+            }
             steps += 1;
-            assert!(steps < 5_000_000, "the world does not come to rest: {:?}", self.nodes[0].replica);
+            assert!(steps < 5_000_000, "the world does not come to rest at {:?}", self.now);
             let packet = self.queue.first_key_value().map(|((at, _), _)| *at);
             let wake = self.nodes.iter().filter_map(|n| n.replica.as_ref()).map(Replica::deadline).min();
             let next = [packet, wake].into_iter().flatten().min().map(|at| at.max(self.now));
             let Some(next) = next.filter(|at| *at <= end) else {
                 self.now = end;
-                return;
+                return false;
             };
             self.now = next;
             if packet.is_some_and(|at| at <= next) {
@@ -196,9 +259,10 @@ impl World {
             Packet::Bytes(from, bytes) => {
                 Event::Message(Sealed::<Message>::open(bytes, from, &self.view, &Names).expect("only good bytes here"))
             }
-            Packet::Loop(message) => Event::Message(message),
             Packet::Request(bytes) => Event::Request(Sealed::<Request>::open(bytes, GROUP, &Names).unwrap()),
             Packet::Connected(peer) => Event::Connected(peer),
+            Packet::Own(life, own) if life == self.nodes[to.index()].life => self.do_own(to, own),
+            Packet::Own(..) => return,
         };
         self.handle(to, event);
     }
@@ -209,73 +273,6 @@ impl World {
         replica.handle(self.now, event, &mut actions);
         replica.invariants().unwrap();
         self.perform(id, actions);
-    }
-
-    fn perform(&mut self, me: ReplicaId, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Persist(record) => self.nodes[me.index()].journal.push(record),
-                Action::Vote(vote) => {
-                    let durable = self.nodes[me.index()].journal.contains(&Record::Voted(vote));
-                    assert!(durable, "a vote leaves before it is durable");
-                    let signed = Message::Vote(vote.sign(GROUP, me, &Name(Client::Replica(me))));
-                    self.post(me, Packet::Loop(signed.clone().loop_back(me)));
-                    self.send(me, Recipients::Others, &signed);
-                }
-                Action::Send(to, message) => self.send(me, to, &message),
-                Action::Answer(id, digest, answer) => {
-                    if answer == Answer::Held {
-                        self.held.entry(digest).or_default().insert(me);
-                    }
-                    self.answers.push((me, id, answer));
-                }
-                Action::Deliver(decision) => {
-                    decision.proof.verify(&self.view, &Names).unwrap();
-                    let digests = decision.requests.iter().map(Sealed::<Request>::digest).collect();
-                    self.nodes[me.index()].delivered.push((decision.instance, digests));
-                }
-                Action::SendDecisions { to, from } => {
-                    let decisions = self.read_decisions(me, from, 20);
-                    self.send(me, Recipients::One(to), &Message::Decisions(decisions));
-                }
-                Action::TakeCheckpoint { instance, sessions } => {
-                    let node = &mut self.nodes[me.index()];
-                    node.checkpoint = Some((instance, sessions, node.delivered.clone()));
-                }
-                Action::Report(misbehaviour) => self.nodes[me.index()].reports.push(misbehaviour),
-            }
-        }
-    }
-
-    fn send(&mut self, me: ReplicaId, to: Recipients, message: &Message) {
-        let bytes = message.encode();
-        for peer in self.view.clone().replicas() {
-            let wanted = match to {
-                Recipients::Others => peer != me,
-                Recipients::One(one) => peer == one,
-            };
-            if wanted && !self.cut.contains(&(me, peer)) && self.random(100) >= self.loss_percent {
-                self.post(peer, Packet::Bytes(me, bytes.clone()));
-            }
-        }
-    }
-
-    fn read_decisions(&self, me: ReplicaId, from: InstanceId, count: usize) -> Vec<DecidedBatch> {
-        let mut bodies = BTreeMap::new();
-        let mut decisions = Vec::new();
-        for record in &self.nodes[me.index()].journal {
-            match record {
-                Record::Body(request) => {
-                    bodies.insert(request.digest(), request.clone());
-                }
-                Record::Decided(decided) if decided.proof.instance() >= from && decisions.len() < count => {
-                    let requests = decided.requests.iter().map(|digest| bodies[digest].clone()).collect();
-                    decisions.push(DecidedBatch { proof: decided.proof.clone(), requests });
-                }
-                _ => {}
-            }
-        }
-        decisions
     }
 
     /// No two replicas delivered different batches for one instance, and nothing was delivered twice.
@@ -298,11 +295,11 @@ impl World {
     /// Everything that `f + 1` replicas promised to hold was delivered by all that run.
     pub fn check_promises(&self) {
         let any_correct = self.view.f() + 1;
-        for (node, state) in self.nodes.iter().enumerate().filter(|(_, state)| state.replica.is_some()) {
+        for (node, _) in self.nodes.iter().enumerate().filter(|(_, state)| state.replica.is_some()) {
             let delivered: BTreeSet<Digest> = self.delivered(node as u16).into_iter().collect();
             for (digest, holders) in &self.held {
                 let promised = holders.len() >= any_correct;
-                assert!(!promised || delivered.contains(digest), "replica {node} lacks {digest}: {:?}", state.replica);
+                assert!(!promised || delivered.contains(digest), "replica {node} lacks {digest}");
             }
         }
     }

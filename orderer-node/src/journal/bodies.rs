@@ -16,10 +16,12 @@ pub(crate) struct Bodies {
 }
 
 impl Bodies {
-    /// A body stands here. The first of several counts, because it stands before whatever refers to it.
+    /// A body stands here. The last of several counts: it stands before whatever will refer to it, and is kept longest
+    /// when the journal is truncated.
     pub(crate) fn on_body(&mut self, digest: Digest, position: Position) {
-        if self.recent(digest).is_none() {
-            self.waiting.entry(digest).or_insert(position);
+        match self.recent.iter_mut().find_map(|decided| decided.get_mut(&digest)) {
+            Some(decided) => *decided = position,
+            None => drop(self.waiting.insert(digest, position)),
         }
     }
 
@@ -89,6 +91,6 @@ mod tests {
         }
         assert_eq!(bodies.on_decided(digest(99)), Some(position(99)), "decided again");
         bodies.on_body(digest(99), position(1000));
-        assert_eq!(bodies.on_decided(digest(99)), Some(position(99)), "the first body counts");
+        assert_eq!(bodies.on_decided(digest(99)), Some(position(1000)), "the last body counts");
     }
 }

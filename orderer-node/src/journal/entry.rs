@@ -54,14 +54,14 @@ pub(crate) fn push(buffer: &mut Vec<u8>, bodies: &[Option<Position>], record: &[
     buffer.extend_from_slice(record);
 }
 
-/// The instance a record is about; a body is about none.
+/// The instance that a record is a step of. Bodies, and what is said about regencies and checkpoints, are steps of none.
 pub(crate) fn instance(record: &Record) -> Option<InstanceId> {
     match record {
-        Record::Body(_) => None,
         Record::Proposed(propose) => Some(propose.instance),
         Record::Voted(vote) => Some(vote.instance),
         Record::Certified(certificate) => Some(certificate.instance()),
         Record::Decided(decided) => Some(decided.proof.instance()),
+        _ => None,
     }
 }
 

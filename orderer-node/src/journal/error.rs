@@ -5,7 +5,7 @@ use mod_smart::{Digest, GroupId, InstanceId};
 use crate::disk::DiskError;
 use crate::journal::segment;
 
-/// Why the journal cannot be read or written. All of these are faults of the environment; none is repaired silently.
+/// Why the journal cannot be read or written. Almost all of these are faults of the environment; none is repaired silently.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The disk failed. If it failed while writing, the journal takes nothing more.
@@ -21,11 +21,37 @@ pub enum JournalError {
         /// What is wrong there.
         reason: String,
     },
-    /// A segment is not there, although a later one is.
+    /// A segment is not there, although it belongs to the journal and a later one is.
     #[error("{} is missing, although a later segment exists", segment::name(*.segment))]
     SegmentMissing {
         /// Number of the segment.
         segment: u32,
+    },
+    /// The file that says where the journal begins is not what was written.
+    #[error("journal.start is damaged: {reason}; nothing was deleted")]
+    StartDamaged {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The file that says where the journal begins was written by another version of this program.
+    #[error("journal.start has format version {found}; this program reads version {expected}")]
+    StartVersion {
+        /// The version it names.
+        found: u32,
+        /// The version of this program.
+        expected: u32,
+    },
+    /// The file that says where the journal begins is another ordering group's.
+    #[error("journal.start does not belong to ordering group {expected}")]
+    StartOfOtherGroup {
+        /// The group it was opened for.
+        expected: GroupId,
+    },
+    /// What was asked for stood in a part of the journal that was truncated.
+    #[error("it stood before {}, where the journal begins now", segment::name(*.first))]
+    NotKept {
+        /// Number of the first segment that is kept.
+        first: u32,
     },
     /// The journal was written by another version of this program.
     #[error("{} has format version {found}; this program reads version {expected}", segment::name(*.segment))]
@@ -64,4 +90,16 @@ pub enum JournalError {
     /// An earlier write failed: what is on the disk is unknown until the journal is opened again.
     #[error("the journal has stopped after a failed write")]
     Stopped,
+}
+
+impl JournalError {
+    /// Is what was durable lost or altered? Then this replica may have forgotten what it said. Everything else is a disk
+    /// that fails at the moment, or a folder that is not this replica's.
+    #[must_use]
+    pub const fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. } | Self::SegmentMissing { .. } | Self::StartDamaged { .. } | Self::BodyMissing { .. }
+        )
+    }
 }

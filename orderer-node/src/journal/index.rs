@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use mod_smart::InstanceId;
 
 use crate::journal::frame::Position;
+use crate::journal::limits::MARKS_MAX;
 
 /// Positions of decisions.
 #[derive(Debug)]
@@ -19,6 +20,10 @@ pub(crate) struct Index {
     ranges: BTreeMap<u32, (InstanceId, InstanceId)>,
     /// All decisions of the segment that was read last.
     loaded: Option<(u32, BTreeMap<InstanceId, Position>)>,
+    /// The segment in which the mark of each checkpoint stands.
+    marks: BTreeMap<InstanceId, u32>,
+    /// The first segment of the journal.
+    first: u32,
     /// The last segment and the end of what is committed in it.
     pub(crate) committed: (u32, u32),
 }
@@ -35,9 +40,42 @@ pub(crate) enum Found {
 }
 
 impl Index {
-    /// Nothing decided. Keeps so many positions in memory.
-    pub(crate) fn new(decided_max: usize) -> Self {
-        Self { decided: BTreeMap::new(), decided_max, ranges: BTreeMap::new(), loaded: None, committed: (0, 0) }
+    /// Nothing decided, in a journal that begins with segment `first`. Keeps so many positions in memory.
+    pub(crate) fn new(decided_max: usize, first: u32) -> Self {
+        let (decided, ranges, marks) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { decided, decided_max, ranges, loaded: None, marks, first, committed: (first, 0) }
+    }
+
+    /// The number of the first segment.
+    pub(crate) const fn first(&self) -> u32 {
+        self.first
+    }
+
+    /// The mark of a checkpoint stands in this segment. If it stands in an earlier one as well, that counts.
+    pub(crate) fn on_mark(&mut self, instance: InstanceId, segment: u32) {
+        self.marks.entry(instance).or_insert(segment);
+        while self.marks.len() > MARKS_MAX {
+            self.marks.pop_first();
+        }
+    }
+
+    /// Is the mark of this checkpoint known?
+    pub(crate) fn has_mark(&self, instance: InstanceId) -> bool {
+        self.marks.contains_key(&instance)
+    }
+
+    /// The segment in which this mark stands, or the newest mark before it that is known.
+    pub(crate) fn segment_of_mark(&self, instance: InstanceId) -> Option<u32> {
+        self.marks.range(..=instance).next_back().map(|(_, segment)| *segment)
+    }
+
+    /// The journal begins with this segment from now on.
+    pub(crate) fn forget_before(&mut self, first: u32) {
+        self.first = first;
+        self.decided.retain(|_, position| position.segment >= first);
+        self.ranges.retain(|segment, _| *segment >= first);
+        self.marks.retain(|_, segment| *segment >= first);
+        self.loaded.take_if(|(segment, _)| *segment < first);
     }
 
     /// A decision stands here. If one is there already, it says the same.
@@ -83,7 +121,7 @@ mod tests {
 
     #[test]
     fn old_decisions_are_sought_in_the_segments_whose_range_has_them() {
-        let mut index = Index::new(3);
+        let mut index = Index::new(3, 0);
         let at = |instance: u64| Position { segment: (instance / 4) as u32, offset: instance as u32, length: 1 };
         for instance in [1, 2, 3, 5, 4, 6, 7, 8, 9] {
             index.on_decided(InstanceId(instance), at(instance));
@@ -95,5 +133,22 @@ mod tests {
         index.on_loaded(1, (4..8).map(|instance| (InstanceId(instance), at(instance))).collect());
         assert_eq!(index.find(InstanceId(5), &[]), Found::At(at(5)));
         assert_eq!(index.last(), Some(InstanceId(9)));
+        index.forget_before(2);
+        assert_eq!(
+            (index.find(InstanceId(5), &[]), index.find(InstanceId(8), &[])),
+            (Found::Nowhere, Found::At(at(8)))
+        );
+    }
+
+    #[test]
+    fn a_mark_that_is_not_known_stands_for_the_one_before_it() {
+        let mut index = Index::new(3, 0);
+        for (instance, segment) in [(10, 1), (20, 2), (20, 5), (30, 6)] {
+            index.on_mark(InstanceId(instance), segment);
+        }
+        let segment = |index: &Index, instance| index.segment_of_mark(InstanceId(instance));
+        assert_eq!([9, 10, 19, 20, 35].map(|at| segment(&index, at)), [None, Some(1), Some(1), Some(2), Some(6)]);
+        index.forget_before(2);
+        assert_eq!([10, 20].map(|at| segment(&index, at)), [None, Some(2)]);
     }
 }

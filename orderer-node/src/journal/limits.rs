@@ -1,7 +1,8 @@
 //! Every bound of the journal and its thread, in one place.
 
-/// Bytes after which a segment takes no further commit. A segment is longer by at most one commit.
-pub const SEGMENT_BYTES: u32 = 64 << 20;
+/// Bytes after which a segment takes no further commit. A segment is longer by at most one commit. Truncation deletes
+/// whole segments, so this is also how much of the journal is kept beyond what is needed.
+pub const SEGMENT_BYTES: u32 = 16 << 20;
 
 /// Most bytes of one record: a request of 100 MiB with its seal, and room.
 pub const RECORD_BYTES_MAX: usize = 128 << 20;
@@ -22,6 +23,12 @@ pub const BODIES_RECENT_MAX: usize = 1 << 16;
 
 /// Decisions whose positions are in memory. Older ones are found by reading their segment.
 pub const DECISIONS_INDEXED_MAX: usize = 1 << 20;
+
+/// Marks of checkpoints whose places are in memory. The oldest beyond are forgotten: truncation skips them.
+pub const MARKS_MAX: usize = 4096;
+
+/// Damaged journals that are kept for whoever wants to know what became of them.
+pub const DAMAGED_KEPT_MAX: usize = 2;
 
 /// Segments that readers keep open.
 pub const SEGMENTS_OPEN_MAX: usize = 16;

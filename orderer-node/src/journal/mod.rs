@@ -2,12 +2,14 @@
 //!
 //! Records ([`mod_smart::Record`]) are appended to segments, `journal-000000.log` and so on. [`Journal::append`] collects,
 //! [`Journal::commit`] makes everything collected durable with one write and one sync (group commit). A journal has one
-//! writer; [`JournalReader`]s give decisions to replicas that lack them, from any thread.
+//! writer; [`JournalReader`]s give decisions to replicas that lack them, and [`Truncator`]s delete the segments before a
+//! checkpoint's mark, both from any thread. [`set_aside`] moves a damaged journal out of the way, whole.
 //!
 //! Invariants:
 //! - A commit lies in one segment, and a segment is durable in full before the next one is made.
-//! - Nothing that was durable is ever changed, overwritten or removed. Only what follows the last durable byte of the
-//!   last segment can be cut off, when the journal is opened.
+//! - Nothing that was durable is ever changed or overwritten, and removed only in whole segments from the front, after
+//!   `journal.start` says durably that they are no part of the journal. Only what follows the last durable byte of the last
+//!   segment can be cut off, when the journal is opened.
 //! - A body stands before every record that refers to it. A decision carries the positions of its bodies.
 //! - After a failed write or sync nothing more is taken: what the disk holds is unknown until it is read again.
 //! - Memory is bounded by [`limits`], whatever the length of the journal.
@@ -25,6 +27,7 @@ mod reader;
 mod replay;
 mod scan;
 mod segment;
+mod start;
 mod survey;
 
 use std::sync::Arc;
@@ -42,8 +45,9 @@ use segment::Segment;
 use survey::{End, Survey, make_durable};
 
 pub use error::JournalError;
-pub use reader::JournalReader;
+pub use reader::{JournalReader, Truncator};
 pub use replay::Replay;
+pub use start::set_aside;
 
 /// The writer of a journal.
 #[derive(Debug)]
@@ -65,6 +69,7 @@ pub struct Journal {
     buffer: Vec<u8>,
     /// What readers learn of at the commit.
     decided: Vec<(InstanceId, Position)>,
+    marks: Vec<(InstanceId, u32)>,
     commit: Commit,
     is_stopped: bool,
 }
@@ -144,10 +149,11 @@ pub struct Torn {
 impl Journal {
     /// Opens the journal of a group, or begins it. All of it is read and verified; a torn end is cut off and noted in
     /// the summary. The [`Replay`] shows what a replica needs that starts from the checkpoint after instance `after`:
-    /// in the order of the journal, all records about later instances and every body that may still be ordered.
+    /// in the order of the journal, every body that may still be ordered and all records that are no bodies.
     ///
     /// # Errors
-    /// The disk fails; the journal is damaged, which is not repaired; or it is another group's or another version's.
+    /// The disk fails; the journal is damaged ([`JournalError::is_damage`]), and then nothing was changed; or it is
+    /// another group's or another version's.
     pub fn open(
         disk: Arc<dyn Disk>,
         group: GroupId,
@@ -155,11 +161,15 @@ impl Journal {
         after: InstanceId,
     ) -> Result<(Self, Replay), JournalError> {
         let mut survey = Survey::of(&*disk, group, options, after)?;
-        let index = std::mem::replace(&mut survey.index, Index::new(0));
+        let index = std::mem::replace(&mut survey.index, Index::new(0, 0));
         let shared = Arc::new(Shared::new(Arc::clone(&disk), group, index));
         for (instance, digest, place) in std::mem::take(&mut survey.forgotten) {
-            let body = shared.locate(digest, place)?.ok_or(JournalError::BodyMissing { instance, digest })?;
-            survey.show_early(body);
+            match shared.locate(digest, place)? {
+                Some(body) => survey.show_early(body),
+                // What was truncated may have held it; whether that matters is for the replica to say.
+                None if survey.first > 0 => {}
+                None => return Err(JournalError::BodyMissing { instance, digest }),
+            }
         }
         let replay = Replay::new(Arc::clone(&shared), &mut survey);
         let End { segment, offset, chain } = survey.end;
@@ -177,6 +187,7 @@ impl Journal {
             written: offset,
             buffer: Vec::new(),
             decided: Vec::new(),
+            marks: Vec::new(),
             commit: Commit::default(),
             is_stopped: false,
         };
@@ -187,6 +198,12 @@ impl Journal {
     #[must_use]
     pub fn reader(&self) -> JournalReader {
         JournalReader::new(Arc::clone(&self.shared))
+    }
+
+    /// Deletes what is no longer needed.
+    #[must_use]
+    pub fn truncator(&self) -> Truncator {
+        Truncator::new(Arc::clone(&self.shared))
     }
 
     /// What its commits promise.
@@ -262,7 +279,8 @@ impl Journal {
                 bodies.extend(decided.requests.iter().map(|digest| self.bodies.on_decided(*digest)));
                 self.decided.push((decided.proof.instance(), position));
             }
-            Record::Proposed(_) | Record::Voted(_) | Record::Certified(_) => {}
+            Record::Mark(instance) => self.marks.push((*instance, position.segment)),
+            _ => {}
         }
         self.bodies.bound(self.options.bodies_waiting_max, self.options.bodies_recent_max);
         bodies
@@ -284,6 +302,9 @@ impl Journal {
         index.committed = (self.segment.number, self.committed);
         for (instance, position) in self.decided.drain(..) {
             index.on_decided(instance, position);
+        }
+        for (instance, segment) in self.marks.drain(..) {
+            index.on_mark(instance, segment);
         }
         Ok(std::mem::take(&mut self.commit))
     }

@@ -18,6 +18,7 @@ use crate::journal::index::{Found, Index};
 use crate::journal::limits::{LOCATED_MAX, SEGMENTS_OPEN_MAX};
 use crate::journal::scan::{Scan, Step};
 use crate::journal::segment::Segment;
+use crate::journal::start::Start;
 
 /// Reads decisions of a [`crate::journal::Journal`]. Clones share what they know; any thread may use one.
 #[derive(Clone, Debug)]
@@ -36,11 +37,19 @@ impl JournalReader {
         self.shared.index().last()
     }
 
+    /// Does the mark of this checkpoint stand in what is committed and kept?
+    #[must_use]
+    pub fn has_mark(&self, instance: InstanceId) -> bool {
+        self.shared.index().has_mark(instance)
+    }
+
     /// Committed decisions from `from` on, with their bodies, in order and without a gap. Ends before more than
     /// `count_max` decisions or `bytes_max` bytes, but gives one decision whatever its size, if `from` is decided here.
+    /// What was truncated is not decided here any more.
     ///
     /// # Errors
-    /// The disk fails; what was written is damaged; or a body was never written.
+    /// The disk fails; what was written is damaged; a body was never written; or a part of the first decision was
+    /// truncated.
     pub fn read_decisions(
         &self,
         from: InstanceId,
@@ -52,16 +61,57 @@ impl JournalReader {
         let mut instance = from;
         while batches.len() < count_max {
             let Some(position) = self.shared.find(instance)? else { break };
-            let (decided, bodies) = self.shared.read_decided(instance, position)?;
-            bytes += position.length as usize + bodies.iter().map(|body| body.length as usize).sum::<usize>();
-            if bytes > bytes_max && !batches.is_empty() {
-                break;
+            let bytes_left = if batches.is_empty() { usize::MAX } else { bytes_max.saturating_sub(bytes) };
+            match self.shared.read_batch(instance, position, bytes_left) {
+                Ok(Some((batch, size))) => {
+                    bytes += size;
+                    batches.push(batch);
+                }
+                Ok(None) => break,
+                // Whoever asks again from there learns of it.
+                Err(_) if !batches.is_empty() => break,
+                Err(error) => return Err(error),
             }
-            let requests = decided.requests.iter().zip(bodies).map(|(digest, at)| self.shared.read_body(*digest, at));
-            batches.push(DecidedBatch { requests: requests.collect::<Result<_, _>>()?, proof: decided.proof });
             instance = instance.next();
         }
         Ok(batches)
+    }
+}
+
+/// Deletes what is no longer needed of a [`crate::journal::Journal`], from any thread, while the writer goes on.
+#[derive(Clone, Debug)]
+pub struct Truncator {
+    shared: Arc<Shared>,
+}
+
+impl Truncator {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Deletes whole segments before the one in which the mark of this checkpoint stands; if that mark is not known, the
+    /// newest known one before it. Gives the number of segments deleted. The caller knows that everything that recovery
+    /// needs stands after the mark.
+    ///
+    /// # Errors
+    /// The disk fails. What was to be deleted is then not part of the journal any more, or still is; both are whole.
+    pub fn truncate(&self, mark: InstanceId) -> Result<u32, JournalError> {
+        let shared = &self.shared;
+        let _one_at_a_time = lock(&shared.truncating);
+        let (from, first) = {
+            let index = shared.index();
+            (index.first(), index.segment_of_mark(mark).unwrap_or(index.first()))
+        };
+        if first <= from {
+            return Ok(0);
+        }
+        let start = Start::at(first);
+        start.write(&*shared.disk, shared.group)?;
+        shared.index().forget_before(first);
+        lock(&shared.open).retain(|segment| segment.number >= first);
+        lock(&shared.located).clear();
+        start.clear(&*shared.disk)?;
+        Ok(first - from)
     }
 }
 
@@ -71,6 +121,7 @@ pub(crate) struct Shared {
     disk: Arc<dyn Disk>,
     group: GroupId,
     index: Mutex<Index>,
+    truncating: Mutex<()>,
     /// Segments that were read lately, the latest last.
     open: Mutex<VecDeque<Arc<Segment>>>,
     /// What long searches have found, or not found, before a place.
@@ -79,8 +130,8 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(disk: Arc<dyn Disk>, group: GroupId, index: Index) -> Self {
-        let (open, located) = (Mutex::default(), Mutex::default());
-        Self { disk, group, index: Mutex::new(index), open, located }
+        let (truncating, open, located) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { disk, group, index: Mutex::new(index), truncating, open, located }
     }
 
     pub(crate) fn index(&self) -> MutexGuard<'_, Index> {
@@ -88,7 +139,24 @@ impl Shared {
     }
 
     /// A segment, opened if it is not open.
+    ///
+    /// # Errors
+    /// The disk fails, its head is damaged, or it is not kept any more.
     pub(crate) fn segment(&self, number: u32) -> Result<Arc<Segment>, JournalError> {
+        self.check_kept(number)?;
+        match self.open_segment(number) {
+            Ok(segment) => Ok(segment),
+            // It may have been deleted at this moment, and that says more than a file that is not there.
+            Err(error) => Err(self.check_kept(number).err().unwrap_or(error)),
+        }
+    }
+
+    fn check_kept(&self, number: u32) -> Result<(), JournalError> {
+        let first = self.index().first();
+        if number < first { Err(JournalError::NotKept { first }) } else { Ok(()) }
+    }
+
+    fn open_segment(&self, number: u32) -> Result<Arc<Segment>, JournalError> {
         let mut open = lock(&self.open);
         if let Some(at) = open.iter().position(|segment| segment.number == number)
             && let Some(segment) = open.remove(at)
@@ -122,12 +190,14 @@ impl Shared {
         }
         let mut found = None;
         for number in (0..=before.segment).rev() {
-            self.scan(number, |position, entry| match &entry.record {
+            let scanned = self.scan(number, |position, entry| match &entry.record {
                 Record::Body(request) if position < before && request.digest() == digest => found = Some(position),
                 _ => {}
-            })?;
-            if found.is_some() {
-                break;
+            });
+            match scanned {
+                Ok(()) if found.is_none() => {}
+                Ok(()) | Err(JournalError::NotKept { .. }) => break,
+                Err(error) => return Err(error),
             }
         }
         let mut located = lock(&self.located);
@@ -148,14 +218,35 @@ impl Shared {
                 Found::Within(number) => number,
             };
             let mut decided = BTreeMap::new();
-            self.scan(number, |position, entry| {
+            let scanned = self.scan(number, |position, entry| {
                 if let Record::Decided(record) = &entry.record {
                     decided.entry(record.proof.instance()).or_insert(position);
                 }
-            })?;
-            self.index().on_loaded(number, decided);
+            });
+            match scanned {
+                Ok(()) => self.index().on_loaded(number, decided),
+                Err(JournalError::NotKept { .. }) => {}
+                Err(error) => return Err(error),
+            }
             read.push(number);
         }
+    }
+
+    /// A decision with its bodies, and how many bytes they are; none if these are more than `bytes_max`.
+    fn read_batch(
+        &self,
+        instance: InstanceId,
+        position: Position,
+        bytes_max: usize,
+    ) -> Result<Option<(DecidedBatch, usize)>, JournalError> {
+        let (decided, bodies) = self.read_decided(instance, position)?;
+        let bytes = position.length as usize + bodies.iter().map(|body| body.length as usize).sum::<usize>();
+        if bytes > bytes_max {
+            return Ok(None);
+        }
+        let requests = decided.requests.iter().zip(bodies).map(|(digest, at)| self.read_body(*digest, at));
+        let requests = requests.collect::<Result<_, _>>()?;
+        Ok(Some((DecidedBatch { requests, proof: decided.proof }, bytes)))
     }
 
     fn read_decided(&self, instance: InstanceId, position: Position) -> Result<(Decided, Vec<Position>), JournalError> {
@@ -167,7 +258,7 @@ impl Shared {
         let mut bodies = Vec::with_capacity(entry.bodies.len());
         for (&digest, body) in decided.requests.iter().zip(entry.bodies) {
             let body = if body.is_some() { body } else { self.locate(digest, position)? };
-            bodies.push(body.ok_or(JournalError::BodyMissing { instance, digest })?);
+            bodies.push(body.ok_or_else(|| self.missing(instance, digest))?);
         }
         Ok((decided, bodies))
     }
@@ -176,6 +267,14 @@ impl Shared {
         match self.read(position)?.record {
             Record::Body(request) if request.digest() == digest => Ok(request),
             _ => Err(self.misplaced(position, "another record stands where a body was written")),
+        }
+    }
+
+    /// Why a body is nowhere: in a journal that was never truncated it should be.
+    fn missing(&self, instance: InstanceId, digest: Digest) -> JournalError {
+        match self.index().first() {
+            0 => JournalError::BodyMissing { instance, digest },
+            first => JournalError::NotKept { first },
         }
     }
 

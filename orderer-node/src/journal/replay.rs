@@ -3,27 +3,29 @@
 //! Streams: one record is in memory at a time. The first reading has verified everything, so an error here means that
 //! the disk changed its mind.
 
-use std::collections::btree_set;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use mod_smart::{InstanceId, Record};
+use mod_smart::Record;
 
 use crate::journal::Summary;
-use crate::journal::entry::{self, Entry};
+use crate::journal::entry::Entry;
 use crate::journal::error::JournalError;
 use crate::journal::frame::Position;
 use crate::journal::reader::Shared;
 use crate::journal::scan::{Scan, Step};
 use crate::journal::survey::Survey;
 
-/// The records to show, in the order of the journal. Ends after an error. What is appended later is not shown.
+/// The records to show, in the order of the journal: all but the bodies that the checkpoint has settled. Ends after an error.
+/// What is appended later is not shown.
 #[derive(Debug)]
 pub struct Replay {
     summary: Summary,
-    after: InstanceId,
     shared: Arc<Shared>,
-    /// Bodies that stand before everything else that is shown.
-    early: btree_set::IntoIter<Position>,
+    /// The bodies to be shown that stand before `from`.
+    early: BTreeSet<Position>,
+    /// Every body from here on is shown; none if there is no such place.
+    from: Option<Position>,
     /// What is read next; none at the end.
     scan: Option<Place>,
     /// The last segment, and where its records ended when it was opened.
@@ -33,7 +35,6 @@ pub struct Replay {
 /// Where the reading stands.
 #[derive(Debug)]
 enum Place {
-    At(Position),
     Begin(u32),
     Inside(Scan),
 }
@@ -42,9 +43,8 @@ impl Replay {
     pub(crate) fn new(shared: Arc<Shared>, survey: &mut Survey) -> Self {
         survey.show_waiting();
         let end = (survey.end.segment.number, survey.end.offset);
-        let early = std::mem::take(&mut survey.early).into_iter();
-        let scan = survey.from.map(Place::At);
-        Self { summary: survey.summary, after: survey.after, shared, early, scan, end }
+        let (early, from) = (std::mem::take(&mut survey.early), survey.from);
+        Self { summary: survey.summary, shared, early, from, scan: Some(Place::Begin(survey.first)), end }
     }
 
     /// What the first reading found.
@@ -54,9 +54,6 @@ impl Replay {
     }
 
     fn read_next(&mut self) -> Result<Option<Record>, JournalError> {
-        if let Some(position) = self.early.next() {
-            return Ok(Some(self.shared.read(position)?.record));
-        }
         while let Some(mut scan) = self.next_scan()? {
             let segment = Arc::clone(scan.segment());
             match scan.step()? {
@@ -65,7 +62,10 @@ impl Replay {
                 Step::Frame(position, payload) => {
                     self.scan = Some(Place::Inside(scan));
                     let entry = Entry::decode(payload).map_err(|error| segment.damaged(position.offset, error))?;
-                    if entry::instance(&entry.record).is_none_or(|instance| instance > self.after) {
+                    let is_settled = matches!(entry.record, Record::Body(_))
+                        && self.from.is_none_or(|from| position < from)
+                        && !self.early.contains(&position);
+                    if !is_settled {
                         return Ok(Some(entry.record));
                     }
                 }
@@ -75,18 +75,14 @@ impl Replay {
     }
 
     fn next_scan(&mut self) -> Result<Option<Scan>, JournalError> {
-        let (number, offset) = match self.scan.take() {
+        let number = match self.scan.take() {
             None => return Ok(None),
             Some(Place::Inside(scan)) => return Ok(Some(scan)),
-            Some(Place::Begin(number)) => (number, None),
-            Some(Place::At(position)) => (position.segment, Some(position.offset)),
+            Some(Place::Begin(number)) => number,
         };
         let segment = self.shared.segment(number)?;
         let end = if number == self.end.0 { self.end.1 } else { segment.len()? };
-        Ok(Some(match offset {
-            Some(offset) => Scan::starting_at(segment, offset, end),
-            None => Scan::new(segment, end),
-        }))
+        Ok(Some(Scan::new(segment, end)))
     }
 }
 
@@ -96,7 +92,6 @@ impl Iterator for Replay {
     fn next(&mut self) -> Option<Self::Item> {
         let record = self.read_next().transpose();
         if matches!(record, Some(Err(_))) {
-            self.early = btree_set::BTreeSet::new().into_iter();
             self.scan = None;
         }
         record

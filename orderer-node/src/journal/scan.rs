@@ -56,11 +56,6 @@ impl Scan {
         Self { segment, end, offset: first, before: 0, chain, window: Vec::new(), window_start: 0 }
     }
 
-    /// Reads on from a frame in the middle.
-    pub(crate) fn starting_at(segment: Arc<Segment>, offset: u32, end: u32) -> Self {
-        Self { offset, chain: None, ..Self::new(segment, end) }
-    }
-
     /// Where the next frame would begin.
     pub(crate) const fn offset(&self) -> u32 {
         self.offset

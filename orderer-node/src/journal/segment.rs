@@ -129,17 +129,30 @@ pub(crate) fn name(number: u32) -> String {
     format!("journal-{number:06}.log")
 }
 
-/// The numbers of the segments on a disk, from 0 on without a gap. None if there is no segment.
+/// The numbers of the segments on a disk, whether they belong to the journal or not, in order.
+///
+/// # Errors
+/// The disk fails.
+pub(crate) fn numbers(disk: &dyn Disk) -> Result<Vec<u32>, DiskError> {
+    let mut numbers: Vec<u32> = disk.list()?.iter().filter_map(|file| parse(file)).collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The numbers of the segments of a journal that begins with segment `first`, without a gap. None if there is none.
 ///
 /// # Errors
 /// One is missing, or the disk fails.
-pub(crate) fn numbers(disk: &dyn Disk) -> Result<Option<RangeInclusive<u32>>, JournalError> {
-    let mut numbers: Vec<u32> = disk.list()?.iter().filter_map(|file| parse(file)).collect();
-    numbers.sort_unstable();
-    if let Some((segment, _)) = (0..).zip(&numbers).find(|(expected, found)| expected != *found) {
-        return Err(JournalError::SegmentMissing { segment });
+pub(crate) fn range(disk: &dyn Disk, first: u32) -> Result<Option<RangeInclusive<u32>>, JournalError> {
+    let numbers = numbers(disk)?.into_iter().filter(|number| *number >= first);
+    let mut last = None;
+    for (expected, found) in (first..).zip(numbers) {
+        if expected != found {
+            return Err(JournalError::SegmentMissing { segment: expected });
+        }
+        last = Some(found);
     }
-    Ok(numbers.last().map(|last| 0..=*last))
+    Ok(last.map(|last| first..=last))
 }
 
 fn parse(file: &str) -> Option<u32> {

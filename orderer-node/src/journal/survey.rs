@@ -1,7 +1,7 @@
 //! The first reading of a journal: everything is verified, a torn end is cut off, and the index is built.
 //!
-//! The survey also finds out what a replica that starts from a checkpoint must be shown: records about later instances,
-//! and bodies that no decision up to the checkpoint has settled. Those bodies may stand anywhere.
+//! The survey also finds out which bodies a replica that starts from a checkpoint must be shown: those that no decision up
+//! to the checkpoint has settled. They may stand anywhere. All other records are shown whatever they are about.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use crate::journal::frame::Position;
 use crate::journal::index::Index;
 use crate::journal::scan::{Bad, Scan, Step};
 use crate::journal::segment::{self, SEGMENT_HEAD_BYTES, Segment};
+use crate::journal::start::Start;
 use crate::journal::{Durability, JournalOptions, Summary, Torn};
 
 /// What the first reading found.
@@ -27,11 +28,13 @@ pub(crate) struct Survey {
     pub(crate) end: End,
     /// Bodies to show that stand before `from`.
     pub(crate) early: BTreeSet<Position>,
-    /// The first record about an instance after the checkpoint: everything from here on is shown.
+    /// The first record about an instance after the checkpoint: every body from here on is shown.
     pub(crate) from: Option<Position>,
     /// Bodies of decisions after the checkpoint whose positions were forgotten, with the place of the decision.
     pub(crate) forgotten: Vec<(InstanceId, Digest, Position)>,
     pub(crate) after: InstanceId,
+    /// The first segment.
+    pub(crate) first: u32,
     options: JournalOptions,
 }
 
@@ -54,8 +57,11 @@ impl Survey {
         options: JournalOptions,
         after: InstanceId,
     ) -> Result<Self, JournalError> {
-        let Some(numbers) = segment::numbers(disk)? else {
-            let segment = Segment::create(disk, 0, group, 0)?;
+        let start = Start::read(disk, group)?;
+        let numbers = segment::range(disk, start.first)?;
+        start.clear(disk)?;
+        let Some(numbers) = numbers else {
+            let segment = Segment::create(disk, start.first, group, 0)?;
             make_durable(disk, &segment, options)?;
             return Ok(Self::new(options, after, End::at_begin(segment)));
         };
@@ -78,15 +84,17 @@ impl Survey {
     }
 
     fn new(options: JournalOptions, after: InstanceId, end: End) -> Self {
+        let first = end.segment.number;
         Self {
             summary: Summary { segments: 1, ..Summary::default() },
             bodies: Bodies::default(),
-            index: Index::new(options.decisions_indexed_max),
+            index: Index::new(options.decisions_indexed_max, first),
             end,
             early: BTreeSet::new(),
             from: None,
             forgotten: Vec::new(),
             after,
+            first,
             options,
         }
     }
@@ -173,7 +181,8 @@ impl Survey {
                 }
                 self.bodies.bound(usize::MAX, self.options.bodies_recent_max);
             }
-            Record::Proposed(_) | Record::Voted(_) | Record::Certified(_) => {}
+            Record::Mark(instance) => self.index.on_mark(instance, position.segment),
+            _ => {}
         }
     }
 

@@ -16,15 +16,25 @@ pub const MESH_VERSION: u16 = 1;
 
 /// What comes over a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum MeshFrame {
+pub enum MeshFrame {
     /// Who is there; the first frame of either side.
     Hello(Hello),
     /// "I do not take this link": the acceptor's version, and why.
     Refused(Refusal),
     /// A message of the core. Dialer to acceptor, like the next three.
-    Consensus { group: GroupId, message: Bytes },
+    Consensus {
+        /// Whose core it is for.
+        group: GroupId,
+        /// The message, encoded.
+        message: Bytes,
+    },
     /// A frontend that the sender serves.
-    Introduce { group: GroupId, credential: Credential },
+    Introduce {
+        /// The group it is to serve.
+        group: GroupId,
+        /// Who it is.
+        credential: Credential,
+    },
     /// A vote key that the sender believes in; not its own, that is in the Hello.
     Binding(VoteBinding),
     /// "Are you there?"
@@ -35,31 +45,42 @@ pub(super) enum MeshFrame {
 
 /// The first frame of either side.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hello {
-    pub(super) group: GroupId,
-    pub(super) replica: ReplicaId,
-    pub(super) binding: VoteBinding,
+pub struct Hello {
+    /// The ordering group it means.
+    pub group: GroupId,
+    /// Who it is in that group.
+    pub replica: ReplicaId,
+    /// Its vote key.
+    pub binding: VoteBinding,
 }
 
+/// Why a link is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) version: u16,
-    pub(super) reason: String,
+pub struct Refusal {
+    /// The version of the acceptor.
+    pub version: u16,
+    /// The reason, fit for a log line.
+    pub reason: String,
 }
 
 /// Why bytes are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum MeshFrameError {
+pub enum MeshFrameError {
+    /// The sender speaks another version.
     #[error("it speaks version {0} of the mesh protocol, this node speaks {MESH_VERSION}")]
     Version(u16),
+    /// A kind that names nothing.
     #[error("unknown kind of frame {0}")]
     Kind(u8),
+    /// The payload does not follow the format.
     #[error("malformed frame: {0}")]
     Malformed(#[from] CodecError),
 }
 
 impl MeshFrame {
-    pub(super) fn encode(&self) -> Bytes {
+    /// The bytes of this frame, length included.
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
         match self {
             Self::Hello(hello) => encoded(HELLO, |writer| {
                 writer.u16(MESH_VERSION);
@@ -82,7 +103,11 @@ impl MeshFrame {
         }
     }
 
-    pub(super) fn decode(frame: Frame) -> Result<Self, MeshFrameError> {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// It is none of this version.
+    pub fn decode(frame: Frame) -> Result<Self, MeshFrameError> {
         if frame.kind == CONSENSUS {
             return decode_consensus(frame.payload);
         }

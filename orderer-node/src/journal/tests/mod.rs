@@ -6,3 +6,4 @@ pub(super) mod fixture;
 mod reading;
 mod replaying;
 mod speed;
+mod truncating;

@@ -1,0 +1,159 @@
+//! What comes over a link between a frontend and a node.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use fabric_proto::ChannelId;
+use frontend_shim::frame::{Bodies, Hello, Opened, Push, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
+use frontend_shim::framing::{Frame, FrameError, FrameReader, encode_frame};
+use futures::FutureExt as _;
+use mod_smart::{Answer, Digest, ReplicaId, Sequence, SessionId};
+use tokio::io::{AsyncRead, ReadBuf};
+
+use super::journal::size;
+use super::mesh::credential;
+use crate::fixtures::{CHAIN, GROUP, request};
+use crate::outcome::Outcome;
+use crate::target::{Heap, Seed, Target};
+
+pub const FRAMING: Target = Target {
+    name: "framing",
+    about: "a stream of frames that arrives in pieces: the pieces do not matter, and no frame is longer than allowed. The \
+            first byte is the length of a piece",
+    run: framing,
+    seeds: || {
+        let frames = [ToNode::Ping(7).encode(), ToNode::Ping(8).encode()].concat();
+        vec![Seed::new("two-pings", [&[3][..], &frames].concat())]
+    },
+    heap: Heap { base: 512 << 10, per_byte: 16 },
+    test_runs: 10_000,
+};
+
+pub const FRAME: Target = Target {
+    name: "session_frame",
+    about: "a frame of a frontend or a node, kind first: encodes to the same bytes; only genuine credentials verify",
+    run: frame,
+    seeds: frame_seeds,
+    heap: Heap::SMALL,
+    test_runs: 20_000,
+};
+
+fn framing(input: &[u8]) -> Outcome {
+    let Some((piece, stream)) = input.split_first() else { return Outcome::refused("nothing") };
+    let (frames, end) = read_all(stream, usize::from(*piece).max(1));
+    let (at_once, end_at_once) = read_all(stream, usize::MAX);
+    assert_eq!(frames, at_once, "frames depend on how they arrive");
+    assert_eq!(end.is_ok(), end_at_once.is_ok());
+    assert!(frames.iter().all(|frame| frame.payload.len() < FRAME_BYTES_MAX));
+    let written: Vec<u8> = frames.iter().flat_map(|frame| encode_frame(frame.kind, &[&frame.payload])).collect();
+    assert!(stream.starts_with(&written), "frames that were not sent");
+    assert!(end.is_err() || written.len() == stream.len(), "bytes are left out");
+    match end {
+        Ok(()) => Outcome::accepted(size(frames.len())),
+        Err(error) => Outcome::refused(format_args!("{} then {error}", size(frames.len()))),
+    }
+}
+
+fn read_all(stream: &[u8], piece: usize) -> (Vec<Frame>, Result<(), FrameError>) {
+    let mut reader = FrameReader::new(Pieces { stream, piece }, FRAME_BYTES_MAX);
+    let mut frames = Vec::new();
+    loop {
+        match reader.read_frame().now_or_never().expect("a connection that never waits") {
+            Ok(Some(frame)) => frames.push(frame),
+            Ok(None) => return (frames, Ok(())),
+            Err(error) => return (frames, Err(error)),
+        }
+    }
+}
+
+/// A connection that gives so many bytes at a time.
+struct Pieces<'a> {
+    stream: &'a [u8],
+    piece: usize,
+}
+
+impl AsyncRead for Pieces<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let length = self.piece.min(self.stream.len()).min(buffer.remaining());
+        let (now, later) = self.stream.split_at(length);
+        buffer.put_slice(now);
+        self.stream = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn frame(input: &[u8]) -> Outcome {
+    let Some((kind, payload)) = input.split_first() else { return Outcome::refused("nothing") };
+    let frame = Frame { kind: *kind, payload: Bytes::copy_from_slice(payload) };
+    let sent = encode_frame(frame.kind, &[&frame.payload]);
+    let to_node = ToNode::decode(frame.clone()).map(|message| {
+        assert_eq!(message.encode(), sent, "one message has one encoding");
+        match &message {
+            ToNode::Hello(hello) if hello.credential.verify(GROUP).is_ok() => "a genuine hello",
+            ToNode::Hello(_) => "a hello",
+            ToNode::Submit(_) => "a submission",
+            ToNode::Subscribe { .. } => "a subscription",
+            ToNode::FetchBlock { .. } => "a fetch",
+            ToNode::Ping(_) => "a ping",
+        }
+    });
+    let to_frontend = ToFrontend::decode(frame).map(|message| {
+        if let ToFrontend::Refused(reason) = &message {
+            // A reason that is no text is mended on the way in, and cut to its bound on the way out.
+            assert!(sent.len() < 2048 && reason.len() <= 3 * 1024);
+            return "a refusal";
+        }
+        assert_eq!(message.encode(), sent, "one message has one encoding");
+        match &message {
+            ToFrontend::Push(push) if push.body.is_some() => "a block with its body",
+            ToFrontend::Push(_) => "a block",
+            _ => "another answer",
+        }
+    });
+    assert!(to_node.is_err() || to_frontend.is_err(), "a frame that means something in both directions");
+    Outcome::from(to_node).and(&Outcome::from(to_frontend))
+}
+
+fn frame_seeds() -> Vec<Seed> {
+    let channel = || ChannelId::new("ch1").expect("a good name");
+    let hello = |bodies| Hello { version: VERSION, group: GROUP, credential: credential(1), bodies };
+    let opened = || Opened { channel: channel(), genesis: [1; 32], height: 4 };
+    let answer =
+        |answer| RequestAnswer { session: SessionId(1), sequence: Sequence(2), digest: Digest([3; 32]), answer };
+    let push = |body| Push {
+        channel: channel(),
+        number: 1,
+        previous_hash: [1; 32],
+        data_hash: [2; 32],
+        metadata_value: Bytes::from_static(&[10, 0]),
+        signature: Bytes::from_static(&[1; 70]),
+        body,
+    };
+    let to_node = [
+        ("hello", ToNode::Hello(hello(Bodies::Pushed))),
+        ("hello-shared", ToNode::Hello(hello(Bodies::SharedLedger))),
+        ("submit", ToNode::Submit(request(1, Bytes::from_static(b"body")).bytes().clone())),
+        ("subscribe", ToNode::Subscribe { channel: channel(), from: 1, until: 9 }),
+        ("fetch", ToNode::FetchBlock { channel: channel(), number: 3 }),
+        ("ping", ToNode::Ping(1)),
+    ];
+    let welcome = Welcome { version: VERSION, replica: ReplicaId(2), channels: vec![opened()] };
+    let to_frontend = [
+        ("welcome", ToFrontend::Welcome(welcome)),
+        ("refused", ToFrontend::Refused("another version".into())),
+        ("held", ToFrontend::Answer(answer(Answer::Held))),
+        ("stale", ToFrontend::Answer(answer(Answer::Stale))),
+        ("push", ToFrontend::Push(push(None))),
+        ("push-body", ToFrontend::Push(push(Some(Bytes::from_static(&CHAIN[1][80..400]))))),
+        ("opened", ToFrontend::Opened(opened())),
+        ("pong", ToFrontend::Pong(1)),
+    ];
+    let seed = |name: &str, frame: Bytes| Seed::new(name, frame.slice(4..));
+    let to_node = to_node.iter().map(|(name, message)| seed(name, message.encode()));
+    let to_frontend = to_frontend.iter().map(|(name, message)| seed(name, message.encode()));
+    to_node.chain(to_frontend).collect()
+}
+
+const FRAME_BYTES_MAX: usize = 4096;

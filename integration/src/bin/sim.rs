@@ -1,0 +1,105 @@
+//! `sim`: runs simulated worlds from seeds, and tells the story of one. See [`integration::sim`].
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use integration::sim::campaign::{Campaign, Summary};
+use integration::sim::{Options, run};
+
+/// Runs simulated worlds, each from one number.
+#[derive(Debug, Parser)]
+struct Args {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 200)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// On so many threads.
+    #[arg(long, default_value_t = 2)]
+    jobs: usize,
+    /// Runs each seed once, not twice with equal hashes.
+    #[arg(long)]
+    once: bool,
+    /// Stops after so many failures.
+    #[arg(long, default_value_t = 10)]
+    failures: usize,
+    /// Fails too if the averages are below what makes a seed worth counting.
+    #[arg(long)]
+    averages: bool,
+    /// Makes as many replicas as the group tolerates liars of this kind.
+    #[arg(long)]
+    actor: Option<String>,
+    /// So many replicas, instead of as many as the seed says.
+    #[arg(long)]
+    n: Option<usize>,
+    /// Runs this one seed only.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Tells the story of that one seed.
+    #[arg(long)]
+    trace: bool,
+    /// The last so many lines of it.
+    #[arg(long, default_value_t = 1_000_000)]
+    lines: usize,
+}
+
+/// Exits with 1 when something was seen that must not be, with 2 when the arguments make no sense.
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let result = if let Some(seed) = args.seed { one(&args, seed) } else { many(&args) };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("sim: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
+    let lines = if args.trace { args.lines } else { 0 };
+    let outcome = run(&Options { seed, n: args.n, actor: args.actor.clone(), lines })?;
+    for line in outcome.story {
+        println!("{line}");
+    }
+    let summary = Summary { seeds: 1, counts: outcome.counts, ..Summary::default() };
+    println!("hash {:016x}\n{}", outcome.hash, summary.report());
+    if let Some(violation) = &outcome.violation {
+        println!("FAILED {}: {}", violation.property, violation.what);
+    }
+    Ok(outcome.violation.is_none())
+}
+
+fn many(args: &Args) -> anyhow::Result<bool> {
+    let options = Options { n: args.n, actor: args.actor.clone(), ..Options::default() };
+    let campaign = Campaign {
+        from: args.from,
+        seeds: args.seeds,
+        jobs: args.jobs,
+        is_once: args.once,
+        options,
+        failures_max: args.failures,
+    };
+    let summary = campaign.run(|so_far| {
+        eprintln!(
+            "{} seeds, {} failures, {:.0} decisions and {:.1} faults per seed, {:.1} seeds/s",
+            so_far.seeds,
+            so_far.failures.len(),
+            so_far.mean(so_far.counts.decisions),
+            so_far.mean(so_far.counts.faults_total()),
+            so_far.seeds as f64 / so_far.elapsed.as_secs_f64().max(0.001)
+        );
+    })?;
+    println!("{}", summary.report());
+    for (seed, failure) in &summary.failures {
+        println!("seed {seed} FAILED {failure}\n  {}", campaign.replay(*seed));
+    }
+    let averages = summary.check_averages();
+    if let Err(low) = &averages {
+        println!("not worth counting: {low}");
+    }
+    Ok(summary.failures.is_empty() && (averages.is_ok() || !args.averages))
+}

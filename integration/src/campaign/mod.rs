@@ -1,0 +1,26 @@
+//! Campaigns: what happens to four real nodes that are killed, stopped, wiped and starved, judged from outside.
+//!
+//! Each is one function with a plan. The test command runs it with a small plan, the `campaign` program with a large
+//! one; both say what they measured. Whatever a campaign is about, at its end all nodes must have one chain, every
+//! block of it verified, with everything in it that was acknowledged to a client, nothing twice and nothing that a client
+//! ever saw otherwise.
+
+mod absent;
+mod args;
+mod audit;
+mod figures;
+mod group;
+mod killings;
+mod leader;
+mod quiet;
+mod trace;
+mod watch;
+mod wiped;
+
+pub use absent::{AbsentPlan, absent};
+pub use args::CampaignArgs;
+pub use figures::Figures;
+pub use killings::{KillingsPlan, killings};
+pub use leader::{LeaderFault, LeaderPlan, leader};
+pub use quiet::{QuietPlan, quiet};
+pub use wiped::{WipedPlan, wiped};

@@ -1,0 +1,138 @@
+//! Known mistakes, put back on purpose: does the simulator find each of them?
+//!
+//! A *mutant* is a small file in `integration/mutants`: prose that says which mistake it is, and replacements in source
+//! files. It is applied to a copy of the tree under `target/mutants`, the simulator is built there, and seeds run until
+//! one fails. The product's own code has no switch for any of this.
+//!
+//! ```text
+//! # What is wrong, where it was seen, and what should find it.
+//! run: --n 6                       (optional: arguments for the simulator)
+//! file: mod-smart/src/selection.rs
+//! <<<<
+//! the lines as they are
+//! ====
+//! the lines as they should never be
+//! >>>>
+//! ```
+
+mod mutant;
+mod tree;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+
+pub use mutant::{Mutant, Replacement};
+pub use tree::Tree;
+
+use crate::binary::workspace;
+
+/// How hard the simulator tries.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Seeds until a mutant counts as alive.
+    pub seeds: u64,
+    /// Threads.
+    pub jobs: usize,
+}
+
+/// What became of a mutant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// This seed failed, and so many were needed; the checker's words.
+    Killed {
+        /// Seeds that had run when it failed, this one included.
+        seeds: u64,
+        /// What the simulator said.
+        why: String,
+        /// How long the simulator ran.
+        took: Duration,
+    },
+    /// Every seed passed.
+    Alive {
+        /// How long that took.
+        took: Duration,
+    },
+}
+
+/// All mutants, by name.
+///
+/// # Errors
+/// The folder or one of its files cannot be read.
+pub fn all() -> anyhow::Result<Vec<Mutant>> {
+    let folder = workspace().join("integration/mutants");
+    let mut paths: Vec<_> = std::fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "mutant"));
+    paths.sort();
+    paths.iter().map(|path| Mutant::read(path)).collect()
+}
+
+/// Builds the simulator with this mutant and runs it.
+///
+/// # Errors
+/// The mutant does not fit the tree or does not compile, or the simulator cannot be run.
+pub fn run(tree: &Tree, mutant: &Mutant, budget: Budget) -> anyhow::Result<Verdict> {
+    tree.reset(mutant)?;
+    let simulator = build(tree)?;
+    let began = Instant::now();
+    let output = Command::new(simulator)
+        .args(["--once", "--failures", "1", "--seeds", &budget.seeds.to_string(), "--jobs", &budget.jobs.to_string()])
+        .args(&mutant.arguments)
+        .current_dir(tree.root())
+        .output()
+        .context("cannot run the simulator")?;
+    let took = began.elapsed();
+    if output.status.success() {
+        return Ok(Verdict::Alive { took });
+    }
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let failed = text.lines().find_map(failed_seed);
+    let (seed, why) = failed.unwrap_or((0, "the simulator itself stopped"));
+    Ok(Verdict::Killed { seeds: seed + 1, why: why.trim().to_owned(), took })
+}
+
+fn build(tree: &Tree) -> anyhow::Result<std::path::PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = tree.root().join("target");
+    let output = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", "integration", "--bin", "sim"])
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CARGO_INCREMENTAL", "1")
+        .env("RUSTFLAGS", "-Awarnings")
+        .current_dir(tree.root())
+        .output()
+        .context("cannot run cargo")?;
+    if !output.status.success() {
+        bail!("the mutant does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(target.join("release/sim"))
+}
+
+/// The seed and the reason in a line of the form `seed N FAILED why`.
+fn failed_seed(line: &str) -> Option<(u64, &str)> {
+    let (seed, why) = line.strip_prefix("seed ")?.split_once(" FAILED ")?;
+    Some((seed.parse().ok()?, why))
+}
+
+/// Where the copy of the tree is kept.
+#[must_use]
+pub fn folder() -> std::path::PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), Into::into).join("mutants")
+}
+
+/// Does every mutant still fit the tree? Cheap, so it is a test: a change of the core must take its mutants along.
+///
+/// # Errors
+/// Names the mutant and the lines it does not find.
+pub fn check_all(root: &Path) -> anyhow::Result<usize> {
+    let mutants = all()?;
+    for mutant in &mutants {
+        mutant.apply(|path| Ok(std::fs::read_to_string(root.join(path))?)).map(drop)?;
+    }
+    Ok(mutants.len())
+}

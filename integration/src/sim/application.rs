@@ -1,0 +1,154 @@
+//! The ordering application of one replica, with the chain it has cut.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use blockcutter::{CutBlock, Ordering, Output};
+use bytes::Bytes;
+use mod_smart::{Decision, Time, View};
+
+use super::genesis::channel;
+use super::queue::SharedBlock;
+
+/// The state of the application, and its chain.
+#[derive(Debug)]
+pub(super) struct Application {
+    ordering: Ordering,
+    /// The blocks from number 1 on.
+    pub blocks: Vec<SharedBlock>,
+    /// When the timer of the open cut fires, and for which number.
+    timer: Option<(Time, u64)>,
+    /// Bytes that make the state as large as that of a busy service.
+    padding: usize,
+}
+
+/// A block that is not the one this replica holds under its number.
+pub(super) struct Diverged(pub u64);
+
+impl Application {
+    pub fn new(ordering: Ordering, blocks: Vec<SharedBlock>, padding: usize, now: Time) -> Self {
+        let mut application = Self { ordering, blocks, timer: None, padding };
+        application.restart_timer(now);
+        application
+    }
+
+    /// Reads the state back from a snapshot.
+    pub fn restore(view: View, snapshot: &Bytes, padding: usize, now: Time) -> Result<Self, String> {
+        let state = snapshot.get(..padding).map(|_| snapshot.slice(padding..)).ok_or("a short snapshot")?;
+        let ordering = Ordering::restore(view, state).map_err(|error| error.to_string())?;
+        Ok(Self::new(ordering, Vec::new(), padding, now))
+    }
+
+    /// The state.
+    pub fn snapshot(&self) -> Bytes {
+        let state = self.ordering.snapshot();
+        if self.padding == 0 {
+            return state;
+        }
+        // Differs from checkpoint to checkpoint, as a real state does.
+        let height = self.tip() as u8;
+        let mut padded = vec![height; self.padding];
+        padded.extend_from_slice(&state);
+        padded.into()
+    }
+
+    /// The number of the last block that was cut.
+    pub fn tip(&self) -> u64 {
+        self.ordering.tip(&channel()).map_or(0, |tip| tip.number)
+    }
+
+    /// The hash of the header of the last block.
+    pub fn tip_hash(&self) -> [u8; 32] {
+        self.ordering.tip(&channel()).map_or([0; 32], |tip| tip.header_hash)
+    }
+
+    /// Executes a decision. Gives the blocks that are new here.
+    pub fn deliver(&mut self, decision: &Decision, now: Time) -> Result<Vec<SharedBlock>, Diverged> {
+        let mut outputs = Vec::new();
+        for request in &decision.requests {
+            let request = request.value();
+            self.ordering.apply(request.id.client, &request.body, &mut outputs);
+        }
+        let mut new = Vec::new();
+        for output in outputs {
+            match output {
+                Output::Block(block) => new.extend(self.store(block)?),
+                Output::CutOpened { number, timeout, .. } => self.timer = Some((now.after(timeout), number)),
+                Output::Opened { .. } | Output::Skipped { .. } => {}
+            }
+        }
+        Ok(new)
+    }
+
+    /// A replayed block must be the one that is stored.
+    fn store(&mut self, block: CutBlock) -> Result<Option<SharedBlock>, Diverged> {
+        let number = block.header.number;
+        if let Some(stored) = self.block(number) {
+            return if stored.header == block.header { Ok(None) } else { Err(Diverged(number)) };
+        }
+        if number != self.height() + 1 {
+            return Err(Diverged(number));
+        }
+        let block = SharedBlock::new(block);
+        self.blocks.push(block.clone());
+        Ok(Some(block))
+    }
+
+    /// The number of the last block that is stored.
+    pub fn height(&self) -> u64 {
+        self.blocks.len() as u64
+    }
+
+    /// A stored block.
+    pub fn block(&self, number: u64) -> Option<&SharedBlock> {
+        self.blocks.get(usize::try_from(number.checked_sub(1)?).ok()?)
+    }
+
+    /// When the timer of the open cut fires.
+    pub fn timer(&self) -> Option<Time> {
+        self.timer.map(|(at, _)| at)
+    }
+
+    /// The open cut whose timer has fired. It fires again after a while, because what is asked for may be lost.
+    pub fn take_expired(&mut self, now: Time) -> Option<u64> {
+        let (at, number) = self.timer?;
+        if self.ordering.open_cut(&channel()).is_none_or(|cut| cut.number != number) {
+            self.timer = None;
+            return None;
+        }
+        if at > now {
+            return None;
+        }
+        self.timer = Some((now.after(TIMER_REPEAT), number));
+        Some(number)
+    }
+
+    fn restart_timer(&mut self, now: Time) {
+        self.timer = self.ordering.open_cut(&channel()).map(|cut| (now.after(cut.timeout), cut.number));
+    }
+
+    /// Is nothing waiting to be cut?
+    pub fn is_all_cut(&self) -> bool {
+        self.ordering.open_cut(&channel()).is_none()
+    }
+
+    /// The part of a chain that leads from here to the tip, if `known` has all of it and its hashes lead there. This is how a
+    /// node that took over a state comes by the blocks it did not cut itself.
+    pub fn fill(&mut self, known: &BTreeMap<u64, SharedBlock>) -> bool {
+        let mut hash = self.tip_hash();
+        let mut missing = Vec::new();
+        for number in (self.height() + 1..=self.tip()).rev() {
+            match known.get(&number) {
+                Some(block) if block.header_hash == hash => {
+                    hash.copy_from_slice(&block.header.previous_hash);
+                    missing.push(block.clone());
+                }
+                _ => return false,
+            }
+        }
+        self.blocks.extend(missing.into_iter().rev());
+        true
+    }
+}
+
+const TIMER_REPEAT: Duration = Duration::from_millis(700);

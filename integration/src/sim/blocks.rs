@@ -1,0 +1,92 @@
+//! Blocks on their way from nodes to frontends, and the timers that cut them.
+
+use blockcutter::{Command, command};
+use fabric_proto::common::BlockHeader;
+use frontend_shim::frame::body_source;
+use mod_smart::{Client, Event, Message, Recipients, Request, RequestId, Signature};
+
+use super::actor::BlockPush;
+use super::checkers::Observation;
+use super::genesis::channel;
+use super::keys::Key;
+use super::plan::GROUP;
+use super::queue::{Happening, Life, Place, SharedBlock};
+use super::world::World;
+
+impl World {
+    /// Tells every frontend about a block.
+    pub fn push_block(&mut self, place: Place, block: &SharedBlock) {
+        for frontend in 0..self.frontends.len() {
+            let push = self.push_of(place, frontend, block, false);
+            self.push(place, push);
+        }
+    }
+
+    /// A frontend says that it lacks the blocks from this number on.
+    pub fn push_from(&mut self, place: Place, from: Place, number: u64) {
+        let frontend = from - self.nodes.len();
+        let Some(process) = &self.nodes[place].process else { return };
+        let known = (number..number + PUSHES_MAX).map_while(|number| process.application.block(number).cloned());
+        for block in known.collect::<Vec<_>>() {
+            let push = self.push_of(place, frontend, &block, false);
+            self.push(place, push);
+        }
+    }
+
+    /// A frontend asks for a body.
+    pub fn push_body(&mut self, place: Place, from: Place, number: u64) {
+        let Some(process) = &self.nodes[place].process else { return };
+        let Some(block) = process.application.block(number).cloned() else { return };
+        let push = self.push_of(place, from - self.nodes.len(), &block, true);
+        self.push(place, push);
+    }
+
+    fn push_of(&self, place: Place, frontend: usize, block: &SharedBlock, is_asked: bool) -> BlockPush {
+        let me = self.nodes[place].me;
+        let source = body_source(self.frontends[frontend].id(), block.header.number, self.nodes.len());
+        let header = BlockHeader { ..block.header.clone() };
+        let mut push = BlockPush {
+            frontend,
+            header,
+            metadata_value: block.metadata_value.clone(),
+            data: (is_asked || source == me).then(|| block.data.clone()),
+            signature: Signature([0; 64]),
+        };
+        push.sign(me);
+        push
+    }
+
+    pub fn plan_cut_timer(&mut self, place: Place) {
+        let node = &mut self.nodes[place];
+        let Some(process) = &mut node.process else { return };
+        let Some(at) = process.application.timer() else { return };
+        if process.timer_at.is_none_or(|planned| at < planned) {
+            process.timer_at = Some(at);
+            self.queue.at(at.max(self.now), Happening::CutTimer(place, node.life));
+        }
+    }
+
+    /// The timer of an open cut fires: the node asks for the cut, as a client of its own.
+    pub fn cut_timer(&mut self, place: Place, life: Life) {
+        if !self.is_alive(place, life) {
+            return;
+        }
+        let node = &mut self.nodes[place];
+        let (Some(process), me) = (&mut node.process, node.me) else { return };
+        process.timer_at = None;
+        if let Some(number) = process.application.take_expired(self.now) {
+            let (session, sequence) = &mut process.numbers;
+            *sequence = sequence.next();
+            let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
+            let body = command::encode(&[Command::CutAfterTimeout { channel: channel(), number }]);
+            let request = Request { id, body }.seal(GROUP, &Key::vote(me));
+            self.observe(&Observation::Submitted(&request));
+            self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));
+            self.hear(place, Event::Request(request));
+        }
+        self.plan_cut_timer(place);
+    }
+}
+
+/// Blocks that a node pushes again at a time.
+const PUSHES_MAX: u64 = 8;

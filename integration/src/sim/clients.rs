@@ -1,0 +1,98 @@
+//! What happens around the frontends: envelopes come in, wishes are granted.
+
+use std::time::Duration;
+
+use blockcutter::BundleBuilder;
+use mod_smart::ReplicaId;
+
+use super::actor::BlockPush;
+use super::checkers::Observation;
+use super::frontend::Wish;
+use super::genesis::{channel, envelope};
+use super::queue::{Frame, Happening, Place};
+use super::world::{Phase, World};
+
+impl World {
+    /// Clients of a frontend want something ordered, and again after a while.
+    pub fn submit(&mut self, at: usize) {
+        let wait = match self.phase {
+            Phase::Safety => self.plan.request_every,
+            // Enough load for a replica whose disk was lost to be readmitted, and no more.
+            Phase::Liveness(_) => self.plan.request_every * 4,
+            Phase::Settled => return,
+        };
+        let spread = Duration::from_nanos(self.random.u64(..2 * wait.as_nanos() as u64));
+        self.queue.after(self.now, spread, Happening::Submit(at));
+        if matches!(self.phase, Phase::Liveness(_)) && !self.is_load_needed() {
+            return;
+        }
+        if !self.frontends[at].has_room(self.plan.limits.session_window) {
+            return;
+        }
+        let mut bundle = BundleBuilder::new();
+        for _ in 0..self.random.usize(1..=3) {
+            self.counts.envelopes += 1;
+            bundle.push(&channel(), envelope(self.counts.envelopes, self.random.usize(1..200)));
+        }
+        let mut wishes = Vec::new();
+        let request = self.frontends[at].submit(bundle.finish(), self.now, &mut wishes);
+        self.counts.requests += 1;
+        self.observe(&Observation::Submitted(&request));
+        self.grant(at, wishes);
+    }
+
+    pub fn frontend_wake(&mut self, at: usize) {
+        self.queue.after(self.now, Duration::from_millis(40), Happening::FrontendWake(at));
+        let mut wishes = Vec::new();
+        if self.frontends[at].is_session_ended() {
+            self.begin_session(at, &mut wishes);
+        }
+        self.frontends[at].on_wake(self.now, &mut wishes);
+        self.grant(at, wishes);
+        if at == 0 {
+            self.observe_load();
+        }
+    }
+
+    /// A frontend begins again; what was not acknowledged is asked for under new numbers.
+    pub fn begin_session(&mut self, at: usize, wishes: &mut Vec<Wish>) {
+        for body in self.frontends[at].begin_session() {
+            let request = self.frontends[at].submit(body, self.now, wishes);
+            self.observe(&Observation::Submitted(&request));
+        }
+    }
+
+    pub fn frontend_hears(&mut self, at: usize, from: Place, frame: Frame) {
+        let (from, mut wishes) = (ReplicaId(from as u16), Vec::new());
+        match frame {
+            Frame::Answer(id, digest, answer) => {
+                wishes.extend(self.frontends[at].on_answer(from, id, digest, answer, self.now));
+            }
+            Frame::Push(push) => self.frontends[at].on_push(from, push, self.now, &mut wishes),
+            _ => {}
+        }
+        self.grant(at, wishes);
+    }
+
+    pub fn grant(&mut self, at: usize, wishes: Vec<Wish>) {
+        for wish in wishes {
+            match wish {
+                Wish::Send(to, frame) => self.transmit(self.nodes.len() + at, to.index(), &frame),
+                Wish::Acknowledged(id, digest) => {
+                    self.counts.acknowledged += 1;
+                    self.observe(&Observation::Acknowledged(id, digest));
+                }
+                Wish::Certified(pushes) => self.on_certified(at, &pushes),
+            }
+        }
+    }
+
+    fn on_certified(&mut self, at: usize, pushes: &[(ReplicaId, BlockPush)]) {
+        self.counts.certified += 1;
+        let number = pushes.first().map_or(0, |(_, push)| push.header.number);
+        self.trace.note(self.now, [9, at as u64, number, pushes.len() as u64], || {
+            format!("frontend {at} certifies block {number} with {} signatures", pushes.len())
+        });
+        self.observe(&Observation::Certified(at, pushes));
+    }
+}

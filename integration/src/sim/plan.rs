@@ -1,0 +1,155 @@
+//! What a seed stands for: the group, its limits, its surroundings, who lies, and which faults can happen.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use mod_smart::{GroupId, Limits, ReplicaId, View, Voters};
+use orderer_node::journal::JournalOptions;
+
+use super::actors;
+use super::nemesis::FaultKind;
+use super::network::Delays;
+
+/// The name of the group in every world.
+pub const GROUP: GroupId = GroupId([0x5e; 32]);
+
+/// What may be asked of a run beside its seed.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The number everything comes from.
+    pub seed: u64,
+    /// This many replicas, instead of as many as the seed says.
+    pub n: Option<usize>,
+    /// As many liars of this kind as the group tolerates, instead of those that the seed says.
+    pub actor: Option<String>,
+    /// How many lines of the story to keep; none if 0.
+    pub lines: usize,
+}
+
+/// A world before it begins.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub view: View,
+    pub limits: Limits,
+    pub journal: JournalOptions,
+    /// Who lies, and how: the position in [`actors::all`].
+    pub liars: Vec<(ReplicaId, usize)>,
+    pub delays: Delays,
+    /// How far apart places are at most.
+    pub distances: Duration,
+    /// How long a sync takes: at least, and up to so much more.
+    pub sync: (Duration, Duration),
+    /// How long the phase with faults is.
+    pub safety: Duration,
+    /// Between two requests of one frontend, on average.
+    pub request_every: Duration,
+    pub frontends: usize,
+    /// Bytes that every state is padded with.
+    pub padding: usize,
+    /// Which faults happen in this world, and how often on average.
+    pub faults: Vec<FaultKind>,
+    pub fault_every: Duration,
+}
+
+impl Plan {
+    pub fn of(options: &Options, random: &mut Rng) -> anyhow::Result<Self> {
+        let view = draw_view(options.n, random)?;
+        let liars = draw_liars(options, &view, random)?;
+        let frontends = random.usize(2..=3);
+        let batch_requests_max = [1, 2, 3, 5, 8][random.usize(..5)];
+        let limits = Limits {
+            batch_requests_max,
+            batch_bytes_max: [600, 2_000, 60_000][random.usize(..3)],
+            pending_bytes_max: 400 << 10,
+            client_pending_bytes_max: 150 << 10,
+            fetched_bytes_reserve: 50 << 10,
+            session_window: [16, 64, 256][random.usize(..3)],
+            instances_open_max: [1, 1, 1, 2, 3][random.usize(..5)],
+            instances_early_max: [2, 8][random.usize(..2)],
+            request_timeout: millis(random, 200..400),
+            status_interval: millis(random, 200..500),
+            fetch_interval: millis(random, 80..200),
+            checkpoint_interval: random.u64(8..=20),
+            request_timeout_max: Duration::from_secs(3),
+            founding_patience: Duration::from_millis(150),
+            readmission_interval: Duration::from_secs(1),
+            ..Limits::default()
+        };
+        let journal = JournalOptions {
+            segment_bytes: 1 << random.u32(12..=16),
+            bodies_waiting_max: [4, 100, 10_000][random.usize(..3)],
+            bodies_recent_max: [4, 100, 10_000][random.usize(..3)],
+            decisions_indexed_max: [4, 100, 10_000][random.usize(..3)],
+            ..JournalOptions::default()
+        };
+        let delays = Delays {
+            min: micros(random, 50..2_000),
+            spread: micros(random, 100..4_000),
+            stragglers: [0, 0, 5, 30][random.usize(..4)],
+        };
+        Ok(Self {
+            view,
+            limits,
+            journal,
+            liars,
+            delays,
+            distances: [Duration::ZERO, micros(random, 1_000..20_000)][usize::from(random.u8(..4) == 0)],
+            sync: (micros(random, 100..1_000), micros(random, 100..4_000)),
+            safety: millis(random, 7_000..11_000),
+            request_every: millis(random, 35..70) * frontends as u32,
+            frontends,
+            padding: if random.u8(..10) == 0 { random.usize(300..600) << 10 } else { 0 },
+            faults: FaultKind::ALL.iter().copied().filter(|_| random.u8(..3) > 0).collect(),
+            fault_every: millis(random, 200..600),
+        })
+    }
+}
+
+fn draw_view(n: Option<usize>, random: &mut Rng) -> anyhow::Result<View> {
+    let drawn = random.u32(..100);
+    let weighted = |delta: usize, random: &mut Rng| {
+        let mut ids: Vec<u16> = (0..4 + delta as u16).collect();
+        random.shuffle(&mut ids);
+        let heavy: Voters = ids[..2].iter().map(|id| ReplicaId(*id)).collect();
+        View::weighted(GROUP, 1, delta, heavy)
+    };
+    Ok(match (n, drawn) {
+        (Some(n @ 5..=6), 0..50) => weighted(n - 4, random)?,
+        (Some(n), _) => View::flat(GROUP, n)?,
+        (None, 0..45) => View::flat(GROUP, 4)?,
+        (None, 45..52) => View::flat(GROUP, 5)?,
+        (None, 52..59) => View::flat(GROUP, 6)?,
+        (None, 59..69) => weighted(1, random)?,
+        (None, 69..79) => weighted(2, random)?,
+        (None, 79..94) => View::flat(GROUP, 7)?,
+        (None, _) => View::flat(GROUP, 10)?,
+    })
+}
+
+fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Result<Vec<(ReplicaId, usize)>> {
+    let kinds = actors::all();
+    let named = match &options.actor {
+        None => None,
+        Some(name) => {
+            let at = kinds.iter().position(|make| make(0).name() == name);
+            let known = || kinds.iter().map(|make| make(0).name()).collect::<Vec<_>>().join(", ");
+            Some(at.ok_or_else(|| anyhow::anyhow!("no actor is called {name}; there are: {}", known()))?)
+        }
+    };
+    let count = match named {
+        Some(_) => view.f(),
+        None if random.u8(..10) < 4 => 0,
+        None => random.usize(..=view.f()),
+    };
+    let mut ids: Vec<ReplicaId> = view.replicas().collect();
+    random.shuffle(&mut ids);
+    Ok(ids.into_iter().take(count).map(|id| (id, named.unwrap_or_else(|| random.usize(..kinds.len())))).collect())
+}
+
+fn millis(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_millis(random.u64(range))
+}
+
+fn micros(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {
+    Duration::from_micros(random.u64(range))
+}

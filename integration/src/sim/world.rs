@@ -1,0 +1,306 @@
+//! One world: its state, its clock, and what happens next.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use fastrand::Rng;
+use mod_smart::{Event, Message, ReplicaId, Request, Sealed, Time, Voters};
+
+use super::checkers::{self, Checker, Observation, Scene, Standing, Violation};
+use super::counts::Counts;
+use super::frontend::Frontend;
+use super::keys::{Keys, checksum};
+use super::nemesis::Nemesis;
+use super::network::Network;
+use super::node::{Node, describe};
+use super::plan::{GROUP, Options, Plan};
+use super::queue::{Frame, Happening, Life, Place, Queue, SharedBlock};
+use super::trace::Trace;
+use super::{Outcome, actors, genesis};
+
+/// Everything there is.
+pub(super) struct World {
+    pub plan: Plan,
+    pub now: Time,
+    pub queue: Queue,
+    pub network: Network,
+    pub nodes: Vec<Node>,
+    pub standings: Vec<Standing>,
+    pub frontends: Vec<Frontend>,
+    pub nemesis: Nemesis,
+    pub coalition: Voters,
+    pub phase: Phase,
+    /// The blocks that correct replicas have cut, for nodes that lack them.
+    pub chain: BTreeMap<u64, SharedBlock>,
+    /// The application before anything was ordered.
+    pub beginning: blockcutter::Ordering,
+    pub random: Rng,
+    pub counts: Counts,
+    pub trace: Trace,
+    checkers: Vec<Box<dyn Checker>>,
+    /// Bytes and frames under way.
+    load: (usize, usize),
+    pub violation: Option<Violation>,
+}
+
+/// The two halves of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Anything may go wrong.
+    Safety,
+    /// Nothing does any more, except that liars lie. Since this time.
+    Liveness(Time),
+    /// All is well.
+    Settled,
+}
+
+impl World {
+    pub fn new(options: &Options) -> anyhow::Result<Self> {
+        let mut random = Rng::with_seed(options.seed ^ 0x00b1_7e5a_dd1e_5eed);
+        let plan = Plan::of(options, &mut random)?;
+        let fork = |random: &mut Rng| Rng::with_seed(random.u64(..));
+        let n = plan.view.n();
+        let places = n + plan.frontends;
+        let network = Network::new(places, plan.delays, plan.distances, fork(&mut random));
+        let coalition = plan.liars.iter().map(|(id, _)| *id).collect::<Voters>();
+        let mut nodes = Vec::new();
+        for me in plan.view.replicas() {
+            let kind = plan.liars.iter().find(|(id, _)| *id == me).map(|(_, kind)| *kind);
+            nodes.push(Node::new(me, kind.map(|kind| actors::all()[kind](random.u64(..)))));
+        }
+        let standing = |me| if coalition.contains(me) { Standing::Liar } else { Standing::Correct };
+        let mut world = Self {
+            standings: plan.view.replicas().map(standing).collect(),
+            frontends: (0..plan.frontends).map(|at| Frontend::new(at, plan.view.clone())).collect(),
+            nemesis: Nemesis::new(fork(&mut random)),
+            beginning: genesis::opened(&plan.view)?,
+            plan,
+            now: Time(1_000_000),
+            queue: Queue::default(),
+            network,
+            nodes,
+            coalition,
+            phase: Phase::Safety,
+            chain: BTreeMap::new(),
+            random,
+            counts: Counts::default(),
+            trace: if options.lines > 0 { Trace::written(options.lines) } else { Trace::hashed() },
+            checkers: checkers::all(),
+            load: (0, 0),
+            violation: None,
+        };
+        world.begin();
+        Ok(world)
+    }
+
+    fn begin(&mut self) {
+        let plan = &self.plan;
+        let liars: Vec<String> = plan.liars.iter().map(|(id, kind)| format!("{id}: {}", actors::all()[*kind](0).name())).collect();
+        self.trace.say(self.now, || {
+            format!(
+                "{} replicas, f = {}, quorum {}, alpha {}, liars [{}], checkpoint every {}, timeout {:?}",
+                plan.view.n(),
+                plan.view.f(),
+                plan.view.quorum_weight().0,
+                plan.limits.instances_open_max,
+                liars.join(", "),
+                plan.limits.checkpoint_interval,
+                plan.limits.request_timeout
+            )
+        });
+        self.counts.liars(liars.len() as u64);
+        for place in 0..self.nodes.len() {
+            let wait = Duration::from_micros(self.random.u64(..20_000));
+            self.queue.after(self.now, wait, Happening::Start(place));
+        }
+        for frontend in 0..self.frontends.len() {
+            self.queue.after(self.now, Duration::from_millis(60), Happening::Submit(frontend));
+            self.queue.after(self.now, Duration::from_millis(50), Happening::FrontendWake(frontend));
+        }
+        self.queue.after(self.now, Duration::from_millis(600), Happening::Fault);
+    }
+
+    /// Lives to the end: both phases have passed, or something was seen that must not be. A panic is such a thing.
+    pub fn run(&mut self) {
+        let lived = catch_unwind(AssertUnwindSafe(|| self.live()));
+        if let Err(panic) = lived {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+            self.fail("no panic", text.unwrap_or_default());
+        }
+    }
+
+    fn live(&mut self) {
+        let end_of_safety = self.now.after(self.plan.safety);
+        while self.violation.is_none() && self.phase != Phase::Settled {
+            let Some((at, happening)) = self.queue.pop() else { return };
+            if self.phase == Phase::Safety && at >= end_of_safety {
+                self.end_faults(end_of_safety);
+            }
+            self.now = self.now.max(at);
+            self.happen(happening);
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        match happening {
+            Happening::Frame { from, to, frame } => self.arrive(from, to, frame),
+            Happening::Reconnected(a, b) => {
+                for (here, there) in [(a, b), (b, a)] {
+                    let peer = ReplicaId(there as u16);
+                    if self.nodes[here].is_up() && self.nodes[there].is_up() {
+                        self.hear(here, Event::Connected(peer));
+                    }
+                }
+            }
+            Happening::Start(place) => self.start(place),
+            Happening::Resume(place) => self.resume(place),
+            Happening::Wake(place, life) => self.wake(place, life),
+            Happening::Tick(place, life) => self.tick(place, life),
+            Happening::Synced(place, life) => self.synced(place, life),
+            Happening::Saved(place, life, saving) => self.saved(place, life, *saving),
+            Happening::Installing(place, life, installing) => self.install(place, life, *installing),
+            Happening::CutTimer(place, life) => self.cut_timer(place, life),
+            Happening::Leaving(place, life, outgoing) => {
+                if self.is_alive(place, life) {
+                    self.leave(place, outgoing);
+                }
+            }
+            Happening::Submit(frontend) => self.submit(frontend),
+            Happening::FrontendWake(frontend) => self.frontend_wake(frontend),
+            Happening::Fault => self.strike(),
+            Happening::Relief(relief) => self.relieve(relief),
+            Happening::Settled => self.look_whether_settled(),
+        }
+    }
+
+    /// Is this the running, unpaused process that something was planned for? What a paused one misses it makes up for when it
+    /// goes on.
+    pub fn is_alive(&self, place: Place, life: Life) -> bool {
+        self.nodes[place].life == life && self.nodes[place].is_up()
+    }
+
+    /// Something comes out of a link.
+    fn arrive(&mut self, from: Place, to: Place, frame: Frame) {
+        self.load.0 -= 1;
+        self.load.1 -= frame.size();
+        if to >= self.nodes.len() {
+            return self.frontend_hears(to - self.nodes.len(), from, frame);
+        }
+        let node = &mut self.nodes[to];
+        if node.process.is_none() {
+            return;
+        }
+        if node.is_paused {
+            // A socket holds so much, and then its sender's queue, and then nothing.
+            if node.inbox.len() < INBOX_MAX {
+                node.inbox.push_back((from, frame));
+            }
+            return;
+        }
+        self.take(to, from, frame);
+    }
+
+    /// A node reads a frame.
+    pub fn take(&mut self, place: Place, from: Place, frame: Frame) {
+        match frame {
+            Frame::Message(bytes) => self.take_message(place, from, bytes),
+            Frame::Submit(bytes) => {
+                let Ok(request) = Sealed::<Request>::open(bytes, GROUP, &Keys) else { return };
+                if blockcutter::check(&request.value().body, request.value().id.client).is_err() {
+                    return;
+                }
+                self.nodes[place].remember(&request);
+                self.hear(place, Event::Request(request));
+            }
+            Frame::Follow(number) => self.push_from(place, from, number),
+            Frame::FetchBody(number) => self.push_body(place, from, number),
+            Frame::Answer(..) | Frame::Push(_) => {}
+        }
+    }
+
+    fn take_message(&mut self, place: Place, from: Place, bytes: bytes::Bytes) {
+        let sender = ReplicaId(from as u16);
+        let sum = checksum(from as u64, &bytes[..bytes.len().min(96)]);
+        let opened = Sealed::<Message>::open(bytes, sender, &self.plan.view, &Keys);
+        let message = match opened {
+            Ok(message) if is_passable(message.value()) => message,
+            Ok(_) => return,
+            Err(error) => {
+                self.counts.rejected += 1;
+                self.trace.note(self.now, [1, place as u64, from as u64, sum], || format!("{place} < {from}  rejected: {error}"));
+                if !self.scene().is_faulty(sender) && self.standings[place] != Standing::Liar {
+                    self.fail("certificate", format!("a message of replica {sender}, which is correct, is refused: {error}"));
+                }
+                return;
+            }
+        };
+        let trace = &mut self.trace;
+        trace.note(self.now, [2, place as u64, from as u64, sum], || format!("{place} < {from}  {}", describe(message.value())));
+        if self.nodes[place].actor.is_some() && !self.ask_actor(place, sender, message.value()) {
+            return;
+        }
+        self.hear(place, Event::Message(message));
+    }
+
+    /// Sends a frame over a link.
+    pub fn transmit(&mut self, from: Place, to: Place, frame: &Frame) {
+        for at in self.network.arrivals(self.now, from, to).into_iter().flatten() {
+            self.load.0 += 1;
+            self.load.1 += frame.size();
+            self.queue.at(at, Happening::Frame { from, to, frame: frame.clone() });
+        }
+    }
+
+    pub fn scene(&self) -> Scene<'_> {
+        Scene { view: &self.plan.view, now: self.now, standings: &self.standings }
+    }
+
+    /// Shows something to the checkers.
+    pub fn observe(&mut self, seen: &Observation<'_>) {
+        if self.violation.is_some() {
+            return;
+        }
+        let scene = Scene { view: &self.plan.view, now: self.now, standings: &self.standings };
+        if let Some(violation) = checkers::observe(&mut self.checkers, &scene, seen) {
+            self.fail(violation.property, violation.what);
+        }
+    }
+
+    /// Shows the checkers how full the world is.
+    pub fn observe_load(&mut self) {
+        self.counts.queue_max = self.counts.queue_max.max(self.queue.len());
+        self.observe(&Observation::Load(self.load.0, self.load.1));
+    }
+
+    pub fn fail(&mut self, property: &'static str, what: String) {
+        if self.violation.is_none() {
+            self.trace.say(self.now, || format!("VIOLATION of {property}: {what}"));
+            self.violation = Some(Violation { property, what });
+        }
+    }
+
+    /// What became of it.
+    pub fn into_outcome(mut self) -> Outcome {
+        self.counts.time = self.now.0;
+        self.counts.events = self.trace.events();
+        (self.counts.messages_lost, self.counts.messages_repeated) = (self.network.lost, self.network.repeated);
+        let (violation, hash) = (self.violation, self.trace.hash());
+        Outcome { counts: self.counts, violation, hash, story: self.trace.into_lines().collect() }
+    }
+
+    /// Who is neither a liar nor without a working memory.
+    pub fn is_believed(&self, place: Place) -> bool {
+        self.standings[place] != Standing::Liar
+    }
+}
+
+/// What a node checks of a message before its replica hears it: bodies as if their clients had sent them.
+fn is_passable(message: &Message) -> bool {
+    let Message::Bodies(requests) = message else { return true };
+    requests.iter().all(|request| blockcutter::check(&request.value().body, request.value().id.client).is_ok())
+}
+
+/// Frames that a node which does not run can be owed.
+const INBOX_MAX: usize = 4_000;

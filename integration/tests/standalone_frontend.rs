@@ -1,0 +1,48 @@
+//! A frontend that runs alone, in front of four real nodes.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+use integration::client::{assert_same, blocks, broadcast, one_chain};
+use integration::material::Cutting;
+use integration::network::Network;
+use integration::site::wait_until;
+use integration::standalone::StandaloneFrontend;
+use integration::verifier::VerifiedBlock;
+use orderer_node::dev::load::Endpoint;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_serves_every_kind_of_client_and_catches_up_after_it_was_killed() {
+    let network = Network::start(&Cutting::default()).await.unwrap();
+    let mut frontend = StandaloneFrontend::start(&network).unwrap();
+    wait_until("the frontend is there", async || Ok(frontend.height().await > 0)).await.unwrap();
+    for endpoint in frontend.endpoints().unwrap() {
+        let envelopes: Vec<_> = (0..100).map(|_| network.user().transaction_of_size(300)).collect();
+        broadcast(&endpoint, envelopes).await.unwrap();
+    }
+    let chain = one_chain(&network, &network.ids()).await.unwrap();
+    assert_eq!(chain.iter().map(|block| block.envelopes.len()).sum::<usize>(), 300);
+    serves(&frontend, &network, &chain).await;
+
+    let missed: Vec<_> = (0..100).map(|_| network.user().transaction_of_size(300)).collect();
+    broadcast(&network.endpoint(1).unwrap(), missed).await.unwrap();
+    frontend.restart().unwrap();
+    let longer = one_chain(&network, &network.ids()).await.unwrap();
+    assert!(longer.len() > chain.len());
+    serves(&frontend, &network, &longer).await;
+}
+
+/// It comes to have this chain, with signatures that it collected itself, and gives it out in every way.
+async fn serves(frontend: &StandaloneFrontend, network: &Network, chain: &[VerifiedBlock]) {
+    let height = chain.len() as u64 + 1;
+    wait_until("the frontend has the chain", async || Ok(frontend.height().await >= height)).await.unwrap();
+    for endpoint in frontend.endpoints().unwrap() {
+        assert_same(&verified(&endpoint, network, height).await, chain).unwrap();
+    }
+}
+
+async fn verified(endpoint: &Endpoint, network: &Network, height: u64) -> Vec<VerifiedBlock> {
+    let blocks = blocks(endpoint, network.user(), height).await.unwrap();
+    assert_eq!(blocks[0], *network.genesis());
+    let mut verifier = network.verifier().unwrap();
+    blocks[1..].iter().map(|block| verifier.verify_next(block).unwrap()).collect()
+}

@@ -1,0 +1,251 @@
+//! What the synchronization phase says: STOPDATA, and SYNC, which is nothing but enough of them (thesis, algorithm 3).
+//!
+//! A STOPDATA is signed and names the regency that its sender enters, so it cannot be shown again in another one. A SYNC is
+//! transferable: whoever sees one knows that its regency began, what every instance is bound to in it, and may jump
+//! there over any number of regencies. The leader adds no signature of its own: only it was sent the parts.
+
+use crate::certificate::{Proof, WriteCertificate};
+use crate::checkpoint::StableCheckpoint;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::id::{GroupId, InstanceId, Regency, ReplicaId};
+use crate::limits::INSTANCES_OPEN_MAX;
+use crate::quorum::{REPLICAS_MAX, View, Voters};
+use crate::seal::{Domain, Keyring, Reject, Signature, Signer};
+
+/// Why everybody must believe that an instance was delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Evidence {
+    /// Nothing was delivered yet: there is nothing to believe.
+    #[default]
+    Start,
+    /// The proof of the decision.
+    Decision(Proof),
+    /// A quorum signed the state after it.
+    Checkpoint(StableCheckpoint),
+}
+
+impl Evidence {
+    /// The last delivered instance.
+    #[must_use]
+    pub const fn instance(&self) -> InstanceId {
+        match self {
+            Self::Start => InstanceId(0),
+            Self::Decision(proof) => proof.instance(),
+            Self::Checkpoint(checkpoint) => checkpoint.instance(),
+        }
+    }
+
+    /// Checks it.
+    ///
+    /// # Errors
+    /// A signature or the quorum is missing, or instance 0 claims to have been decided.
+    pub fn verify(&self, view: &View, keyring: &dyn Keyring) -> Result<(), Reject> {
+        match self {
+            Self::Start => Ok(()),
+            _ if self.instance().0 == 0 => Err(Reject::Certificate),
+            Self::Decision(proof) => proof.verify(view, keyring),
+            Self::Checkpoint(checkpoint) => checkpoint.verify(view, keyring),
+        }
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        match self {
+            Self::Start => writer.u8(0),
+            Self::Decision(proof) => {
+                writer.u8(1);
+                proof.encode(writer);
+            }
+            Self::Checkpoint(checkpoint) => {
+                writer.u8(2);
+                checkpoint.encode(writer);
+            }
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        Ok(match reader.u8()? {
+            0 => Self::Start,
+            1 => Self::Decision(Proof::decode(reader)?),
+            2 => Self::Checkpoint(StableCheckpoint::decode(reader)?),
+            tag => return Err(CodecError::Tag(tag)),
+        })
+    }
+}
+
+/// What a replica knows of an instance after its last delivered one. Knowing nothing has no claim: it is not written as
+/// a certificate of epoch 0, which is an epoch like any other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The WRITE certificate of the highest epoch it holds.
+    Written(WriteCertificate),
+    /// The proof of a decision that it could not deliver yet.
+    Decided(Proof),
+}
+
+impl Claim {
+    /// The instance it is about.
+    #[must_use]
+    pub const fn instance(&self) -> InstanceId {
+        match self {
+            Self::Written(certificate) => certificate.instance(),
+            Self::Decided(proof) => proof.instance(),
+        }
+    }
+
+    fn is_before(&self, regency: Regency) -> bool {
+        let epoch = match self {
+            Self::Written(certificate) => certificate.epoch(),
+            Self::Decided(proof) => proof.epoch(),
+        };
+        epoch < regency.into()
+    }
+}
+
+/// STOPDATA: where its sender stood when it entered a regency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopData {
+    /// The regency being entered.
+    pub regency: Regency,
+    /// The last delivered instance, with the reason to believe it.
+    pub delivered: Evidence,
+    /// What is known of the open instances after it, at most one claim for each, in order.
+    pub claims: Vec<Claim>,
+}
+
+/// A STOPDATA under the vote key of its sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedStopData {
+    /// What it says.
+    pub data: StopData,
+    /// Who says it.
+    pub sender: ReplicaId,
+    /// The sender's signature.
+    pub signature: Signature,
+}
+
+impl StopData {
+    /// Signs it as `sender`.
+    #[must_use]
+    pub fn sign(self, group: GroupId, sender: ReplicaId, signer: &dyn Signer) -> SignedStopData {
+        let signature = signer.sign(&self.preimage(group));
+        SignedStopData { data: self, sender, signature }
+    }
+
+    fn preimage(&self, group: GroupId) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(512);
+        self.encode(&mut writer);
+        Domain::StopData.preimage(group, &[&writer.finish()])
+    }
+
+    /// Epochs below the regency, instances in order and inside the widest window, and everything under its signatures.
+    fn verify(&self, view: &View, keyring: &dyn Keyring) -> Result<(), Reject> {
+        self.delivered.verify(view, keyring)?;
+        let mut above = self.delivered.instance();
+        let end = above.0.saturating_add(INSTANCES_OPEN_MAX as u64);
+        for claim in &self.claims {
+            if claim.instance() <= above || claim.instance().0 > end || !claim.is_before(self.regency) {
+                return Err(Reject::Certificate);
+            }
+            above = claim.instance();
+            match claim {
+                Claim::Written(certificate) => certificate.verify(view, keyring)?,
+                Claim::Decided(proof) => proof.verify(view, keyring)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.regency.0);
+        self.delivered.encode(writer);
+        writer.count(self.claims.len());
+        for claim in &self.claims {
+            match claim {
+                Claim::Written(certificate) => {
+                    writer.u8(1);
+                    certificate.encode(writer);
+                }
+                Claim::Decided(proof) => {
+                    writer.u8(2);
+                    proof.encode(writer);
+                }
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        let (regency, delivered) = (reader.regency()?, Evidence::decode(reader)?);
+        let claims = reader.list(INSTANCES_OPEN_MAX, 53, |reader| match reader.u8()? {
+            1 => Ok(Claim::Written(WriteCertificate::decode(reader)?)),
+            2 => Ok(Claim::Decided(Proof::decode(reader)?)),
+            tag => Err(CodecError::Tag(tag)),
+        })?;
+        Ok(Self { regency, delivered, claims })
+    }
+}
+
+impl SignedStopData {
+    /// Checks the signature and everything inside.
+    ///
+    /// # Errors
+    /// The sender is no member or did not sign this, or a claim is not what it says.
+    pub fn verify(&self, view: &View, keyring: &dyn Keyring) -> Result<(), Reject> {
+        if !view.has(self.sender) || self.data.regency.0 == 0 {
+            return Err(Reject::Sender);
+        }
+        if !keyring.verify_replica(self.sender, &self.data.preimage(view.group()), &self.signature) {
+            return Err(Reject::Signature);
+        }
+        self.data.verify(view, keyring)
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        self.data.encode(writer);
+        writer.u16(self.sender.0);
+        writer.raw(&self.signature.0);
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        let data = StopData::decode(reader)?;
+        Ok(Self { data, sender: reader.replica()?, signature: Signature(reader.array()?) })
+    }
+}
+
+/// SYNC: the STOPDATA of as many replicas as one may wait for, all of one regency. Proves that the regency began.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sync {
+    /// The regency that begins.
+    pub regency: Regency,
+    /// What the replicas said when they entered it, in the order of the view.
+    pub collects: Vec<SignedStopData>,
+}
+
+impl Sync {
+    /// Checks every STOPDATA, that all of them are of this regency, and that enough distinct replicas are heard.
+    ///
+    /// # Errors
+    /// Something of it is not so.
+    pub fn verify(&self, view: &View, keyring: &dyn Keyring) -> Result<(), Reject> {
+        let mut heard = Voters::NONE;
+        for collect in &self.collects {
+            if collect.data.regency != self.regency || !heard.insert(collect.sender) {
+                return Err(Reject::Certificate);
+            }
+            collect.verify(view, keyring)?;
+        }
+        if view.is_all_correct(heard) { Ok(()) } else { Err(Reject::Certificate) }
+    }
+
+    pub(crate) fn encode(&self, writer: &mut Writer) {
+        writer.u64(self.regency.0);
+        writer.count(self.collects.len());
+        for collect in &self.collects {
+            collect.encode(writer);
+        }
+    }
+
+    pub(crate) fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        let regency = reader.regency()?;
+        Ok(Self { regency, collects: reader.list(REPLICAS_MAX, 79, SignedStopData::decode)? })
+    }
+}

@@ -1,0 +1,232 @@
+//! What a replica was when its node stopped: the newest checkpoint, and the journal after it.
+//!
+//! A replica whose journal is whole says again what it had said and goes on. One whose journal is damaged or lost may have
+//! signed what it does not know of any more: the damaged journal is moved aside, nothing of it is believed, and the
+//! replica begins silent from its newest durable checkpoint, to be repaired from the others (protocol.md, "Durability").
+//! Nobody can tell an empty disk from a lost one, so a new replica begins in the same way; if all of a quorum are new,
+//! they find that out from each other.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use aws_lc_rs::rand;
+use blockcutter::Ordering;
+use fabric_proto::ChannelId;
+use mod_smart::{Action, InstanceId, Limits, Recovered, Replica, ReplicaId, View};
+use tokio::sync::mpsc;
+
+use crate::application::{Application, JoinedChannel};
+use crate::block_catch_up::BlockCatchUp;
+use crate::checkpoint::{CheckpointStore, Found, Origin};
+use crate::disk::{DirDisk, Disk};
+use crate::effects::Asked;
+use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
+use crate::signer::SigningJob;
+
+/// Who recovers, and from where.
+pub(super) struct Recovery {
+    pub(super) me: ReplicaId,
+    pub(super) view: View,
+    pub(super) limits: Limits,
+    /// Journal and checkpoints are folders in this one.
+    pub(super) dir: PathBuf,
+    pub(super) durability: Durability,
+    /// What the application needs.
+    pub(super) channels: BTreeMap<ChannelId, JoinedChannel>,
+    pub(super) signing: mpsc::Sender<SigningJob>,
+    pub(super) catch_up: BlockCatchUp,
+}
+
+/// What there is to go on with.
+pub(super) struct Restored {
+    pub(super) replica: Replica,
+    pub(super) application: Application,
+    pub(super) journal: Journal,
+    pub(super) checkpoints: CheckpointStore,
+    /// What the replica says before anything new.
+    pub(super) said: Vec<Action>,
+    /// The newest checkpoint that was passed on the way and is not durable.
+    pub(super) asked: Option<Asked>,
+}
+
+/// A replica and its application as they stand after the replay.
+struct Replayed {
+    recovered: Recovered,
+    application: Application,
+    asked: Option<Asked>,
+}
+
+/// Why a journal is of no use.
+enum Useless {
+    /// It holds nothing.
+    Empty,
+    /// It was damaged, or a part of it is lost.
+    Damaged(String),
+}
+
+impl Recovery {
+    /// The newest checkpoint, then every decision after it, executed again. Blocks that are stored already are compared,
+    /// the others are signed and stored.
+    ///
+    /// # Errors
+    /// The disk fails, what is on it belongs to another group, version or history, or it cannot be repaired from others
+    /// because there are none.
+    pub(super) async fn run(self) -> anyhow::Result<Restored> {
+        let group = self.view.group();
+        let (checkpoints, opened) = CheckpointStore::open(self.disk("checkpoints")?, group)?;
+        for damaged in &opened.damaged {
+            let (file, reason) = (&damaged.file, &damaged.reason);
+            tracing::error!(file, reason, "a file of a checkpoint is damaged and is not used");
+        }
+        let newest = opened.newest;
+        let disk = self.disk("journal")?;
+        let useless = match self.open_journal(&disk, newest.as_ref())? {
+            Err(useless) => useless,
+            Ok((journal, replay)) => match self.replay(newest.as_ref(), replay).await? {
+                Ok(Replayed { recovered, application, asked }) => {
+                    let mut said = Vec::new();
+                    let replica = recovered.finish(&mut said);
+                    // Its mark may have been lost, which is then being written again.
+                    let asked = asked.filter(|asked| journal.reader().has_mark(asked.checkpoint.instance));
+                    tracing::info!(%group, checkpoint = %instance_of(newest.as_ref()), delivered = %replica.delivered(),
+                        regency = %replica.regency(), pending = replica.pending().0, "recovered the ordering group");
+                    return Ok(Restored { replica, application, journal, checkpoints, said, asked });
+                }
+                Err(useless) => {
+                    drop(journal);
+                    useless
+                }
+            },
+        };
+        self.begin_silent(&disk, (checkpoints, newest), &useless)
+    }
+
+    /// Begins with what others have to tell.
+    fn begin_silent(
+        &self,
+        disk: &Arc<dyn Disk>,
+        (checkpoints, newest): (CheckpointStore, Option<Found>),
+        useless: &Useless,
+    ) -> anyhow::Result<Restored> {
+        let (group, at) = (self.view.group(), instance_of(newest.as_ref()));
+        match useless {
+            Useless::Damaged(what) => {
+                let prefix = journal::set_aside(&**disk, group)?;
+                tracing::error!(dir = %self.dir.join("journal").display(), checkpoint = %at,
+                    "{what}. The journal was moved aside whole, to files that begin with {prefix}: this replica may have forgotten what it signed, and stays silent until the others have repaired it");
+            }
+            Useless::Empty if newest.is_some() => tracing::error!(dir = %self.dir.join("journal").display(),
+                checkpoint = %at, "there is a checkpoint but no journal: it was lost, and this replica stays silent until the others have repaired it"),
+            Useless::Empty => tracing::info!(%group,
+                "nothing is stored here: this replica is new, or its disk was lost; it asks the others"),
+        }
+        if let Some(found) = &newest {
+            checkpoints.disown(found)?;
+        }
+        let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
+        let (journal, _) = Journal::open(Arc::clone(disk), group, options, at)?;
+        let Replayed { recovered, application, .. } = self.restore(newest.as_ref())?;
+        let mut said = Vec::new();
+        let replica = recovered.finish_silent(nonce()?, &mut said);
+        Ok(Restored { replica, application, journal, checkpoints, said, asked: None })
+    }
+
+    /// Opens the journal, if it is of use to a replica with this checkpoint.
+    fn open_journal(
+        &self,
+        disk: &Arc<dyn Disk>,
+        newest: Option<&Found>,
+    ) -> anyhow::Result<Result<(Journal, Replay), Useless>> {
+        let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
+        let after = instance_of(newest);
+        let (journal, replay) = match Journal::open(Arc::clone(disk), self.view.group(), options, after) {
+            Ok(opened) => opened,
+            Err(error) if error.is_damage() => return Ok(Err(Useless::Damaged(error.to_string()))),
+            Err(error) => return Err(error.into()),
+        };
+        let summary = replay.summary();
+        if let Some(torn) = summary.torn {
+            let (segment, offset, bytes) = (torn.segment, torn.offset, torn.bytes);
+            tracing::warn!(segment, offset, bytes, "the journal ended in a torn write, which was cut off");
+        }
+        if summary.records == 0 {
+            return Ok(Err(Useless::Empty));
+        }
+        if newest.is_some_and(|found| found.origin == Origin::Ours) && !journal.reader().has_mark(after) {
+            let lost = format!(
+                "the journal does not hold the mark of the checkpoint after instance {after}: its end was lost"
+            );
+            return Ok(Err(Useless::Damaged(lost)));
+        }
+        tracing::debug!(segments = summary.segments, records = summary.records, bytes = summary.bytes, "the journal");
+        Ok(Ok((journal, replay)))
+    }
+
+    async fn replay(&self, newest: Option<&Found>, replay: Replay) -> anyhow::Result<Result<Replayed, Useless>> {
+        let mut replayed = self.restore(newest)?;
+        let mut actions = Vec::new();
+        for record in replay {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) if error.is_damage() => return Ok(Err(Useless::Damaged(error.to_string()))),
+                Err(error) => return Err(error.into()),
+            };
+            if let Err(error) = replayed.recovered.replay(record, &mut actions) {
+                return Ok(Err(Useless::Damaged(error.to_string())));
+            }
+            for action in actions.drain(..) {
+                match action {
+                    Action::Deliver(decision) => replayed.application.deliver(decision).await?,
+                    Action::TakeCheckpoint { instance, sessions } => {
+                        replayed.asked = Some(Asked::now(instance, sessions, &replayed.application));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(Ok(replayed))
+    }
+
+    /// What stands at the checkpoint, before anything is replayed.
+    fn restore(&self, newest: Option<&Found>) -> anyhow::Result<Replayed> {
+        let restored = newest.map(|found| mod_smart::Restored {
+            instance: found.checkpoint.instance,
+            sessions: found.checkpoint.sessions.clone(),
+            manifest: found.manifest.clone(),
+            stable: found.stable.clone(),
+        });
+        let recovered = Recovered::new(self.me, self.view.clone(), self.limits.clone(), restored)?;
+        let ordering = match newest {
+            Some(found) => Ordering::restore(self.view.clone(), found.checkpoint.application.clone())?,
+            None => Ordering::new(self.view.clone()),
+        };
+        let (channels, signing) = (self.channels.clone(), self.signing.clone());
+        let application = Application::new(ordering, channels, signing, self.catch_up.clone())?;
+        for (ledger, height) in application.ledgers() {
+            anyhow::ensure!(
+                ledger.height() >= height || self.view.n() > 1,
+                "a ledger holds {} blocks, but the newest checkpoint was taken after {height}: blocks were lost or removed, and there is no other node to fetch them from",
+                ledger.height()
+            );
+        }
+        Ok(Replayed { recovered, application, asked: None })
+    }
+
+    fn disk(&self, name: &str) -> anyhow::Result<Arc<dyn Disk>> {
+        let path = self.dir.join(name);
+        Ok(Arc::new(DirDisk::open(&path).with_context(|| format!("cannot use folder {}", path.display()))?))
+    }
+}
+
+fn instance_of(newest: Option<&Found>) -> InstanceId {
+    newest.map_or(InstanceId(0), |found| found.checkpoint.instance)
+}
+
+/// A number that no earlier question of this replica had.
+fn nonce() -> anyhow::Result<u64> {
+    let mut bytes = [0; 8];
+    rand::fill(&mut bytes).context("the system gives no randomness")?;
+    Ok(u64::from_be_bytes(bytes))
+}
