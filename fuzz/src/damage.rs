@@ -39,7 +39,7 @@ impl Damage {
         let differing = pairs.map(|(file, ((_, now), (_, then)))| {
             let mut places = now.iter().zip(then).enumerate().filter(|(_, (now, then))| now != then).map(|(at, _)| at);
             let first = places.next();
-            (file, first.map(|first| (first, places.last().unwrap_or(first))))
+            (file, first.map(|first| (first, places.next_back().unwrap_or(first))))
         });
         differing.filter_map(|(file, range)| Some((file, range?))).collect()
     }

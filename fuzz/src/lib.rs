@@ -11,7 +11,7 @@
 //! cargo run   --release -p fuzz -- replay journal_file FILE        one input, with its outcome
 //! ```
 //!
-//! `README.md` beside this crate tells more, coverage guidance included.
+//! `README.md` beside this crate tells more.
 #![forbid(unsafe_code)]
 
 pub mod campaign;

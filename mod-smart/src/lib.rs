@@ -17,6 +17,7 @@ pub mod id;
 mod instance;
 pub mod limits;
 pub mod message;
+mod ordered_bodies;
 mod pending;
 pub mod quorum;
 pub mod record;
@@ -31,6 +32,7 @@ pub mod synchronization;
 mod tally;
 
 pub use certificate::{Proof, WriteCertificate};
+pub use checkpoint::{Manifest, StableCheckpoint};
 pub use id::{
     Client, Digest, Epoch, FrontendId, GroupId, InstanceId, Regency, ReplicaId, RequestId, Sequence, SessionId, Time,
 };
@@ -41,6 +43,5 @@ pub use record::Record;
 pub use replica::{Recovered, Replica, Restored};
 pub use request::Request;
 pub use seal::{Keyring, Reject, Sealed, Signature, Signer};
-pub use checkpoint::{Manifest, StableCheckpoint};
 pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients, Statement};
 pub use synchronization::{Evidence, StopData, Sync};

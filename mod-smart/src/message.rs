@@ -66,6 +66,8 @@ pub struct ProbeReply {
     pub nonce: u64,
     /// Did the sender never vote, and never see a vote of anybody? Then the group has not begun.
     pub is_pristine: bool,
+    /// Did the sender never hear the receiver say what it would have to remember? Only who forgot nothing itself says so.
+    pub is_stranger: bool,
     /// The last instance the sender delivered.
     pub delivered: Evidence,
     /// The highest regency the sender entered or asked the others to enter.
@@ -383,15 +385,16 @@ impl ProbeReply {
     fn encode(&self, writer: &mut Writer) {
         writer.u64(self.nonce);
         writer.u8(u8::from(self.is_pristine));
+        writer.u8(u8::from(self.is_stranger));
         self.delivered.encode(writer);
         writer.u64(self.wants.0);
     }
 
     fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
         let nonce = reader.u64()?;
-        let is_pristine = reader.bool()?;
+        let (is_pristine, is_stranger) = (reader.bool()?, reader.bool()?);
         let delivered = Evidence::decode(reader)?;
-        Ok(Self { nonce, is_pristine, delivered, wants: reader.regency()? })
+        Ok(Self { nonce, is_pristine, is_stranger, delivered, wants: reader.regency()? })
     }
 }
 

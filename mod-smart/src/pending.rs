@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::id::{Client, Digest, RequestId, Sequence, SessionId, Time};
+use crate::id::{Client, Digest, InstanceId, RequestId, Sequence, SessionId, Time};
 use crate::limits::Limits;
+use crate::ordered_bodies::OrderedBodies;
 use crate::request::Request;
 use crate::seal::Sealed;
 use crate::sessions::{Sessions, Standing};
@@ -26,6 +27,8 @@ pub(crate) struct Pending {
     served: Option<Client>,
     /// How many marks stand in the journal, as far as it was read or written.
     marks: u64,
+    /// Bodies that wait no more and may still be named.
+    pub(crate) ordered: OrderedBodies,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,11 @@ pub(crate) enum Entrance {
 }
 
 impl Pending {
+    /// Nothing waits, and so many instances may be open at once.
+    pub(crate) fn new(instances_open_max: u64) -> Self {
+        Self { ordered: OrderedBodies::new(instances_open_max, InstanceId(0)), ..Self::default() }
+    }
+
     /// Takes a request in. `Ok(true)` says that it is new and must be made durable.
     ///
     /// # Errors
@@ -81,6 +89,9 @@ impl Pending {
         let id = request.value().id;
         match sessions.standing(id) {
             Standing::Fresh => {}
+            Standing::Ordered | Standing::Ended if entrance == Entrance::Needed => {
+                return Ok(self.ordered.keep(request.clone()));
+            }
             Standing::Ordered => return Ok(false),
             Standing::Beyond => return Err(Answer::Window),
             Standing::Ended => return Err(Answer::Stale),
@@ -98,7 +109,8 @@ impl Pending {
 
     /// A request by its digest.
     pub(crate) fn body(&self, digest: Digest) -> Option<&Sealed<Request>> {
-        self.bodies.get(&digest).map(|waiting| &waiting.request)
+        let waiting = self.bodies.get(&digest).map(|waiting| &waiting.request);
+        waiting.or_else(|| self.ordered.get(digest))
     }
 
     /// Since when the oldest request waits.
@@ -211,6 +223,7 @@ impl Pending {
             let size = waiting.request.bytes().len();
             queue.bytes -= size;
             self.bytes -= size;
+            self.ordered.keep(waiting.request);
         }
         if queue.requests.is_empty() {
             self.clients.remove(&id.client);
@@ -239,6 +252,7 @@ impl Pending {
             waiting.marks = previous + 1;
             waiting.request.clone()
         })
+        .chain(self.ordered.all().cloned())
         .collect()
     }
 
@@ -291,7 +305,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::id::{FrontendId, GroupId, InstanceId};
+    use crate::id::{FrontendId, GroupId};
     use crate::seal::{Signature, Signer};
 
     struct NoKey;

@@ -44,6 +44,8 @@ pub struct Recovered {
     /// A checkpoint was due after this instance, and its mark was not read yet.
     unmarked: Option<InstanceId>,
     silence: Option<Silence>,
+    /// Was there anything to start from?
+    has_past: bool,
     proposed: Vec<Propose>,
     voted: Vec<Vote>,
     certified: Vec<WriteCertificate>,
@@ -81,18 +83,15 @@ impl Recovered {
     ///
     /// # Errors
     /// The checkpoint does not decode.
-    pub fn new(
-        me: ReplicaId,
-        view: View,
-        limits: Limits,
-        checkpoint: Option<Restored>,
-    ) -> Result<Self, RecoveryError> {
+    pub fn new(me: ReplicaId, view: View, limits: Limits, checkpoint: Option<Restored>) -> Result<Self, RecoveryError> {
+        let has_past = checkpoint.is_some();
         let mut replica = Replica::new(me, view, limits);
         if let Some(Restored { instance, sessions, manifest, stable }) = checkpoint {
             let width = replica.limits.session_window;
             replica.sessions =
                 Sessions::decode(sessions, width).map_err(|error| RecoveryError::Checkpoint(instance, error))?;
             replica.delivered = instance;
+            replica.pending.ordered.delivered(instance);
             replica.checkpoints.restore(instance, manifest);
             if let Some(stable) = stable {
                 if stable.instance() == instance {
@@ -106,6 +105,7 @@ impl Recovered {
             log: Log::default(),
             unmarked: None,
             silence: None,
+            has_past,
             proposed: Vec::new(),
             voted: Vec::new(),
             certified: Vec::new(),
@@ -121,6 +121,7 @@ impl Recovered {
     /// # Errors
     /// The journal does not continue the checkpoint, or contradicts itself.
     pub fn replay(&mut self, record: Record, actions: &mut Vec<Action>) -> Result<(), RecoveryError> {
+        self.has_past = true;
         match record {
             Record::Body(request) => {
                 let unbounded = Limits { pending_bytes_max: usize::MAX, ..self.replica.limits.clone() };
@@ -162,7 +163,7 @@ impl Recovered {
     pub fn finish(mut self, actions: &mut Vec<Action>) -> Replica {
         let replica = &mut self.replica;
         replica.pending.remove_ended(&replica.sessions);
-        replica.probation = Probation::recover(self.silence);
+        replica.probation = Probation::recover(self.silence, self.has_past);
         replica.checkpoints.begin_log(self.log.start(replica.delivered));
         replica.regencies = Regencies::recover(self.wanted, self.entered, self.sync, replica.me);
         let (first, epoch) = (replica.delivered, replica.epoch());
@@ -222,6 +223,7 @@ impl Recovered {
         self.certified.retain(|certificate| certificate.instance() > found);
         self.log.decided(found);
         if found <= replica.delivered {
+            replica.pending.ordered.decided_before(found, &decided.requests);
             if found == replica.delivered {
                 replica.delivered_by = Evidence::Decision(decided.proof);
             }
@@ -275,7 +277,8 @@ impl Log {
         if last < delivered {
             return delivered;
         }
-        let first_whole = if first.0 > 1 && self.marks >= 2 { self.second_mark } else { InstanceId(first.0.saturating_sub(1)) };
+        let first_whole =
+            if first.0 > 1 && self.marks >= 2 { self.second_mark } else { InstanceId(first.0.saturating_sub(1)) };
         first_whole.max(self.gap)
     }
 }

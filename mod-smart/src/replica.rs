@@ -70,6 +70,7 @@ impl Replica {
         assert!(limits.instances_open_max <= crate::limits::INSTANCES_OPEN_MAX as u64);
         Self {
             sessions: Sessions::new(limits.session_window),
+            pending: Pending::new(limits.instances_open_max),
             me,
             view,
             limits,
@@ -77,7 +78,6 @@ impl Replica {
             delivered: InstanceId(0),
             delivered_by: Evidence::Start,
             instances: Instances::new(),
-            pending: Pending::default(),
             peers: BTreeMap::new(),
             catching_up: behind::CatchingUp::default(),
             fetching: repair::Fetching::default(),
@@ -179,6 +179,7 @@ impl Replica {
 
     fn on_message(&mut self, now: Time, message: Sealed<Message>, actions: &mut Vec<Action>) {
         let sender = message.sender();
+        self.probation.hear(sender, message.value());
         match message.into_value() {
             Message::Propose(propose) => self.on_propose(now, sender, propose, actions),
             Message::Vote(vote) => self.on_vote(now, vote, actions),
@@ -262,11 +263,13 @@ impl Replica {
         let mut requests = Vec::with_capacity(count);
         for request in bodies {
             let id = request.value().id;
+            self.pending.remove(id);
+            self.pending.ordered.keep(request.clone());
             if self.sessions.order(id, instance) {
                 requests.push(request);
             }
-            self.pending.remove(id);
         }
+        self.pending.ordered.delivered(instance);
         if !requests.is_empty() {
             self.patience.progressed(now, instance);
         }

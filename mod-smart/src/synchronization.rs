@@ -92,12 +92,13 @@ impl Claim {
         }
     }
 
+    /// Could it be known when this regency was entered? A certificate of a later one must not bind what was left; a
+    /// decision is one in whatever epoch it was made, and others may have decided before this replica entered.
     fn is_before(&self, regency: Regency) -> bool {
-        let epoch = match self {
-            Self::Written(certificate) => certificate.epoch(),
-            Self::Decided(proof) => proof.epoch(),
-        };
-        epoch < regency.into()
+        match self {
+            Self::Written(certificate) => certificate.epoch() < regency.into(),
+            Self::Decided(_) => true,
+        }
     }
 }
 

@@ -7,15 +7,18 @@
 //! # What a loss of power leaves behind
 //!
 //! A state of our own is saved once every block it speaks of is synced in its ledger. One that was taken over from others
-//! is saved in these steps; the application goes on from it after the second, and the replica hears of it after the last:
+//! is taken up by the application at once, in its place in the order, and saved in these steps; the replica hears of it, and
+//! decisions are delivered again, after the third. Blocks that the ledgers lack are fetched beside all of them:
 //!
-//! 1. The certificate is durable. *Lost power after it:* a certificate without a state means nothing; it is cleared away by
-//!    a later saving. Recovery starts from the older state and the journal, and the transfer begins again.
+//! 1. The certificate is durable. *Lost power before or after it:* a certificate without a state means nothing; it is
+//!    cleared away by a later saving. Recovery starts from the older state and the journal, and the transfer begins again.
+//!    Blocks that a ledger holds already are compared when they are cut again.
 //! 2. The state is durable under its name. *Lost power after it:* recovery starts from it. What the journal says of
 //!    instances up to it is passed over, and so is the gap between the two. Ledgers that end before the blocks it
 //!    speaks of fetch what they lack, before and while they take new blocks.
 //! 3. The older states are forgotten. *Lost power after it, or in the middle:* more files than needed.
-//! 4. The ledgers have fetched what they lacked. *Lost power in the middle:* they go on where they stand.
+//! 4. The ledgers have fetched what they lacked. *Lost power in the middle:* they go on where they stand. Until then no state of
+//!    our own is saved, so this one is what recovery starts from.
 
 mod file;
 
@@ -231,6 +234,12 @@ impl CheckpointStore {
     #[must_use]
     pub fn instances(&self) -> Vec<InstanceId> {
         self.kept().states.keys().copied().collect()
+    }
+
+    /// The newest instance whose state is known to be that of a quorum.
+    #[must_use]
+    pub fn stable_instance(&self) -> Option<InstanceId> {
+        self.kept().certificates.last_key_value().map(|(instance, _)| *instance)
     }
 
     fn write_state(

@@ -172,7 +172,7 @@ impl Performer {
         }
         match to {
             Recipients::One(peer) if peer == self.me => {
-                return self.tell_ourselves(Event::Message(message.loop_back(self.me)));
+                self.tell_ourselves(Event::Message(message.loop_back(self.me)));
             }
             Recipients::One(peer) => self.mesh.send(peer, &message.encode()),
             Recipients::Others => self.mesh.send_others(&message.encode()),

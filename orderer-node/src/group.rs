@@ -7,6 +7,7 @@
 //! All arrows are bounded. The arrow back has a queue of its own, so that a full inbox never keeps a replica from hearing
 //! itself.
 
+mod past;
 mod recovery;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::application::{ApplicationCounts, JoinedChannel};
 use crate::block_catch_up::{BlockCatchUp, BlockSource, CatchUpLimits, CatchUpSetup};
+use crate::checkpoint::CheckpointStore;
 use crate::credential_store::CredentialStore;
 use crate::disk::DirDisk;
 use crate::disk_thread::{DiskMetrics, DiskThread};
@@ -83,7 +85,9 @@ pub struct GroupHandle {
     pub misbehaviour: Arc<MisbehaviourCounts>,
     /// What its journal has done.
     pub disk: Arc<DiskMetrics>,
-    /// Damage met while it was read.
+    /// Its checkpoints.
+    pub checkpoints: Arc<CheckpointStore>,
+    /// Damage met while these were read.
     pub damage: Arc<DamageSeen>,
     /// Blocks that are missing and being fetched.
     pub catch_up: BlockCatchUp,
@@ -147,7 +151,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let misbehaviour = Arc::new(MisbehaviourCounts::default());
     let (checkpoints, damage) = (Arc::new(checkpoints), Arc::new(DamageSeen::default()));
     let serving = Serving::new(mesh.clone(), decisions, Arc::clone(&checkpoints), Arc::clone(&damage));
-    let keeping = Keeping::new(view.clone(), checkpoints, truncator, own_sender.clone(), faults.clone());
+    let keeping = Keeping::new(view.clone(), Arc::clone(&checkpoints), truncator, own_sender.clone(), faults.clone());
     if let Some(asked) = asked {
         keeping.save(asked);
     }
@@ -176,7 +180,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, inbox, table };
     let sessions = Arc::new(host);
     tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), Arc::clone(&misbehaviour)));
-    Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk, damage, catch_up })
+    Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk, checkpoints, damage, catch_up })
 }
 
 /// What happens on the mesh, until it ends: messages are checked in the pool and then heard by the replica. While the pool

@@ -123,18 +123,23 @@ struct Begun {
     regency: Regency,
     leader: ReplicaId,
     is_synced: bool,
+    is_silent: bool,
     changed: Option<RegencyChange>,
 }
 
 impl Begun {
     fn now(replica: &Replica) -> Self {
         let (regency, leader) = (replica.regency(), replica.leader());
-        Self { regency, leader, is_synced: replica.is_synced(), changed: None }
+        Self { regency, leader, is_synced: replica.is_synced(), is_silent: replica.is_silent(), changed: None }
     }
 
     /// One line for each regency that begins, and a quiet one for each that is entered and has not begun.
     fn follow(&mut self, replica: &Replica) {
         let (regency, leader, is_synced) = (replica.regency(), replica.leader(), replica.is_synced());
+        if self.is_silent && !replica.is_silent() {
+            tracing::info!(delivered = %replica.delivered(), %regency, "this replica speaks: whatever it may have forgotten can do no harm");
+        }
+        self.is_silent = replica.is_silent();
         if (regency, is_synced) == (self.regency, self.is_synced) {
             return;
         }
@@ -148,7 +153,7 @@ impl Begun {
         }
         tracing::info!(%regency, old_leader = %self.leader, new_leader = %leader, reason = why, "a new regency began");
         let changed = Some(RegencyChange { reason, at: SystemTime::now() });
-        *self = Self { regency, leader, is_synced, changed };
+        *self = Self { regency, leader, is_synced, is_silent: self.is_silent, changed };
     }
 }
 

@@ -65,6 +65,10 @@ pub struct OrderingReport {
     pub leader: u16,
     /// The last instance delivered here.
     pub delivered: u64,
+    /// The newest checkpoint that is durable here.
+    pub checkpoint: Option<u64>,
+    /// The newest instance whose state is known to be that of a quorum.
+    pub stable_checkpoint: Option<u64>,
     /// The highest instance that another replica claims to have delivered.
     pub highest_claimed: u64,
     /// Requests that wait to be ordered.
@@ -153,6 +157,8 @@ impl GroupStatus {
             is_silent: standing.is_silent,
             leader: standing.leader.0,
             delivered: standing.delivered.0,
+            checkpoint: self.group.checkpoints.instances().last().map(|instance| instance.0),
+            stable_checkpoint: self.group.checkpoints.stable_instance().map(|instance| instance.0),
             highest_claimed: standing.highest_claimed.0,
             pending_requests: standing.pending_requests,
             pending_bytes: standing.pending_bytes,

@@ -4,8 +4,10 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use anyhow::bail;
 use clap::Parser as _;
 use integration::campaign::CampaignArgs;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Exits with 1 when something is not as it should be; then the nodes' files are kept, and their place is printed. Exits
 /// with 2 when the arguments make no sense.
@@ -13,7 +15,12 @@ use integration::campaign::CampaignArgs;
 async fn main() -> ExitCode {
     let args = CampaignArgs::parse();
     let since = Instant::now();
-    match args.run().await {
+    // Ended by a signal, it still ends its nodes.
+    let outcome = tokio::select! {
+        outcome = args.run() => outcome,
+        signal = stop_signal() => signal.and_then(|()| bail!("interrupted")),
+    };
+    match outcome {
         Ok(figures) => {
             print!("{figures}");
             println!("passed in {:.0} s", since.elapsed().as_secs_f64());
@@ -23,5 +30,13 @@ async fn main() -> ExitCode {
             eprintln!("campaign: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+async fn stop_signal() -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => Ok(interrupted?),
     }
 }

@@ -83,7 +83,12 @@ fn many(args: &Args) -> anyhow::Result<bool> {
         options,
         failures_max: args.failures,
     };
+    let mut told = 0;
     let summary = campaign.run(|so_far| {
+        for (seed, failure) in &so_far.failures[told..] {
+            eprintln!("seed {seed} FAILED {failure}");
+        }
+        told = so_far.failures.len();
         eprintln!(
             "{} seeds, {} failures, {:.0} decisions and {:.1} faults per seed, {:.1} seeds/s",
             so_far.seeds,

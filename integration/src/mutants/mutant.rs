@@ -84,10 +84,7 @@ impl Mutant {
     ///
     /// # Errors
     /// A file cannot be read, or does not hold the lines to be replaced exactly once.
-    pub fn apply(
-        &self,
-        read: impl Fn(&Path) -> anyhow::Result<String>,
-    ) -> anyhow::Result<BTreeMap<PathBuf, String>> {
+    pub fn apply(&self, read: impl Fn(&Path) -> anyhow::Result<String>) -> anyhow::Result<BTreeMap<PathBuf, String>> {
         let mut changed = BTreeMap::new();
         for Replacement { file, old, new } in &self.replacements {
             let text = match changed.remove(file) {

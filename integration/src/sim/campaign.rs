@@ -53,7 +53,9 @@ impl Campaign {
                 scope.spawn(move || {
                     loop {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= self.from.saturating_add(self.seeds) || results.send((seed, self.run_one(seed))).is_err() {
+                        if seed >= self.from.saturating_add(self.seeds)
+                            || results.send((seed, self.run_one(seed))).is_err()
+                        {
                             return;
                         }
                     }

@@ -113,7 +113,14 @@ impl Frontend {
         sealed
     }
 
-    pub fn on_answer(&mut self, from: ReplicaId, id: RequestId, digest: Digest, answer: Answer, now: Time) -> Option<Wish> {
+    pub fn on_answer(
+        &mut self,
+        from: ReplicaId,
+        id: RequestId,
+        digest: Digest,
+        answer: Answer,
+        now: Time,
+    ) -> Option<Wish> {
         let request = self.requests.get_mut(&id.sequence).filter(|request| request.digest == digest)?;
         if id.session != self.session {
             return None;
@@ -143,7 +150,9 @@ impl Frontend {
         self.next = Sequence(1);
         self.stale = Voters::NONE;
         let requests = std::mem::take(&mut self.requests).into_values().filter(|request| request.settled.is_none());
-        requests.filter_map(|request| Some(Sealed::<Request>::trusted(request.sealed).ok()?.value().body.clone())).collect()
+        requests
+            .filter_map(|request| Some(Sealed::<Request>::trusted(request.sealed).ok()?.value().body.clone()))
+            .collect()
     }
 
     /// Sends again what is due and asks for what is missing.

@@ -1,5 +1,7 @@
 //! The channel that the simulated service orders: a real genesis block with small blocks, and envelopes for it.
 
+use std::cell::RefCell;
+
 use anyhow::Context as _;
 use blockcutter::{Command, Ordering, command};
 use bytes::Bytes;
@@ -23,13 +25,21 @@ pub fn channel() -> ChannelId {
 /// # Errors
 /// The block in the repository is not the one this was written for.
 pub fn opened(view: &View) -> anyhow::Result<Ordering> {
-    let genesis = small_blocks()?;
+    thread_local! {
+        /// Reading a channel's configuration takes longer than all else before a world begins.
+        static OPENED: RefCell<Vec<(View, Ordering)>> = const { RefCell::new(Vec::new()) };
+    }
+    let known = OPENED.with_borrow(|opened| opened.iter().find(|(of, _)| of == view).map(|(_, known)| known.clone()));
+    if let Some(known) = known {
+        return Ok(known);
+    }
     let mut ordering = Ordering::new(view.clone());
-    let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis }]);
+    let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis: small_blocks()? }]);
     for replica in view.replicas() {
         ordering.apply(Client::Replica(replica), &body, &mut Vec::new());
     }
     anyhow::ensure!(ordering.tip(&channel()).is_some(), "the channel did not open");
+    OPENED.with_borrow_mut(|opened| opened.push((view.clone(), ordering.clone())));
     Ok(ordering)
 }
 
@@ -62,7 +72,8 @@ fn small_blocks() -> anyhow::Result<Bytes> {
     header.channel_header = channel_header.encode_to_vec().into();
     payload.header = Some(header);
     let mut config = ConfigEnvelope::decode(payload.data)?;
-    let tree = config.config.as_mut().and_then(|config| config.channel_group.as_mut()).context("a config has a tree")?;
+    let tree =
+        config.config.as_mut().and_then(|config| config.channel_group.as_mut()).context("a config has a tree")?;
     let orderer = tree.groups.get_mut("Orderer").context("a channel has an Orderer group")?;
     let size = BatchSize { max_message_count: 4, absolute_max_bytes: 10_000, preferred_max_bytes: 2_000 };
     orderer.values.get_mut("BatchSize").context("a batch size")?.value = size.encode_to_vec().into();

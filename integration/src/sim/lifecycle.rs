@@ -59,7 +59,8 @@ impl World {
         }
         let (limits, view) = (self.plan.limits.clone(), self.plan.view.clone());
         let restored = newest.map(super::recovery::restored);
-        let mut recovered = Recovered::new(me, view.clone(), limits.clone(), restored.clone()).map_err(|e| e.to_string())?;
+        let mut recovered =
+            Recovered::new(me, view.clone(), limits.clone(), restored.clone()).map_err(|e| e.to_string())?;
         self.observe(&Observation::Started(me, after));
         let (mut actions, mut problem) = (Vec::new(), None);
         let mut records = 0;
@@ -67,6 +68,10 @@ impl World {
         for record in &mut replay {
             records += 1;
             let record = record.map_err(|error| error.to_string())?;
+            if self.is_believed(place) {
+                // Whatever of an interrupted commit is found again was made durable by the opening.
+                self.observe(&Observation::Durable(me, &record));
+            }
             if let Err(error) = recovered.replay(record, &mut actions) {
                 problem = Some(error.to_string());
                 break;
@@ -100,7 +105,11 @@ impl World {
         self.judge_start(place, replica.is_silent());
         self.trace.note(self.now, [3, place as u64, replica.delivered().0, records], || {
             let torn = summary.torn.map(|torn| format!(", {} torn bytes", torn.bytes)).unwrap_or_default();
-            format!("{place} starts: checkpoint {after}, {records} records{torn}, delivered {}{}", replica.delivered(), if is_silenced { ", silenced" } else { "" })
+            format!(
+                "{place} starts: checkpoint {after}, {records} records{torn}, delivered {}{}",
+                replica.delivered(),
+                if is_silenced { ", silenced" } else { "" }
+            )
         });
         self.counts.restarts += u64::from(self.nodes[place].life > 0);
         self.counts.torn += u64::from(summary.torn.is_some());
@@ -153,6 +162,7 @@ impl World {
         let session = SessionId(self.now.0 / 1000);
         let process = Process {
             replica,
+            since: self.now,
             reader: journal.reader(),
             journal,
             store,

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use mod_smart::synchronization::Claim;
 use mod_smart::{Action, Event, Message, Record, Replica, ReplicaId, Request, Sealed, Sequence, SessionId, Time};
 use orderer_node::checkpoint::CheckpointStore;
 use orderer_node::journal::{Journal, JournalReader};
@@ -39,6 +40,8 @@ pub(super) struct Node {
 /// The process of a node.
 pub(super) struct Process {
     pub replica: Replica,
+    /// When it started: a replica's clock begins there.
+    pub since: Time,
     pub journal: Journal,
     pub reader: JournalReader,
     pub store: CheckpointStore,
@@ -104,6 +107,16 @@ impl Node {
 }
 
 impl Process {
+    /// What a replica's own clock says at this time.
+    pub const fn clock(&self, now: Time) -> Time {
+        Time(now.0 - self.since.0)
+    }
+
+    /// When the replica wants to be woken.
+    pub fn deadline(&self) -> Time {
+        Time(self.replica.deadline().0.saturating_add(self.since.0))
+    }
+
     /// Takes what a replica asks for to the queue of the disk, like the node's own task: what comes before the first barrier
     /// waits for no record of this run; then come all its records, and after them the rest.
     pub fn enqueue(&mut self, actions: Vec<Action>) {
@@ -117,7 +130,8 @@ impl Process {
                 action => held.then.push(action),
             }
         }
-        self.waiting.extend([free, held].into_iter().filter(|batch| !batch.records.is_empty() || !batch.then.is_empty()));
+        self.waiting
+            .extend([free, held].into_iter().filter(|batch| !batch.records.is_empty() || !batch.then.is_empty()));
     }
 }
 
@@ -125,7 +139,13 @@ impl Process {
 pub(super) fn describe(message: &Message) -> String {
     match message {
         Message::Propose(propose) => {
-            format!("PROPOSE i{} e{} {} [{}]", propose.instance, propose.epoch, propose.digest(), propose.requests.len())
+            format!(
+                "PROPOSE i{} e{} {} [{}]",
+                propose.instance,
+                propose.epoch,
+                propose.digest(),
+                propose.requests.len()
+            )
         }
         Message::Vote(signed) => {
             let vote = signed.vote;
@@ -151,7 +171,11 @@ pub(super) fn describe(message: &Message) -> String {
         Message::Stop(regency) => format!("STOP r{regency}"),
         Message::StopData(signed) => {
             let data = &signed.data;
-            format!("STOPDATA r{} delivered {} claims [{}]", data.regency, data.delivered.instance(), data.claims.len())
+            let claims = data.claims.iter().map(|claim| match claim {
+                Claim::Written(written) => format!(" written i{} e{}", written.instance(), written.epoch()),
+                Claim::Decided(proof) => format!(" decided i{} e{}", proof.instance(), proof.epoch()),
+            });
+            format!("STOPDATA r{} delivered {}{}", data.regency, data.delivered.instance(), claims.collect::<String>())
         }
         Message::Sync(sync) => format!("SYNC r{} [{}]", sync.regency, sync.collects.len()),
         Message::FetchBatch(instance, digest) => format!("fetch batch i{instance} {digest}"),

@@ -22,7 +22,11 @@ pub type Life = u32;
 /// Something that happens.
 #[derive(Debug)]
 pub(super) enum Happening {
-    Frame { from: Place, to: Place, frame: Frame },
+    Frame {
+        from: Place,
+        to: Place,
+        frame: Frame,
+    },
     /// The link between two replicas is up again, at both ends.
     Reconnected(Place, Place),
     Start(Place),
@@ -36,6 +40,7 @@ pub(super) enum Happening {
     Leaving(Place, Life, Outgoing),
     Submit(usize),
     FrontendWake(usize),
+    ClientLies,
     Fault,
     Relief(Relief),
     /// The end of the liveness phase may have been reached.

@@ -41,7 +41,8 @@ impl World {
 
     fn unsettled(&self) -> Vec<String> {
         let believed: Vec<Place> = (0..self.nodes.len()).filter(|place| self.is_believed(*place)).collect();
-        let highest = believed.iter().filter_map(|at| Some(self.nodes[*at].process.as_ref()?.replica.delivered())).max();
+        let highest =
+            believed.iter().filter_map(|at| Some(self.nodes[*at].process.as_ref()?.replica.delivered())).max();
         let highest = highest.unwrap_or_default();
         let mut unsettled = Vec::new();
         for place in believed {

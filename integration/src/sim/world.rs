@@ -5,17 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fastrand::Rng;
-use mod_smart::{Event, Message, ReplicaId, Request, Sealed, Time, Voters};
+use mod_smart::{Event, ReplicaId, Time, Voters};
 
 use super::checkers::{self, Checker, Observation, Scene, Standing, Violation};
 use super::counts::Counts;
 use super::frontend::Frontend;
-use super::keys::{Keys, checksum};
+use super::liar_client::LiarClient;
 use super::nemesis::Nemesis;
 use super::network::Network;
-use super::node::{Node, describe};
-use super::plan::{GROUP, Options, Plan};
-use super::queue::{Frame, Happening, Life, Place, Queue, SharedBlock};
+use super::node::Node;
+use super::plan::{Options, Plan};
+use super::queue::{Happening, Life, Place, Queue, SharedBlock};
 use super::trace::Trace;
 use super::{Outcome, actors, genesis};
 
@@ -28,6 +28,7 @@ pub(super) struct World {
     pub nodes: Vec<Node>,
     pub standings: Vec<Standing>,
     pub frontends: Vec<Frontend>,
+    pub liar_client: Option<LiarClient>,
     pub nemesis: Nemesis,
     pub coalition: Voters,
     pub phase: Phase,
@@ -39,8 +40,8 @@ pub(super) struct World {
     pub counts: Counts,
     pub trace: Trace,
     checkers: Vec<Box<dyn Checker>>,
-    /// Bytes and frames under way.
-    load: (usize, usize),
+    /// Frames under way, and their bytes.
+    pub load: (usize, usize),
     pub violation: Option<Violation>,
 }
 
@@ -61,7 +62,8 @@ impl World {
         let plan = Plan::of(options, &mut random)?;
         let fork = |random: &mut Rng| Rng::with_seed(random.u64(..));
         let n = plan.view.n();
-        let places = n + plan.frontends;
+        // The last place is the lying client's.
+        let places = n + plan.frontends + 1;
         let network = Network::new(places, plan.delays, plan.distances, fork(&mut random));
         let coalition = plan.liars.iter().map(|(id, _)| *id).collect::<Voters>();
         let mut nodes = Vec::new();
@@ -73,6 +75,7 @@ impl World {
         let mut world = Self {
             standings: plan.view.replicas().map(standing).collect(),
             frontends: (0..plan.frontends).map(|at| Frontend::new(at, plan.view.clone())).collect(),
+            liar_client: (random.u8(..4) == 0).then(|| LiarClient::new(fork(&mut random))),
             nemesis: Nemesis::new(fork(&mut random)),
             beginning: genesis::opened(&plan.view)?,
             plan,
@@ -96,7 +99,8 @@ impl World {
 
     fn begin(&mut self) {
         let plan = &self.plan;
-        let liars: Vec<String> = plan.liars.iter().map(|(id, kind)| format!("{id}: {}", actors::all()[*kind](0).name())).collect();
+        let liars: Vec<String> =
+            plan.liars.iter().map(|(id, kind)| format!("{id}: {}", actors::all()[*kind](0).name())).collect();
         self.trace.say(self.now, || {
             format!(
                 "{} replicas, f = {}, quorum {}, alpha {}, liars [{}], checkpoint every {}, timeout {:?}",
@@ -111,12 +115,16 @@ impl World {
         });
         self.counts.liars(liars.len() as u64);
         for place in 0..self.nodes.len() {
-            let wait = Duration::from_micros(self.random.u64(..20_000));
+            let wait = Duration::from_micros(self.random.u64(..STARTS_WITHIN_US));
             self.queue.after(self.now, wait, Happening::Start(place));
         }
         for frontend in 0..self.frontends.len() {
             self.queue.after(self.now, Duration::from_millis(60), Happening::Submit(frontend));
             self.queue.after(self.now, Duration::from_millis(50), Happening::FrontendWake(frontend));
+        }
+        if self.liar_client.is_some() {
+            self.counts.fault("lying client");
+            self.queue.after(self.now, Duration::from_millis(500), Happening::ClientLies);
         }
         self.queue.after(self.now, Duration::from_millis(600), Happening::Fault);
     }
@@ -169,6 +177,7 @@ impl World {
             }
             Happening::Submit(frontend) => self.submit(frontend),
             Happening::FrontendWake(frontend) => self.frontend_wake(frontend),
+            Happening::ClientLies => self.client_lies(),
             Happening::Fault => self.strike(),
             Happening::Relief(relief) => self.relieve(relief),
             Happening::Settled => self.look_whether_settled(),
@@ -179,78 +188,6 @@ impl World {
     /// goes on.
     pub fn is_alive(&self, place: Place, life: Life) -> bool {
         self.nodes[place].life == life && self.nodes[place].is_up()
-    }
-
-    /// Something comes out of a link.
-    fn arrive(&mut self, from: Place, to: Place, frame: Frame) {
-        self.load.0 -= 1;
-        self.load.1 -= frame.size();
-        if to >= self.nodes.len() {
-            return self.frontend_hears(to - self.nodes.len(), from, frame);
-        }
-        let node = &mut self.nodes[to];
-        if node.process.is_none() {
-            return;
-        }
-        if node.is_paused {
-            // A socket holds so much, and then its sender's queue, and then nothing.
-            if node.inbox.len() < INBOX_MAX {
-                node.inbox.push_back((from, frame));
-            }
-            return;
-        }
-        self.take(to, from, frame);
-    }
-
-    /// A node reads a frame.
-    pub fn take(&mut self, place: Place, from: Place, frame: Frame) {
-        match frame {
-            Frame::Message(bytes) => self.take_message(place, from, bytes),
-            Frame::Submit(bytes) => {
-                let Ok(request) = Sealed::<Request>::open(bytes, GROUP, &Keys) else { return };
-                if blockcutter::check(&request.value().body, request.value().id.client).is_err() {
-                    return;
-                }
-                self.nodes[place].remember(&request);
-                self.hear(place, Event::Request(request));
-            }
-            Frame::Follow(number) => self.push_from(place, from, number),
-            Frame::FetchBody(number) => self.push_body(place, from, number),
-            Frame::Answer(..) | Frame::Push(_) => {}
-        }
-    }
-
-    fn take_message(&mut self, place: Place, from: Place, bytes: bytes::Bytes) {
-        let sender = ReplicaId(from as u16);
-        let sum = checksum(from as u64, &bytes[..bytes.len().min(96)]);
-        let opened = Sealed::<Message>::open(bytes, sender, &self.plan.view, &Keys);
-        let message = match opened {
-            Ok(message) if is_passable(message.value()) => message,
-            Ok(_) => return,
-            Err(error) => {
-                self.counts.rejected += 1;
-                self.trace.note(self.now, [1, place as u64, from as u64, sum], || format!("{place} < {from}  rejected: {error}"));
-                if !self.scene().is_faulty(sender) && self.standings[place] != Standing::Liar {
-                    self.fail("certificate", format!("a message of replica {sender}, which is correct, is refused: {error}"));
-                }
-                return;
-            }
-        };
-        let trace = &mut self.trace;
-        trace.note(self.now, [2, place as u64, from as u64, sum], || format!("{place} < {from}  {}", describe(message.value())));
-        if self.nodes[place].actor.is_some() && !self.ask_actor(place, sender, message.value()) {
-            return;
-        }
-        self.hear(place, Event::Message(message));
-    }
-
-    /// Sends a frame over a link.
-    pub fn transmit(&mut self, from: Place, to: Place, frame: &Frame) {
-        for at in self.network.arrivals(self.now, from, to).into_iter().flatten() {
-            self.load.0 += 1;
-            self.load.1 += frame.size();
-            self.queue.at(at, Happening::Frame { from, to, frame: frame.clone() });
-        }
     }
 
     pub fn scene(&self) -> Scene<'_> {
@@ -296,11 +233,5 @@ impl World {
     }
 }
 
-/// What a node checks of a message before its replica hears it: bodies as if their clients had sent them.
-fn is_passable(message: &Message) -> bool {
-    let Message::Bodies(requests) = message else { return true };
-    requests.iter().all(|request| blockcutter::check(&request.value().body, request.value().id.client).is_ok())
-}
-
-/// Frames that a node which does not run can be owed.
-const INBOX_MAX: usize = 4_000;
+/// Nodes of a new group start within so many microseconds.
+const STARTS_WITHIN_US: u64 = 1;

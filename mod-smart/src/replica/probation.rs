@@ -7,6 +7,9 @@
 //! member of that never wants less again. So the highest regency wanted among a quorum of answers is no lower. Any quorum
 //! will do, so the one with the lowest claims counts, and a liar gains nothing by a high one.
 //!
+//! That is not needed for a member that comes for the first time: if every other one has been here since its own first
+//! start and never heard it say anything, there is nothing to contradict.
+//!
 //! The replica speaks again when it has delivered the first, holds a stable checkpoint from there, and is in a later regency
 //! than the second. If that is all that it lacks, it asks for one, and correct replicas grant it: rarely, because a liar may
 //! ask as well. `PROTOCOL.md` has the argument for safety.
@@ -28,6 +31,10 @@ pub(crate) struct Probation {
     silent: Option<Silent>,
     /// When it last asked for a regency on behalf of another replica.
     granted: BTreeMap<ReplicaId, Time>,
+    /// Who said here what it would have to remember, since this replica started.
+    heard: Voters,
+    /// Is this not the first start of this replica, so that more may have been heard before?
+    has_past: bool,
 }
 
 /// What a silent replica knows.
@@ -47,13 +54,14 @@ struct Silent {
 #[derive(Clone, Copy, Debug)]
 struct Answered {
     is_pristine: bool,
+    is_stranger: bool,
     delivered: InstanceId,
     wants: Regency,
 }
 
 impl Probation {
     /// A replica that must be silent, or need not.
-    pub(crate) fn recover(silence: Option<Silence>) -> Self {
+    pub(crate) fn recover(silence: Option<Silence>, has_past: bool) -> Self {
         let silent = silence.map(|silence| Silent {
             silence,
             known: silence.until,
@@ -61,7 +69,19 @@ impl Probation {
             since: None,
             due: Time(0),
         });
-        Self { silent, granted: BTreeMap::new() }
+        Self { silent, has_past, ..Self::default() }
+    }
+
+    /// Notes that somebody speaks who is not silent.
+    pub(crate) fn hear(&mut self, sender: ReplicaId, message: &Message) {
+        let speaks = match message {
+            Message::Status(status) => !status.is_silent,
+            Message::Propose(_) | Message::Vote(_) | Message::StopData(_) | Message::Checkpoint(_) => true,
+            _ => false,
+        };
+        if speaks {
+            self.heard.insert(sender);
+        }
     }
 
     pub(crate) fn deadline(&self) -> Option<Time> {
@@ -96,17 +116,16 @@ impl Silent {
         let told = delivered.zip(regency);
         let told = told.map(|(at, in_)| Until { delivered: InstanceId(at), regency: Regency(in_) });
         match (told, self.known) {
-            (Some(told), Some(known)) => Some(Until {
-                delivered: told.delivered.min(known.delivered),
-                regency: told.regency.min(known.regency),
-            }),
+            (Some(told), Some(known)) => {
+                Some(Until { delivered: told.delivered.min(known.delivered), regency: told.regency.min(known.regency) })
+            }
             (told, known) => told.or(known),
         }
     }
 
-    /// Has every other member of the group answered that nothing was ever said in it?
-    fn is_group_new(&self, view: &View) -> bool {
-        self.answers.len() + 1 == view.n() && self.answers.values().all(|answer| answer.is_pristine)
+    /// Has every other member of the group answered that it never heard this one?
+    fn is_newcomer(&self, view: &View) -> bool {
+        self.answers.len() + 1 == view.n() && self.answers.values().all(|answer| answer.is_stranger)
     }
 }
 
@@ -137,6 +156,7 @@ impl Replica {
         let reply = ProbeReply {
             nonce,
             is_pristine: self.is_pristine() && wants == Regency(0),
+            is_stranger: !self.probation.has_past && !self.probation.heard.contains(sender),
             delivered: self.delivered_by.clone(),
             wants,
         };
@@ -157,6 +177,7 @@ impl Replica {
         };
         let answered = Answered {
             is_pristine: reply.is_pristine && reply.delivered.instance().0 == 0,
+            is_stranger: reply.is_stranger,
             delivered: reply.delivered.instance(),
             wants: reply.wants,
         };
@@ -166,6 +187,14 @@ impl Replica {
         if until != silent.silence.until {
             silent.silence.until = until;
             actions.push(Action::Persist(Record::Silent(silent.silence)));
+        }
+    }
+
+    /// Asks a peer whose link came up, without waiting for the next round: members of a new group start at different times.
+    pub(super) fn probe(&self, peer: ReplicaId, actions: &mut Vec<Action>) {
+        let asking = self.probation.silent.as_ref().filter(|silent| !silent.answers.contains_key(&peer));
+        if let Some(silent) = asking {
+            send(peer, Message::Probe(silent.silence.nonce), actions);
         }
     }
 
@@ -182,7 +211,7 @@ impl Replica {
     /// Ends the silence when nothing stands against it any more. Called after each event.
     pub(super) fn end_silence_if_due(&mut self, now: Time, actions: &mut Vec<Action>) {
         let Some(silent) = &self.probation.silent else { return };
-        if self.delivered.0 == 0 && silent.is_group_new(&self.view) {
+        if silent.is_newcomer(&self.view) {
             return self.end_silence(now, actions);
         }
         let Some(until) = silent.silence.until else { return };

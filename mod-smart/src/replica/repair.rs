@@ -31,6 +31,7 @@ impl Replica {
     /// The link to a peer is up: say where we stand, and it will send what we lack, and ask for what it lacks.
     pub(super) fn on_connected(&mut self, peer: ReplicaId, actions: &mut Vec<Action>) {
         send(peer, Message::Status(self.status()), actions);
+        self.probe(peer, actions);
     }
 
     pub(super) fn on_wake(&mut self, now: Time, actions: &mut Vec<Action>) {

@@ -324,4 +324,3 @@ impl Replica {
         self.delivered_by = evidence;
     }
 }
-

@@ -171,6 +171,7 @@ impl Replica {
         self.set_delivered(Evidence::Checkpoint(checkpoint.clone()));
         self.instances = self.instances.split_off(&instance.next());
         self.pending.remove_ended(&self.sessions);
+        self.pending.ordered.delivered(instance);
         self.checkpoints.restore(instance, manifest);
         self.checkpoints.learn(checkpoint);
         self.checkpoints.begin_log(instance);

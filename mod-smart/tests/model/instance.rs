@@ -222,12 +222,10 @@ impl OneInstance {
         correct.chain([self.liar]).collect()
     }
 
+    /// Is there a certificate that this replica does not hold, and has it accepted nothing else in this epoch?
     fn may_accept(&self, state: &State, me: &Replica, epoch: u8, value: Value) -> bool {
-        let fresh =
-            me.held.at(epoch) == Values::NONE && me.accepted.at(epoch).and(Values::NONE.with(value)) != Values::ALL;
-        fresh
-            && me.accepted.at(epoch).0 & me.held.at(epoch).0 == 0
-            && self.is_certified(state, &self.view, epoch, value)
+        let is_new = me.held.at(epoch) == Values::NONE && !me.accepted.at(epoch).has(value.other());
+        is_new && self.is_certified(state, &self.view, epoch, value)
     }
 
     /// Can the votes be put together that this view takes for a quorum of WRITEs?

@@ -113,8 +113,13 @@ impl Windows {
         self.alpha == 1
     }
 
+    /// What is decided for an instance.
+    pub fn decided(&self, state: &State, instance: u8) -> Option<Batch> {
+        self.decisions(state, instance).next()
+    }
+
     pub fn is_decided(&self, state: &State, instance: u8) -> bool {
-        self.decisions(state, instance).next().is_some()
+        self.decided(state, instance).is_some()
     }
 
     fn is_last(&self, regency: u8) -> bool {
@@ -132,7 +137,7 @@ impl Windows {
     pub fn log(&self, state: &State, delivered: u8) -> Vec<u8> {
         let mut log = Vec::with_capacity(MAX);
         for instance in 1..=delivered {
-            if let Some(Batch::Request(request)) = self.decisions(state, instance).next()
+            if let Some(Batch::Request(request)) = self.decided(state, instance)
                 && !(self.rules.repeats_are_skipped && log.contains(&request))
             {
                 log.push(request);
@@ -143,7 +148,7 @@ impl Windows {
 
     /// The request that this instance orders, as a bit.
     fn ordered(&self, state: &State, instance: u8) -> u8 {
-        match self.decisions(state, instance).next() {
+        match self.decided(state, instance) {
             Some(Batch::Request(request)) => 1 << request,
             _ => 0,
         }

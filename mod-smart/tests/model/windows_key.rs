@@ -2,10 +2,12 @@
 //!
 //! Correct replicas are interchangeable, and where no block is looked at so are the first two requests. What can change
 //! nothing any more is left out: reports that a SYNC has used; votes, certificates and proposals of an epoch that all
-//! correct replicas have left, where they were too few and no certificate or decision came of them.
+//! correct replicas have left, where they were too few and no certificate or decision came of them; and of an instance that
+//! all have delivered, and every SYNC to come proves, all but what it decided (with a rule dropped even that may matter).
 
+use crate::rules::Rules;
 use crate::windows::Windows;
-use crate::windows_state::{Batch, State, voters};
+use crate::windows_state::{Batch, Replica, State, voters};
 
 /// The key of a state: a state again.
 pub fn key(model: &Windows, state: &State) -> State {
@@ -40,7 +42,32 @@ fn forget(model: &Windows, state: &State) -> State {
             key.proposed[usize::from(epoch)][usize::from(instance) - 1] = Batch::None;
         }
     }
+    if !model.looks_at_blocks() && model.rules == Rules::ALL {
+        forget_delivered(model, state, &mut key);
+    }
     key
+}
+
+/// What remains of an instance that is behind everybody is its decision, noted as one of epoch 0.
+fn forget_delivered(model: &Windows, state: &State, key: &mut State) {
+    let unsynced = || (0..model.regencies).filter(|&regency| !state.synced[usize::from(regency)]);
+    let reports = |me: &Replica| {
+        let arrived = unsynced().filter(|&regency| me.regency >= regency);
+        arrived.map(|regency| me.reported[usize::from(regency)]).min().unwrap_or(me.delivered)
+    };
+    let behind = state.replicas.iter().map(reports).min().unwrap_or_default();
+    for instance in 1..=behind {
+        let decided = model.decided(state, instance).unwrap_or_default();
+        for epoch in 0..model.regencies {
+            let is_noted = epoch == 0;
+            key.proposed[usize::from(epoch)][usize::from(instance) - 1] = if is_noted { decided } else { Batch::None };
+            key.bound.put(epoch, instance, false);
+            for me in &mut key.replicas {
+                me.wrote.put(epoch, instance, is_noted);
+                me.held.put(epoch, instance, is_noted);
+            }
+        }
+    }
 }
 
 fn renamed(model: &Windows, mut state: State) -> State {

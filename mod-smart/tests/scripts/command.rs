@@ -11,8 +11,8 @@ use crate::node::CrashAt;
 /// One line of a script that makes something happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `group 4 checkpoint=2`, or `group 5 weights=2-2-1-1-1`: the stage, always first.
-    Group(Box<(View, Limits)>),
+    /// `group 4 checkpoint=2`, or `group 5 weights=2-2-1-1-1`: the stage, always first. `chunks=3` makes a state so large.
+    Group(Box<(View, Limits, usize)>),
     /// `request a b to 0,1`: a client sends requests, to all replicas if nobody is named.
     Request(Vec<char>, Option<Vec<ReplicaId>>),
     /// `deliver 0->*`, `deliver WRITE,ACCEPT all`: what waits on these links arrives.
@@ -49,20 +49,32 @@ pub enum Command {
 /// Which messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
-    /// `WRITE`, `STOPDATA`, ...; every kind but `STATUS` if none is named.
+    /// `WRITE`, `STOPDATA`, or about one instance `WRITE/i3`; every kind but `STATUS` if none is named.
     pub kinds: Vec<String>,
     pub links: Links,
 }
 
-/// Which links; `None` stands for everybody.
+/// Which links: from some replicas to some.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Links(pub Vec<(Option<Vec<ReplicaId>>, Option<Vec<ReplicaId>>)>);
+pub struct Links(pub Vec<(Side, Side)>);
+
+/// One end of links; `None` stands for everybody.
+pub type Side = Option<Vec<ReplicaId>>;
 
 /// What a liar can be made to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Speech {
-    Propose { instance: u64, epoch: u64, batch: Vec<char> },
-    Vote { kind: VoteKind, instance: u64, epoch: u64, batch: Vec<char> },
+    Propose {
+        instance: u64,
+        epoch: u64,
+        batch: Vec<char>,
+    },
+    Vote {
+        kind: VoteKind,
+        instance: u64,
+        epoch: u64,
+        batch: Vec<char>,
+    },
     Stop(u64),
     /// A STOPDATA that knows of nothing.
     StopData(u64),
@@ -70,12 +82,14 @@ pub enum Speech {
     Sync(u64, Vec<(ReplicaId, u64)>),
     /// A checkpoint vote for a state that nobody has.
     Checkpoint(u64),
+    /// A chunk that is none.
+    Chunk(u64, u32),
 }
 
 impl Links {
     /// Is this one of them?
     pub fn has(&self, from: ReplicaId, to: ReplicaId) -> bool {
-        let is_in = |side: &Option<Vec<ReplicaId>>, replica| side.as_ref().is_none_or(|side| side.contains(&replica));
+        let is_in = |side: &Side, replica| side.as_ref().is_none_or(|side| side.contains(&replica));
         self.0.iter().any(|(a, b)| is_in(a, from) && is_in(b, to))
     }
 
@@ -140,16 +154,17 @@ impl Speech {
                 };
                 Ok(Self::Sync(number('r', r)?, parts.iter().map(part).collect::<Result<_, String>>()?))
             }
+            ["CHUNK", i, index] => Ok(Self::Chunk(number('i', i)?, number('#', index)? as u32)),
             ["CHECKPOINT", i] => Ok(Self::Checkpoint(number('i', i)?)),
             _ => Err(format!("nobody can say {}", words.join(" "))),
         }
     }
 }
 
-fn group(size: &str, options: &[&str]) -> Result<(View, Limits), String> {
+fn group(size: &str, options: &[&str]) -> Result<(View, Limits, usize), String> {
     let n: usize = size.parse().map_err(|_| format!("not a number of replicas: {size}"))?;
     let mut view = View::flat(GROUP, n).map_err(|error| error.to_string())?;
-    let mut limits = Limits::default();
+    let (mut limits, mut chunks) = (Limits::default(), 1);
     for option in options {
         let (name, value) = option.split_once('=').ok_or_else(|| format!("not name=value: {option}"))?;
         let count = || value.parse::<u64>().map_err(|_| format!("not a number: {value}"));
@@ -158,10 +173,11 @@ fn group(size: &str, options: &[&str]) -> Result<(View, Limits), String> {
             "checkpoint" => limits.checkpoint_interval = count()?,
             "window" => limits.instances_open_max = count()?,
             "batch" => limits.batch_requests_max = count()? as usize,
+            "chunks" => chunks = count()? as usize,
             _ => return Err(format!("a group has no {name}")),
         }
     }
-    Ok((view, limits))
+    Ok((view, limits, chunks))
 }
 
 /// `2-2-1-1-1`: whoever weighs more than the last one is heavy.
@@ -184,7 +200,7 @@ fn filter(words: &[&str]) -> Result<Filter, String> {
     }
 }
 
-fn side(text: &str) -> Result<Option<Vec<ReplicaId>>, String> {
+fn side(text: &str) -> Result<Side, String> {
     if text == "*" { Ok(None) } else { text.split(',').map(replica).collect::<Result<_, _>>().map(Some) }
 }
 

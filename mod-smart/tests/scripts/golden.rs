@@ -54,8 +54,8 @@ fn play(name: &str, script: &str) -> String {
 fn step(stage: &mut Option<Stage>, line: &str) -> Result<Vec<String>, String> {
     match (Command::parse(line)?, stage) {
         (Command::Group(parts), stage @ None) => {
-            let (view, limits) = *parts;
-            *stage = Some(Stage::new(view, limits));
+            let (view, limits, chunks) = *parts;
+            *stage = Some(Stage::new(view, limits, chunks));
             Ok(Vec::new())
         }
         (_, None) => Err("a script begins with its group".to_owned()),

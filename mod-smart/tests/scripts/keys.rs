@@ -18,7 +18,8 @@ impl Key {
 
 impl Signer for Key {
     fn sign(&self, message: &[u8]) -> Signature {
-        let half: [u8; 32] = Sha256::new().chain_update(format!("{:?}", self.0)).chain_update(message).finalize().into();
+        let half: [u8; 32] =
+            Sha256::new().chain_update(format!("{:?}", self.0)).chain_update(message).finalize().into();
         let mut signature = [0; 64];
         signature[..32].copy_from_slice(&half);
         Signature(signature)

@@ -31,9 +31,15 @@ scripts! {
     stop_storm,
     written_by_a_quorum,
     decided_by_one_replica,
+    bound_by_the_sync,
     unbound_instance,
     old_leader_returns,
     stopdata_replay,
+    checkpoint,
+    transfer,
+    wiped_replica,
+    weights,
+    window,
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use mod_smart::checkpoint::{chunk, join_state};
+use mod_smart::limits::STATE_CHUNK_BYTES;
 use mod_smart::message::DecidedBatch;
 use mod_smart::record::Decided;
 use mod_smart::{
@@ -27,6 +28,8 @@ pub struct Node {
     pub crash_at: Option<CrashAt>,
     kept: BTreeMap<InstanceId, Kept>,
     stable: Option<StableCheckpoint>,
+    /// How many chunks its state is to have: it is padded.
+    chunks: usize,
 }
 
 /// A crash in the middle of what a replica does: right after, or right before, a record like this is durable.
@@ -57,10 +60,10 @@ pub struct Performed {
 
 impl Node {
     /// A replica at the beginning of its group's life.
-    pub fn new(me: ReplicaId, view: &View, limits: &Limits) -> Self {
+    pub fn new(me: ReplicaId, view: &View, limits: &Limits, chunks: usize) -> Self {
         let replica = Some(Replica::new(me, view.clone(), limits.clone()));
         let (kept, stable) = (BTreeMap::new(), None);
-        Self { me, replica, journal: Vec::new(), delivered: Vec::new(), crash_at: None, kept, stable }
+        Self { me, replica, journal: Vec::new(), delivered: Vec::new(), crash_at: None, kept, stable, chunks }
     }
 
     /// Does what the replica wants done, first to last.
@@ -105,7 +108,8 @@ impl Node {
             }
             Action::Deliver(decision) => {
                 let digests: Vec<Digest> = decision.requests.iter().map(Sealed::<Request>::digest).collect();
-                let left_out = if decision.skipped > 0 { format!(", {} left out", decision.skipped) } else { String::new() };
+                let left_out =
+                    if decision.skipped > 0 { format!(", {} left out", decision.skipped) } else { String::new() };
                 let requests = notation.requests(&digests);
                 done.effects.push(format!("deliver i{} [{requests}]{left_out}", decision.instance));
                 self.delivered.extend(digests);
@@ -167,7 +171,7 @@ impl Node {
     }
 
     fn take_checkpoint(&mut self, instance: InstanceId, sessions: Bytes, done: &mut Performed) {
-        let application = self.delivered.iter().flat_map(|digest| digest.0).collect::<Vec<u8>>().into();
+        let application = encode_digests(&self.delivered, self.chunks);
         let manifest = self.keep(instance, sessions, application);
         done.effects.push(format!("take a checkpoint after i{instance}"));
         done.own.push(Event::CheckpointTaken { instance, manifest });
@@ -218,7 +222,7 @@ impl Node {
 
     /// Starts again with an empty disk: it knows nothing of what it may have said.
     pub fn restart_empty(&mut self, view: &View, limits: &Limits, nonce: u64) -> Vec<Action> {
-        *self = Self::new(self.me, view, limits);
+        *self = Self::new(self.me, view, limits, self.chunks);
         let recovered = Recovered::new(self.me, view.clone(), limits.clone(), None).expect("nothing to read");
         let mut said = Vec::new();
         self.replica = Some(recovered.finish_silent(nonce, &mut said));
@@ -254,8 +258,16 @@ fn requests_of(decided: &Decided, bodies: &BTreeMap<Digest, &Sealed<Request>>) -
     decided.requests.iter().map(|digest| bodies.get(digest).map(|request| (*request).clone())).collect()
 }
 
+/// Zeros fill what is left of the last chunk but one, so that a state has as many as wanted.
+fn encode_digests(digests: &[Digest], chunks: usize) -> Bytes {
+    let mut bytes: Vec<u8> = digests.iter().flat_map(|digest| digest.0).collect();
+    bytes.resize(bytes.len().max((chunks - 1) * STATE_CHUNK_BYTES), 0);
+    bytes.into()
+}
+
 fn decode_digests(bytes: &Bytes) -> Vec<Digest> {
-    bytes.chunks_exact(32).map(|digest| Digest(digest.try_into().expect("32 bytes"))).collect()
+    let digests = bytes.chunks_exact(32).map(|digest| Digest(digest.try_into().expect("32 bytes")));
+    digests.take_while(|digest| *digest != Digest([0; 32])).collect()
 }
 
 /// Records that become durable with one write stand in one line.

@@ -83,7 +83,9 @@ impl Notation {
                 format!("DECISIONS {}", names.join(", "))
             }
             Message::Stop(regency) => format!("STOP r{regency}"),
-            Message::StopData(signed) => format!("STOPDATA r{} {{{}}}", signed.data.regency, self.stop_data(&signed.data)),
+            Message::StopData(signed) => {
+                format!("STOPDATA r{} {{{}}}", signed.data.regency, self.stop_data(&signed.data))
+            }
             Message::Sync(sync) => format!("SYNC {}", self.sync(sync)),
             Message::FetchBatch(instance, digest) => format!("FETCH-BATCH i{instance} {}", self.batch(*digest)),
             Message::Batch(instance, requests) => format!("BATCH i{instance} {}", self.batch_of(requests)),
@@ -92,7 +94,7 @@ impl Notation {
             }
             Message::Stable(checkpoint, manifest) => {
                 let (instance, state) = (checkpoint.instance(), self.state(checkpoint.digest()));
-                format!("STABLE i{instance} {state} of {} chunk(s)", manifest.chunks())
+                format!("STABLE i{instance} {state} in {} chunks", manifest.chunks())
             }
             Message::FetchChunk(instance, index) => format!("FETCH-CHUNK i{instance} #{index}"),
             Message::Chunk(instance, index, _) => format!("CHUNK i{instance} #{index}"),

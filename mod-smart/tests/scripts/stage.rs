@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mod_smart::certificate::Vote;
 use mod_smart::checkpoint::CheckpointVote;
 use mod_smart::message::Propose;
@@ -18,7 +19,7 @@ use crate::command::{Command, Filter, Links, Speech};
 use crate::keys::{GROUP, Key, Keys};
 use crate::node::Node;
 use crate::notation::{Notation, replicas, request};
-use crate::trace::{Block, Trace};
+use crate::trace::{Cause, Scene, Step, Trace};
 
 /// Everything there is.
 #[derive(Debug)]
@@ -42,12 +43,18 @@ type Link = (ReplicaId, ReplicaId);
 #[derive(Clone, Debug)]
 struct Parcel {
     name: String,
-    bytes: bytes::Bytes,
+    bytes: Bytes,
 }
 
 impl Parcel {
+    /// Is it of one of these kinds? `WRITE`, or only the one about an instance: `WRITE/i3`.
     fn is(&self, kinds: &[String]) -> bool {
-        kinds.iter().any(|kind| self.name.split(' ').next() == Some(kind))
+        let mut words = self.name.split(' ');
+        let (kind, instance) = (words.next(), words.next());
+        kinds.iter().any(|wanted| match wanted.split_once('/') {
+            Some((name, about)) => kind == Some(name) && instance == Some(about),
+            None => kind == Some(wanted.as_str()),
+        })
     }
 }
 
@@ -55,9 +62,9 @@ impl Parcel {
 const STEPS_MAX: usize = 20_000;
 
 impl Stage {
-    /// A group at the beginning of its life.
-    pub fn new(view: View, limits: Limits) -> Self {
-        let nodes = view.replicas().map(|me| Node::new(me, &view, &limits)).collect();
+    /// A group at the beginning of its life, with states of so many chunks.
+    pub fn new(view: View, limits: Limits, chunks: usize) -> Self {
+        let nodes = view.replicas().map(|me| Node::new(me, &view, &limits, chunks)).collect();
         let pairs = view.replicas().flat_map(|from| view.replicas().map(move |to| (from, to)));
         let links = pairs.filter(|(from, to)| from != to).map(|link| (link, VecDeque::new())).collect();
         Self {
@@ -142,7 +149,8 @@ impl Stage {
                 taken.insert((from, to), wanted);
             }
         }
-        let named: Vec<Link> = self.statuses.iter().filter(|(_, s)| s.is(&filter.kinds)).map(|(link, _)| *link).collect();
+        let named: Vec<Link> =
+            self.statuses.iter().filter(|(_, s)| s.is(&filter.kinds)).map(|(link, _)| *link).collect();
         for link in named.into_iter().filter(|(from, to)| filter.links.has(*from, *to)) {
             taken.entry(link).or_default().extend(self.statuses.remove(&link));
         }
@@ -155,32 +163,29 @@ impl Stage {
         }
         match Sealed::<Message>::open(parcel.bytes, from, &self.view, &Keys) {
             Ok(message) => self.handle(to, ("hear", format!("{} from {from}", parcel.name)), Event::Message(message)),
-            Err(reject) => self.trace.note(to, "refuse", format!("{} from {from}: {reject}", parcel.name)),
+            Err(reject) => self.trace.note(to, ("refuse", format!("{} from {from}: {reject}", parcel.name))),
         }
     }
 
-    fn handle(&mut self, who: ReplicaId, cause: (&'static str, String), event: Event) {
+    fn handle(&mut self, who: ReplicaId, cause: Cause, event: Event) {
+        let mut steps = Vec::new();
         let mut events = VecDeque::from([(cause, event)]);
         while let Some((cause, event)) = events.pop_front() {
             let now = self.now;
             let mut actions = Vec::new();
-            let Some(replica) = self.node(who).replica.as_mut() else { return };
+            let Some(replica) = self.node(who).replica.as_mut() else { break };
             replica.handle(now, event, &mut actions);
             replica.invariants().expect("the parts of a replica fit");
-            for event in self.perform(who, cause, actions) {
-                let cause = match &event {
-                    Event::Message(message) => ("hear", format!("its own {}", self.notation.message(message.value()))),
-                    Event::CheckpointTaken { instance, .. } => ("have", format!("checkpoint i{instance} on disk")),
-                    _ => ("have", "the state installed".to_owned()),
-                };
-                events.push_back((cause, event));
-            }
+            let (effects, own) = self.perform(who, actions);
+            steps.push(Step { cause, effects });
+            events.extend(own);
         }
+        self.trace.push(Scene { replica: who, steps });
     }
 
-    fn perform(&mut self, who: ReplicaId, cause: (&'static str, String), actions: Vec<Action>) -> Vec<Event> {
+    /// Does what a replica wants done. Returns it in words, and what the replica hears at once because of it.
+    fn perform(&mut self, who: ReplicaId, actions: Vec<Action>) -> (Vec<String>, Vec<(Cause, Event)>) {
         let done = self.nodes[who.index()].perform(actions, &mut self.notation);
-        self.trace.push(Block { replica: who, cause, effects: done.effects });
         for (to, message) in done.sent {
             let parcel = Parcel { name: self.notation.message(&message), bytes: message.encode() };
             for peer in self.view.replicas().filter(|peer| *peer != who) {
@@ -189,7 +194,12 @@ impl Stage {
                 }
             }
         }
-        done.own
+        let mut cause = |event: &Event| match event {
+            Event::Message(message) => ("hear", format!("its own {}", self.notation.message(message.value()))),
+            Event::CheckpointTaken { instance, .. } => ("store", format!("checkpoint i{instance}")),
+            _ => ("store", "the state".to_owned()),
+        };
+        (done.effects, done.own.into_iter().map(|event| (cause(&event), event)).collect())
     }
 
     fn post(&mut self, from: ReplicaId, to: ReplicaId, parcel: Parcel) {
@@ -217,9 +227,11 @@ impl Stage {
     }
 
     /// What the replica says first; then its links come up.
-    fn start(&mut self, who: ReplicaId, cause: (&'static str, String), said: Vec<Action>) {
-        for event in self.perform(who, cause, said) {
-            self.handle(who, ("hear", "what it said".to_owned()), event);
+    fn start(&mut self, who: ReplicaId, cause: Cause, said: Vec<Action>) {
+        let (effects, own) = self.perform(who, said);
+        self.trace.push(Scene { replica: who, steps: vec![Step { cause, effects }] });
+        for (cause, event) in own {
+            self.handle(who, cause, event);
         }
         for peer in self.view.replicas().filter(|peer| *peer != who).collect::<Vec<_>>() {
             self.handle(who, ("connect", format!("to {peer}")), Event::Connected(peer));
@@ -314,13 +326,13 @@ impl Stage {
         for replica in if who.is_empty() { all } else { who.to_vec() } {
             let node = &self.nodes[replica.index()];
             let Some(core) = &node.replica else {
-                self.trace.note(replica, "stand", "aside, not running".to_owned());
+                self.trace.note(replica, ("stand", "aside, not running".to_owned()));
                 continue;
             };
             let (regency, leader) = (core.regency(), core.leader());
             let (delivered, batch) = (core.delivered(), self.notation.requests(&node.delivered));
             let standing = format!("at i{delivered} [{batch}] in r{regency} under {leader}");
-            self.trace.note(replica, "stand", standing);
+            self.trace.note(replica, ("stand", standing));
         }
     }
 
@@ -357,6 +369,7 @@ impl Speech {
             Self::Stop(regency) => Message::Stop(Regency(*regency)),
             Self::StopData(regency) => Message::StopData(nothing(*regency).sign(GROUP, from, &key)),
             Self::Sync(..) => unreachable!("needs what was sent before"),
+            Self::Chunk(instance, index) => Message::Chunk(InstanceId(*instance), *index, Bytes::from_static(b"a lie")),
             Self::Checkpoint(instance) => {
                 let vote = CheckpointVote { instance: InstanceId(*instance), digest: Digest([7; 32]) };
                 Message::Checkpoint(vote.sign(GROUP, from, &key))

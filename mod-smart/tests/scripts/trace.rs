@@ -2,52 +2,61 @@
 
 use mod_smart::ReplicaId;
 
-/// One event at one replica, and the actions that followed.
+/// What happened at one replica: an event, and what it said to itself because of it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Block {
+pub struct Scene {
     /// At whom.
     pub replica: ReplicaId,
+    /// One event after the other.
+    pub steps: Vec<Step>,
+}
+
+/// One event, and the actions that followed.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step {
     /// What happened: a verb in its base form, and the rest of the sentence.
-    pub cause: (&'static str, String),
+    pub cause: Cause,
     /// What the replica did, in order.
     pub effects: Vec<String>,
 }
 
+/// A verb in its base form, and the rest of the sentence.
+pub type Cause = (&'static str, String);
+
 /// Everything a command brought about.
 #[derive(Debug, Default)]
 pub struct Trace {
-    blocks: Vec<Block>,
+    scenes: Vec<Scene>,
 }
 
 impl Trace {
-    /// Adds an event. One that changed nothing to be seen is not worth a line.
-    pub fn push(&mut self, block: Block) {
-        if !block.effects.is_empty() {
-            self.blocks.push(block);
+    /// Adds what happened at a replica. An event that changed nothing to be seen is not worth a line.
+    pub fn push(&mut self, mut scene: Scene) {
+        scene.steps.retain(|step| !step.effects.is_empty());
+        if !scene.steps.is_empty() {
+            self.scenes.push(scene);
         }
     }
 
-    /// A line that belongs to no replica.
-    pub fn note(&mut self, replica: ReplicaId, verb: &'static str, rest: String) {
-        self.blocks.push(Block { replica, cause: (verb, rest), effects: Vec::new() });
+    /// Adds a sentence about a replica.
+    pub fn note(&mut self, replica: ReplicaId, cause: Cause) {
+        self.scenes.push(Scene { replica, steps: vec![Step { cause, effects: Vec::new() }] });
     }
 
     /// The lines. Replicas to which the same happened one after the other, and which did the same, share them.
     pub fn into_lines(self) -> Vec<String> {
         let mut lines = Vec::new();
-        let mut blocks = self.blocks.into_iter().peekable();
-        while let Some(block) = blocks.next() {
-            let mut who = vec![block.replica];
-            let is_twin = |b: &Block, who: &[ReplicaId]| {
-                b.cause == block.cause && b.effects == block.effects && !who.contains(&b.replica)
-            };
-            while let Some(twin) = blocks.next_if(|b| is_twin(b, &who)) {
+        let mut scenes = self.scenes.into_iter().peekable();
+        while let Some(scene) = scenes.next() {
+            let mut who = vec![scene.replica];
+            while let Some(twin) = scenes.next_if(|s| s.steps == scene.steps && !who.contains(&s.replica)) {
                 who.push(twin.replica);
             }
-            let (verb, rest) = block.cause;
             let ending = if who.len() == 1 { "s" } else { "" };
-            lines.push(format!("{} {verb}{ending} {rest}", names(&who)).trim_end().to_owned());
-            lines.extend(block.effects.into_iter().map(|effect| format!("    {effect}")));
+            for Step { cause: (verb, rest), effects } in scene.steps {
+                lines.push(format!("{} {verb}{ending} {rest}", names(&who)).trim_end().to_owned());
+                lines.extend(effects.into_iter().map(|effect| format!("    {effect}")));
+            }
         }
         lines
     }
@@ -56,12 +65,12 @@ impl Trace {
     /// regency.
     pub fn into_brief_lines(self) -> Vec<String> {
         let mut outcomes: Vec<(String, Vec<ReplicaId>)> = Vec::new();
-        for block in self.blocks {
-            for outcome in block.effects.iter().flat_map(|effect| outcomes_of(effect)) {
+        for Scene { replica, steps } in self.scenes {
+            for outcome in steps.iter().flat_map(|step| &step.effects).flat_map(|effect| outcomes_of(effect)) {
                 match outcomes.iter_mut().find(|(known, _)| *known == outcome) {
-                    Some((_, who)) if who.contains(&block.replica) => {}
-                    Some((_, who)) => who.push(block.replica),
-                    None => outcomes.push((outcome, vec![block.replica])),
+                    Some((_, who)) if who.contains(&replica) => {}
+                    Some((_, who)) => who.push(replica),
+                    None => outcomes.push((outcome, vec![replica])),
                 }
             }
         }
@@ -73,12 +82,15 @@ impl Trace {
     }
 }
 
+/// What stands behind a mark again is no news.
 fn outcomes_of(effect: &str) -> Vec<String> {
+    let begins = |text: &str, words: &[&str]| words.iter().any(|word| text.starts_with(word));
     if let Some(records) = effect.strip_prefix("journal ") {
-        let is_outcome = |record: &&str| ["ENTER", "SYNC", "STABLE", "READMITTED"].iter().any(|kind| record.starts_with(kind));
-        return records.split(", ").filter(is_outcome).map(|record| format!("journal {record}")).collect();
+        let news = records.split(", ").take_while(|record| !record.starts_with("MARK"));
+        let news = news.filter(|record| begins(record, &["ENTER", "SYNC", "READMITTED"]));
+        return news.map(|record| format!("journal {record}")).collect();
     }
-    let is_outcome = ["deliver", "report", "install", "crash"].iter().any(|verb| effect.starts_with(verb));
+    let is_outcome = begins(effect, &["deliver", "report", "install", "crash", "keep", "forget"]);
     if is_outcome { vec![effect.to_owned()] } else { Vec::new() }
 }
 

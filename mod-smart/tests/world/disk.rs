@@ -73,8 +73,7 @@ pub fn snapshot(delivered: &Delivered, padding: usize) -> Bytes {
 pub fn restore(snapshot: Bytes) -> Delivered {
     let mut reader = Reader::new(snapshot);
     let digests = |reader: &mut Reader| reader.list(usize::MAX, 32, |reader| Ok(Digest(reader.array()?)));
-    let delivered =
-        reader.list(usize::MAX, 12, |reader| Ok((InstanceId(reader.u64()?), digests(reader)?))).unwrap();
+    let delivered = reader.list(usize::MAX, 12, |reader| Ok((InstanceId(reader.u64()?), digests(reader)?))).unwrap();
     reader.bytes().unwrap();
     reader.finish().unwrap();
     delivered

@@ -28,6 +28,8 @@ pub struct Node {
     pub reports: Vec<Misbehaviour>,
     /// How often it was started: what it said to itself before a crash does not arrive after it.
     life: u64,
+    /// The last life of every other node that it heard of.
+    lives: BTreeMap<ReplicaId, u64>,
     /// Everything it ever signed, whatever became of its disk.
     pub said: Said,
     /// Bytes that its application adds to its state. Whoever has another number has diverged.
@@ -55,10 +57,12 @@ pub struct World {
 
 pub enum Packet {
     Bytes(ReplicaId, Bytes),
+    /// The same in a certain life of its sender: a link gives nothing of an earlier one after something of a later one.
+    Sent(ReplicaId, u64, Bytes),
     Request(Bytes),
     Connected(ReplicaId),
     /// What a node tells itself, in this life.
-    Own(u64, Own),
+    Own(u64, Box<Own>),
 }
 
 pub enum Own {
@@ -87,6 +91,7 @@ impl World {
             delivered: Vec::new(),
             reports: Vec::new(),
             life: 0,
+            lives: BTreeMap::new(),
             said: Said::default(),
             padding: 100,
             skips_checkpoints: false,
@@ -143,7 +148,7 @@ impl World {
     }
 
     fn tell_itself(&mut self, me: ReplicaId, own: Own) {
-        self.post(me, Packet::Own(self.nodes[me.index()].life, own));
+        self.post(me, Packet::Own(self.nodes[me.index()].life, Box::new(own)));
     }
 
     pub fn node(&self, node: u16) -> &Node {
@@ -256,12 +261,20 @@ impl World {
             return;
         }
         let event = match packet {
+            Packet::Sent(from, life, bytes) => {
+                let last = self.nodes[to.index()].lives.entry(from).or_default();
+                if life < *last {
+                    return;
+                }
+                *last = life;
+                return self.arrive(to, Packet::Bytes(from, bytes));
+            }
             Packet::Bytes(from, bytes) => {
                 Event::Message(Sealed::<Message>::open(bytes, from, &self.view, &Names).expect("only good bytes here"))
             }
             Packet::Request(bytes) => Event::Request(Sealed::<Request>::open(bytes, GROUP, &Names).unwrap()),
             Packet::Connected(peer) => Event::Connected(peer),
-            Packet::Own(life, own) if life == self.nodes[to.index()].life => self.do_own(to, own),
+            Packet::Own(life, own) if life == self.nodes[to.index()].life => self.do_own(to, *own),
             Packet::Own(..) => return,
         };
         self.handle(to, event);

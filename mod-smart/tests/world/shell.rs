@@ -159,7 +159,7 @@ impl World {
                 Recipients::One(one) => peer == one && peer != me,
             };
             if wanted && !self.cut.contains(&(me, peer)) && self.random(100) >= self.loss_percent {
-                self.post(peer, Packet::Bytes(me, bytes.clone()));
+                self.post(peer, Packet::Sent(me, self.nodes[me.index()].life, bytes.clone()));
             }
         }
     }

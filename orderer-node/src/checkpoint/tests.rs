@@ -87,7 +87,9 @@ fn a_certificate_stands_beside_its_state_whichever_comes_first() {
     let disk = saved(&[150, 300]);
     let (store, _) = open(&disk);
     let stable = certificate(&checkpoint(300));
+    assert_eq!(store.stable_instance(), None);
     store.keep_stable(&stable).unwrap();
+    assert_eq!(store.stable_instance(), Some(InstanceId(300)));
     disk.crash();
     let (store, opened) = open(&disk);
     assert_eq!(opened.newest, Some(found(&checkpoint(300), Some(stable))));
@@ -229,14 +231,15 @@ fn when_both_are_damaged_there_is_none() {
 #[test]
 fn a_damaged_certificate_is_named_and_its_state_counts_without_it() {
     let disk = saved(&[150, 300]);
-    open(&disk).0.keep_stable(&certificate(&checkpoint(150))).unwrap();
+    let older = certificate(&checkpoint(150));
+    open(&disk).0.keep_stable(&older).unwrap();
     open(&disk).0.keep_stable(&certificate(&checkpoint(300))).unwrap();
     let file = certificate_name(300);
     let bytes = disk.content(&file).unwrap();
     for damaged in damages(&bytes, disk.content(&certificate_name(150)).unwrap()) {
         disk.plant(&file, &damaged);
         let opened = open(&disk).1;
-        assert_eq!(opened.newest, Some(found(&checkpoint(300), None)));
+        assert_eq!(opened.newest, Some(found(&checkpoint(300), Some(older.clone()))), "the newest that is known");
         assert_eq!(opened.damaged.iter().map(|damaged| &damaged.file).collect::<Vec<_>>(), [&file]);
     }
 }

@@ -14,12 +14,13 @@ use anyhow::Context as _;
 use aws_lc_rs::rand;
 use blockcutter::Ordering;
 use fabric_proto::ChannelId;
-use mod_smart::{Action, InstanceId, Limits, Recovered, Replica, ReplicaId, View};
+use mod_smart::{Action, Limits, Recovered, Replica, ReplicaId, View};
 use tokio::sync::mpsc;
 
+use super::past::{self, Useless, instance_of};
 use crate::application::{Application, JoinedChannel};
 use crate::block_catch_up::BlockCatchUp;
-use crate::checkpoint::{CheckpointStore, Found, Origin};
+use crate::checkpoint::{CheckpointStore, Found};
 use crate::disk::{DirDisk, Disk};
 use crate::effects::Asked;
 use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
@@ -58,14 +59,6 @@ struct Replayed {
     asked: Option<Asked>,
 }
 
-/// Why a journal is of no use.
-enum Useless {
-    /// It holds nothing.
-    Empty,
-    /// It was damaged, or a part of it is lost.
-    Damaged(String),
-}
-
 impl Recovery {
     /// The newest checkpoint, then every decision after it, executed again. Blocks that are stored already are compared,
     /// the others are signed and stored.
@@ -82,7 +75,7 @@ impl Recovery {
         }
         let newest = opened.newest;
         let disk = self.disk("journal")?;
-        let useless = match self.open_journal(&disk, newest.as_ref())? {
+        let useless = match past::open(&disk, group, self.journal_options(), newest.as_ref())? {
             Err(useless) => useless,
             Ok((journal, replay)) => match self.replay(newest.as_ref(), replay).await? {
                 Ok(Replayed { recovered, application, asked }) => {
@@ -125,43 +118,11 @@ impl Recovery {
         if let Some(found) = &newest {
             checkpoints.disown(found)?;
         }
-        let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
-        let (journal, _) = Journal::open(Arc::clone(disk), group, options, at)?;
+        let (journal, _) = Journal::open(Arc::clone(disk), group, self.journal_options(), at)?;
         let Replayed { recovered, application, .. } = self.restore(newest.as_ref())?;
         let mut said = Vec::new();
         let replica = recovered.finish_silent(nonce()?, &mut said);
         Ok(Restored { replica, application, journal, checkpoints, said, asked: None })
-    }
-
-    /// Opens the journal, if it is of use to a replica with this checkpoint.
-    fn open_journal(
-        &self,
-        disk: &Arc<dyn Disk>,
-        newest: Option<&Found>,
-    ) -> anyhow::Result<Result<(Journal, Replay), Useless>> {
-        let options = JournalOptions { durability: self.durability, ..JournalOptions::default() };
-        let after = instance_of(newest);
-        let (journal, replay) = match Journal::open(Arc::clone(disk), self.view.group(), options, after) {
-            Ok(opened) => opened,
-            Err(error) if error.is_damage() => return Ok(Err(Useless::Damaged(error.to_string()))),
-            Err(error) => return Err(error.into()),
-        };
-        let summary = replay.summary();
-        if let Some(torn) = summary.torn {
-            let (segment, offset, bytes) = (torn.segment, torn.offset, torn.bytes);
-            tracing::warn!(segment, offset, bytes, "the journal ended in a torn write, which was cut off");
-        }
-        if summary.records == 0 {
-            return Ok(Err(Useless::Empty));
-        }
-        if newest.is_some_and(|found| found.origin == Origin::Ours) && !journal.reader().has_mark(after) {
-            let lost = format!(
-                "the journal does not hold the mark of the checkpoint after instance {after}: its end was lost"
-            );
-            return Ok(Err(Useless::Damaged(lost)));
-        }
-        tracing::debug!(segments = summary.segments, records = summary.records, bytes = summary.bytes, "the journal");
-        Ok(Ok((journal, replay)))
     }
 
     async fn replay(&self, newest: Option<&Found>, replay: Replay) -> anyhow::Result<Result<Replayed, Useless>> {
@@ -214,14 +175,14 @@ impl Recovery {
         Ok(Replayed { recovered, application, asked: None })
     }
 
+    fn journal_options(&self) -> JournalOptions {
+        JournalOptions { durability: self.durability, ..JournalOptions::default() }
+    }
+
     fn disk(&self, name: &str) -> anyhow::Result<Arc<dyn Disk>> {
         let path = self.dir.join(name);
         Ok(Arc::new(DirDisk::open(&path).with_context(|| format!("cannot use folder {}", path.display()))?))
     }
-}
-
-fn instance_of(newest: Option<&Found>) -> InstanceId {
-    newest.map_or(InstanceId(0), |found| found.checkpoint.instance)
 }
 
 /// A number that no earlier question of this replica had.

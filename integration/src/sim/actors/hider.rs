@@ -65,9 +65,10 @@ impl Hider {
         if self.is_two_faced && is_front {
             return hand.send(to, Message::Sync(sync));
         }
-        let mut known: Vec<SignedStopData> = self.memory.collects_of(sync.regency).cloned().collect();
+        let mut known: Vec<SignedStopData> =
+            hand.coalition.iter().filter_map(|liar| hide(sync.regency, liar, hand)).collect();
+        known.extend(self.memory.collects_of(sync.regency).cloned());
         known.extend(sync.collects.iter().cloned());
-        known.extend(hand.coalition.iter().filter_map(|liar| hide(sync.regency, liar, hand)));
         known.sort_by_key(|collect| (collect.data.delivered.instance(), collect.data.claims.len()));
         let mut heard = Voters::NONE;
         let mut collects = Vec::new();

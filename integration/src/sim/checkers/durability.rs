@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mod_smart::certificate::{Vote, VoteKind};
-use mod_smart::{Digest, Epoch, InstanceId, Message, Record, Regency, ReplicaId};
+use mod_smart::{Digest, Epoch, InstanceId, Message, Record, Regency, ReplicaId, RequestId};
 
 use super::{Checker, Observation, Scene, Standing};
 
 #[derive(Default)]
-pub(super) struct Durability(BTreeMap<ReplicaId, Word>);
+pub(super) struct Durability {
+    words: BTreeMap<ReplicaId, Word>,
+    /// What is ordered needs no holder any more, and another body under its number will never be ordered.
+    ordered: BTreeSet<RequestId>,
+}
 
 /// What one replica has written and said.
 #[derive(Default)]
@@ -36,17 +40,19 @@ impl Checker for Durability {
         match seen {
             Observation::Durable(replica, record) => self.word(*replica).on_durable(record),
             Observation::Lost(replica) => self.word(*replica).on_lost(),
-            Observation::Held(replica, digest) if scene.standings[replica.index()] != Standing::Amnesiac => {
-                if !self.word(*replica).bodies_durable.contains(digest) {
+            Observation::Held(replica, id, digest) if scene.standings[replica.index()] != Standing::Amnesiac => {
+                if !self.word(*replica).bodies_durable.contains(digest) && !self.ordered.contains(id) {
                     return Err(format!("replica {replica} says that it holds request {digest}, which is not durable"));
                 }
             }
-            Observation::Delivered(replica, decision) => {
-                let digests = decision.requests.iter().map(mod_smart::Sealed::<mod_smart::Request>::digest);
-                self.word(*replica).bodies_durable.extend(digests);
+            Observation::Delivered(_, decision) => {
+                self.ordered.extend(decision.requests.iter().map(|request| request.value().id));
             }
             Observation::Sent(replica, message) if scene.standings[replica.index()] != Standing::Amnesiac => {
-                return self.word(*replica).on_sent(*replica, message).map_err(|what| format!("replica {replica} {what}"));
+                return self
+                    .word(*replica)
+                    .on_sent(*replica, message)
+                    .map_err(|what| format!("replica {replica} {what}"));
             }
             _ => {}
         }
@@ -56,7 +62,7 @@ impl Checker for Durability {
 
 impl Durability {
     fn word(&mut self, replica: ReplicaId) -> &mut Word {
-        self.0.entry(replica).or_default()
+        self.words.entry(replica).or_default()
     }
 }
 
@@ -84,8 +90,8 @@ impl Word {
 
     /// Its word still counts, but nothing of it is on its disk.
     fn on_lost(&mut self) {
-        let Self { votes_sent, proposals_sent, checkpoints_sent, left_for, bodies_durable, .. } = std::mem::take(self);
-        *self = Self { votes_sent, proposals_sent, checkpoints_sent, left_for, bodies_durable, ..Self::default() };
+        let Self { votes_sent, proposals_sent, checkpoints_sent, left_for, .. } = std::mem::take(self);
+        *self = Self { votes_sent, proposals_sent, checkpoints_sent, left_for, ..Self::default() };
     }
 
     fn on_sent(&mut self, me: ReplicaId, message: &Message) -> Result<(), String> {
@@ -102,7 +108,8 @@ impl Word {
                 }
                 Ok(())
             }
-            Message::Stop(regency) if *regency > self.stopped => {
+            // Who is in a regency wants it, whether it asked for it or was shown that it began.
+            Message::Stop(regency) if *regency > self.stopped.max(self.entered) => {
                 Err(format!("sends STOP for regency {regency}, which is not durable"))
             }
             Message::StopData(signed) if signed.sender == me => {

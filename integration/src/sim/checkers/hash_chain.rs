@@ -36,7 +36,9 @@ impl Checker for HashChain {
                 match self.chain.get(&number) {
                     Some((hash, _)) if *hash == push.header.hash() => {}
                     Some(_) => return Err(format!("frontend {frontend} certified a false block {number}")),
-                    None => return Err(format!("frontend {frontend} certified block {number}, which nobody correct cut")),
+                    None => {
+                        return Err(format!("frontend {frontend} certified block {number}, which nobody correct cut"));
+                    }
                 }
             }
             _ => {}

@@ -62,7 +62,7 @@ pub enum Observation<'a> {
     /// A client asks for this to be ordered.
     Submitted(&'a Sealed<Request>),
     /// A replica tells a client that it holds a request.
-    Held(ReplicaId, Digest),
+    Held(ReplicaId, RequestId, Digest),
     /// `f + 1` replicas have told a client so.
     Acknowledged(RequestId, Digest),
     /// A record is durable.
@@ -105,10 +105,11 @@ pub trait Checker {
     fn observe(&mut self, scene: &Scene<'_>, seen: &Observation<'_>) -> Result<(), String>;
 }
 
-/// Every checker.
+/// Every checker. Liveness first: what is not over yet is not lost yet.
 #[must_use]
 pub fn all() -> Vec<Box<dyn Checker>> {
     vec![
+        Box::new(liveness::Liveness),
         Box::new(accusation::Accusation),
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(agreement::Agreement::default()),
@@ -116,7 +117,6 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(certificate::Certificate),
         Box::new(durability::Durability::default()),
         Box::new(hash_chain::HashChain::default()),
-        Box::new(liveness::Liveness),
         Box::new(no_duplicate::NoDuplicate::default()),
         Box::new(total_order::TotalOrder::default()),
         Box::new(validity::Validity::default()),

@@ -22,7 +22,9 @@ impl Checker for TotalOrder {
             Observation::Installed(replica, instance) => {
                 let before = self.0.insert(*replica, *instance).unwrap_or_default();
                 if *instance <= before {
-                    return Err(format!("replica {replica} goes back from instance {before} to a state after {instance}"));
+                    return Err(format!(
+                        "replica {replica} goes back from instance {before} to a state after {instance}"
+                    ));
                 }
             }
             Observation::Delivered(replica, decision) => {

@@ -168,12 +168,21 @@ impl Incoming {
         let fewest = useful().map(|(_, helper)| helper.failures).min()?;
         let best = useful().filter(|(_, helper)| helper.failures == fewest);
         let load = |id: ReplicaId| self.asked.values().filter(|(helper, _)| *helper == id).count();
-        best.map(|(id, _)| (load(*id), *id)).min().filter(|(load, _)| *load < CHUNKS_ASKED_PER_HELPER_MAX).map(|(_, id)| id)
+        best.map(|(id, _)| (load(*id), *id))
+            .min()
+            .filter(|(load, _)| *load < CHUNKS_ASKED_PER_HELPER_MAX)
+            .map(|(_, id)| id)
     }
 
     fn give_up(&mut self, is_hopeless: impl Fn(&(ReplicaId, Time)) -> bool) {
-        let hopeless = self.asked.extract_if(.., |_, asked| is_hopeless(asked));
-        self.missing.extend(hopeless.map(|(index, _)| index));
+        let missing = &mut self.missing;
+        self.asked.retain(|index, asked| {
+            let is_hopeless = is_hopeless(asked);
+            if is_hopeless {
+                missing.insert(*index);
+            }
+            !is_hopeless
+        });
     }
 
     /// The whole state, with what proves it.

@@ -166,7 +166,7 @@ impl World {
 
     pub(super) fn host(&self, replica: u16, ledger: &Arc<Ledger>) -> Arc<SessionHost> {
         let keyring = Arc::new(NodeKeyring::new(self.group.id(), Vec::new(), Vec::new()));
-        let disk = DirDisk::open(&self.folder.path().join(format!("frontends{replica}"))).unwrap();
+        let disk = DirDisk::open(self.folder.path().join(format!("frontends{replica}"))).unwrap();
         let credentials = CredentialStore::open(Arc::new(disk), self.group.id(), &keyring).unwrap();
         let joined = JoinedChannel {
             ledger: Arc::clone(ledger),

@@ -220,7 +220,10 @@ fn moving_aside_that_is_interrupted_leaves_the_damaged_journal_or_an_empty_one()
             });
             let records = replayed(&disk);
             if records.is_empty() {
-                assert_eq!(asides(&disk).len(), segments(&base).len(), "the moving is finished at the next opening");
+                let begun = segments(&base).last().unwrap() + 1;
+                assert_eq!(segments(&disk), [begun], "the moving is finished at the next opening");
+                // A name that is given to another file may be lost altogether on this disk.
+                assert!(asides(&disk).len() <= segments(&base).len());
                 new += 1;
             } else {
                 assert!(result.is_err() && records == all);
