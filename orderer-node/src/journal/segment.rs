@@ -73,12 +73,13 @@ impl Segment {
         if head[..8] != *MAGIC {
             return Err(damaged("it does not begin as a segment of a journal"));
         }
-        if field(8) != VERSION {
-            return Err(JournalError::Version { segment: number, found: field(8), expected: VERSION });
-        }
         let seed = crc32c::crc32c(&head[..SEGMENT_HEAD_BYTES - 4]);
         if seed != field(SEGMENT_HEAD_BYTES - 4) {
             return Err(damaged("the checksum of the head of the segment does not match"));
+        }
+        // Only now: a flipped bit must not pass for another program's version.
+        if field(8) != VERSION {
+            return Err(JournalError::Version { segment: number, found: field(8), expected: VERSION });
         }
         let mut found = GroupId([0; 32]);
         found.0.copy_from_slice(&head[12..44]);
