@@ -33,6 +33,8 @@ pub struct Summary {
     pub counts: Counts,
     /// Seeds that failed, and why.
     pub failures: Vec<(u64, String)>,
+    /// How long the slowest seed took to come to rest once faults had ended, in nanoseconds, and which that was.
+    pub slowest: (u64, u64),
     /// How long it took, on a real clock.
     pub elapsed: Duration,
 }
@@ -66,6 +68,7 @@ impl Campaign {
                 let (counts, failure) = outcome?;
                 summary.seeds += 1;
                 summary.counts += &counts;
+                summary.slowest = summary.slowest.max((counts.settling, seed));
                 summary.failures.extend(failure.map(|failure| (seed, failure)));
                 summary.elapsed = start.elapsed();
                 if told.elapsed() >= PROGRESS_EVERY {
@@ -169,9 +172,10 @@ impl Summary {
                 mean(counts.messages_repeated)
             ),
             format!(
-                "all well {:.2} s after the last fault on average, {:.2} s at most; at most {} events planned",
+                "all well {:.2} s after the last fault on average, {:.2} s at most (seed {}); at most {} events planned",
                 mean(counts.settling) / 1e9,
                 counts.settling_max as f64 / 1e9,
+                self.slowest.1,
                 counts.queue_max
             ),
         ];

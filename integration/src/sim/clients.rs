@@ -26,8 +26,7 @@ impl World {
         if matches!(self.phase, Phase::Liveness(_)) && !self.is_load_needed() {
             return;
         }
-        // Nodes open their doors to frontends when their group is founded.
-        if !self.is_founded() || !self.frontends[at].has_room(self.plan.limits.session_window) {
+        if !self.frontends[at].has_room(self.plan.limits.session_window) {
             return;
         }
         let mut bundle = BundleBuilder::new();

@@ -74,8 +74,11 @@ impl World {
                 true
             }
             FaultKind::PowerLossOfAll => {
-                let places = 0..self.nodes.len();
-                places.fold(false, |any, place| self.end(place, End::PowerLost) || any)
+                let running = self.nodes.iter().filter(|node| node.process.is_some()).count();
+                for place in 0..self.nodes.len() {
+                    self.end(place, End::PowerLost);
+                }
+                running > 0
             }
             FaultKind::Pause => {
                 if !self.nodes[victim].is_up() {

@@ -138,8 +138,8 @@ fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Resul
     };
     let count = match named {
         Some(_) => view.f(),
-        None if random.u8(..10) < 4 => 0,
-        None => random.usize(..=view.f()),
+        None if view.f() == 0 || random.u8(..10) < 3 => 0,
+        None => random.usize(1..=view.f()),
     };
     let mut ids: Vec<ReplicaId> = view.replicas().collect();
     random.shuffle(&mut ids);

@@ -234,4 +234,4 @@ impl World {
 }
 
 /// Nodes of a new group start within so many microseconds.
-const STARTS_WITHIN_US: u64 = 1;
+const STARTS_WITHIN_US: u64 = 20_000;

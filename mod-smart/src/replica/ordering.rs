@@ -20,7 +20,14 @@ impl Replica {
         let (epoch, open) = (self.epoch(), self.delivered.0 + 1..=self.delivered.0 + self.limits.instances_open_max);
         for id in open.map(InstanceId) {
             let instance = self.instances.get(&id);
-            if instance.is_some_and(|i| i.proposal(epoch).is_some() || i.proof().is_some()) {
+            if let Some(proof) = instance.and_then(|instance| instance.proof()) {
+                if instance.is_some_and(|instance| instance.batch(proof.digest()).is_some()) {
+                    continue;
+                }
+                // What is decided must be known before anything fresh follows it, or a request could be proposed twice.
+                return self.fetch_missing(now, None, actions);
+            }
+            if instance.is_some_and(|instance| instance.proposal(epoch).is_some()) {
                 continue;
             }
             if self.is_bound(id) {

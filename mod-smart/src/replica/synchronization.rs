@@ -205,7 +205,9 @@ impl Replica {
     fn begin(&mut self, now: Time, sync: Sync, announce_to: Recipients, actions: &mut Vec<Action>) {
         actions.push(Action::Persist(Record::Synced(sync.clone())));
         if sync.regency > self.regencies.current {
-            self.regencies.reason.get_or_insert(StopReason::Shown);
+            if self.regencies.wants(self.me) < sync.regency {
+                self.regencies.reason = Some(StopReason::Shown);
+            }
             self.move_to(now, sync.regency);
         }
         if announce_to == Recipients::Others {

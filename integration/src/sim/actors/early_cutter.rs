@@ -21,7 +21,12 @@ struct EarlyCutter {
     sequence: u64,
     /// How many requests it sends in a tick.
     burst: u8,
+    /// How often it asked.
+    asked: u32,
 }
+
+/// Then it has made its point: what never ends would keep a world from coming to rest.
+const ASKED_MAX: u32 = 300;
 
 pub(super) fn make(seed: u64) -> Box<dyn Actor> {
     Box::new(EarlyCutter { burst: [1, 1, 4][(seed % 3) as usize], ..EarlyCutter::default() })
@@ -39,9 +44,8 @@ impl Actor for EarlyCutter {
     fn on_tick(&mut self, hand: &mut Hand<'_>) {
         self.channel = self.channel.take().or_else(|| hand.requests.iter().find_map(channel_of));
         let Some(channel) = self.channel.clone() else { return };
-        let due = hand.random.u8(..8) == 0;
-        for _ in 0..if due { self.burst } else { 0 } {
-            self.ask(&channel, hand);
+        if self.asked < ASKED_MAX && hand.random.u8(..16) == 0 {
+            (0..self.burst).for_each(|_| self.ask(&channel, hand));
         }
     }
 
@@ -63,6 +67,7 @@ impl EarlyCutter {
             self.sequence = 0;
         }
         self.sequence += 1;
+        self.asked += 1;
         let body = command::encode(&[Command::CutAfterTimeout { channel: channel.clone(), number }]);
         // Sessions far above those of the honest replica inside, which goes on asking when it is due.
         let session = SessionId((1 << 60) + self.session);

@@ -7,6 +7,8 @@
 //! *Answer.* The same as to equivocation. A replica weighs once in each quorum, whatever it says elsewhere; what both halves
 //! hold meets in a correct replica of any quorum.
 
+use std::collections::BTreeSet;
+
 use mod_smart::certificate::Vote;
 use mod_smart::{Epoch, Evidence, InstanceId, Message, ReplicaId, StopData};
 
@@ -20,7 +22,11 @@ use crate::sim::actor::{Actor, Hand};
 struct Twin {
     memory: Memory,
     proposer: Equivocator,
+    echoed: BTreeSet<Vote>,
 }
+
+/// Votes that are not echoed twice.
+const ECHOED_MAX: usize = 256;
 
 pub(super) fn make(_seed: u64) -> Box<dyn Actor> {
     Box::new(Twin::default())
@@ -51,8 +57,12 @@ impl Actor for Twin {
     fn on_receive(&mut self, from: ReplicaId, message: &Message, hand: &mut Hand<'_>) -> bool {
         self.memory.hear(message);
         let Message::Vote(signed) = message else { return true };
-        if self.face(from) == Side::Back {
+        // Other liars echo, too: what an honest replica says first is said again, once.
+        if self.face(from) == Side::Back && !hand.coalition.contains(from) && self.echoed.insert(signed.vote) {
             self.echo(signed.vote, hand);
+        }
+        while self.echoed.len() > ECHOED_MAX {
+            self.echoed.pop_first();
         }
         true
     }

@@ -41,9 +41,12 @@ impl Checker for Durability {
             Observation::Durable(replica, record) => self.word(*replica).on_durable(record),
             Observation::Lost(replica) => self.word(*replica).on_lost(),
             Observation::Held(replica, id, digest) if scene.standings[replica.index()] != Standing::Amnesiac => {
-                if !self.word(*replica).bodies_durable.contains(digest) && !self.ordered.contains(id) {
-                    return Err(format!("replica {replica} says that it holds request {digest}, which is not durable"));
-                }
+                let is_durable = self.word(*replica).bodies_durable.contains(digest) || self.ordered.contains(id);
+                return if is_durable {
+                    Ok(())
+                } else {
+                    Err(format!("replica {replica} says that it holds request {digest}, which is not durable"))
+                };
             }
             Observation::Delivered(_, decision) => {
                 self.ordered.extend(decision.requests.iter().map(|request| request.value().id));
