@@ -122,6 +122,13 @@ impl View {
         self.weight_of(voters) >= self.quorum
     }
 
+    /// Do these voters share a correct replica with every quorum, if one of them forgot whatever it said? That one counts
+    /// towards `f`, so a quorum will do. Where no fault is tolerated everybody must be heard.
+    #[must_use]
+    pub fn is_quorum_of_witnesses(&self, voters: Voters) -> bool {
+        if self.faults == 0 { self.heads(voters) == self.n() } else { self.is_quorum(voters) }
+    }
+
     /// Are these enough heads (`f + 1`) that one of them is correct?
     #[must_use]
     pub fn is_any_correct(&self, voters: Voters) -> bool {

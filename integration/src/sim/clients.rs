@@ -37,6 +37,7 @@ impl World {
         let mut wishes = Vec::new();
         let request = self.frontends[at].submit(bundle.finish(), self.now, &mut wishes);
         self.counts.requests += 1;
+        self.outstanding.insert(request.value().id);
         self.observe(&Observation::Submitted(&request));
         self.grant(at, wishes);
     }
@@ -56,8 +57,13 @@ impl World {
 
     /// A frontend begins again; what was not acknowledged is asked for under new numbers.
     pub fn begin_session(&mut self, at: usize, wishes: &mut Vec<Wish>) {
+        // What was under way may be ordered under its old number, or may not.
+        for id in self.frontends[at].unheld() {
+            self.outstanding.remove(&id);
+        }
         for body in self.frontends[at].begin_session() {
             let request = self.frontends[at].submit(body, self.now, wishes);
+            self.outstanding.insert(request.value().id);
             self.observe(&Observation::Submitted(&request));
         }
     }

@@ -84,6 +84,13 @@ impl Frontend {
         self.requests.values().filter(|request| request.settled.is_none()).count()
     }
 
+    /// Requests that wait for an acknowledgement.
+    pub fn unheld(&self) -> impl Iterator<Item = RequestId> {
+        let client = Client::Frontend(self.id());
+        let unheld = self.requests.iter().filter(|(_, request)| request.settled.is_none());
+        unheld.map(move |(sequence, _)| RequestId { client, session: self.session, sequence: *sequence })
+    }
+
     /// May another request go out? The window of a session reaches so far beyond the lowest that is not held.
     pub fn has_room(&self, window: u64) -> bool {
         let unheld = self.requests.iter().find(|(_, request)| request.settled.is_none()).map(|(sequence, _)| *sequence);

@@ -29,6 +29,8 @@ pub(super) struct Node {
     pub actor: Option<Box<dyn Actor>>,
     /// The clients' requests that a liar has seen lately.
     pub requests_seen: Vec<Sealed<Request>>,
+    /// Since when a liar has sent how many frames.
+    pub sent_lately: (Time, u32),
     /// How much longer a sync takes than usual.
     pub disk_delay: Duration,
     /// A checkpoint was damaged, and nothing else.
@@ -80,6 +82,7 @@ impl Node {
             blocks_synced: 0,
             actor,
             requests_seen: Vec::new(),
+            sent_lately: (Time(0), 0),
             disk_delay: Duration::ZERO,
             is_state_damaged: false,
             dies_in: None,

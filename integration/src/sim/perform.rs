@@ -162,6 +162,9 @@ impl World {
         let me = self.nodes[place].me;
         if self.is_believed(place) {
             self.counts.on_delivered(decision);
+            for request in &decision.requests {
+                self.outstanding.remove(&request.value().id);
+            }
             self.observe(&Observation::Delivered(me, decision));
         }
         self.trace.note(self.now, [6, place as u64, decision.instance.0, decision.epoch.0], || {

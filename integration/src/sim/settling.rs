@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mod_smart::InstanceId;
+
 use super::checkers::{Observation, Standing};
 use super::queue::{Happening, Place};
 use super::world::{Phase, World};
@@ -39,39 +41,64 @@ impl World {
         self.nodes.iter().filter_map(|node| node.process.as_ref()).any(|p| p.replica.is_silent())
     }
 
-    fn unsettled(&self) -> Vec<String> {
+    /// Whoever is not where all should be. At first everything that correct clients asked for is to be ordered; where
+    /// that ends is the goal, which everybody must reach: liars may keep the group busy beyond it.
+    fn unsettled(&mut self) -> Vec<String> {
         let believed: Vec<Place> = (0..self.nodes.len()).filter(|place| self.is_believed(*place)).collect();
-        let highest =
-            believed.iter().filter_map(|at| Some(self.nodes[*at].process.as_ref()?.replica.delivered())).max();
-        let highest = highest.unwrap_or_default();
+        let unsettled = match self.goal {
+            Some((delivered, height)) => self.short_of(&believed, delivered, height),
+            None => self.unordered(&believed),
+        };
+        if !unsettled.is_empty() || self.goal.is_some() {
+            return unsettled;
+        }
+        let processes = || believed.iter().filter_map(|place| self.nodes[*place].process.as_ref());
+        let delivered = processes().map(|process| process.replica.delivered()).max().unwrap_or_default();
+        let height = processes().map(|process| process.application.height()).max().unwrap_or_default();
+        self.goal = Some((delivered, height));
+        self.short_of(&believed, delivered, height)
+    }
+
+    /// What is not ordered yet, and who cannot take part yet.
+    fn unordered(&self, believed: &[Place]) -> Vec<String> {
         let mut unsettled = Vec::new();
-        for place in believed {
+        for &place in believed {
             let Some(process) = &self.nodes[place].process else {
                 unsettled.push(format!("node {place} does not run"));
                 continue;
             };
             let replica = &process.replica;
-            if replica.delivered() != highest {
-                unsettled.push(format!("replica {place} has delivered {} of {highest}", replica.delivered()));
-            }
             if replica.is_silent() {
                 unsettled.push(format!("replica {place} is still silent"));
             }
-            if replica.pending().0 > 0 {
+            if replica.pending().0 > 0 && self.coalition.is_empty() {
                 unsettled.push(format!("{} requests wait at replica {place}", replica.pending().0));
             }
             if !process.application.is_all_cut() {
                 unsettled.push(format!("a cut is open at replica {place}"));
             }
-            for (at, frontend) in self.frontends.iter().enumerate() {
-                if frontend.height() != process.application.height() {
-                    let (here, there) = (frontend.height(), process.application.height());
-                    unsettled.push(format!("frontend {at} has {here} of {there} blocks of replica {place}"));
-                }
-            }
         }
         for (at, frontend) in self.frontends.iter().enumerate().filter(|(_, frontend)| frontend.waiting() > 0) {
             unsettled.push(format!("{} requests of frontend {at} are not acknowledged", frontend.waiting()));
+        }
+        if let Some(id) = self.outstanding.first() {
+            unsettled.push(format!("{} requests are not ordered, among them {id}", self.outstanding.len()));
+        }
+        unsettled
+    }
+
+    fn short_of(&self, believed: &[Place], delivered: InstanceId, height: u64) -> Vec<String> {
+        let mut unsettled = Vec::new();
+        for &place in believed {
+            match &self.nodes[place].process {
+                Some(process) if process.replica.delivered() >= delivered => {}
+                Some(process) => unsettled
+                    .push(format!("replica {place} has delivered {} of {delivered}", process.replica.delivered())),
+                None => unsettled.push(format!("node {place} does not run")),
+            }
+        }
+        for (at, frontend) in self.frontends.iter().enumerate().filter(|(_, frontend)| frontend.height() < height) {
+            unsettled.push(format!("frontend {at} has {} of {height} blocks", frontend.height()));
         }
         unsettled
     }

@@ -1,5 +1,7 @@
 //! What a node says, and what a liar makes of it.
 
+use std::time::Duration;
+
 use mod_smart::{Answer, Client, Digest, Event, Message, Recipients, ReplicaId, RequestId, Statement};
 
 use super::actor::{Actor, BlockPush, Hand, Outgoing};
@@ -91,6 +93,14 @@ impl World {
 
     /// Something that a liar says leaves it.
     pub fn leave(&mut self, place: Place, outgoing: Outgoing) {
+        let (since, count) = &mut self.nodes[place].sent_lately;
+        if since.after(LIAR_SPAN) <= self.now {
+            (*since, *count) = (self.now, 0);
+        }
+        *count += 1;
+        if *count > LIAR_FRAMES_MAX {
+            return;
+        }
         match outgoing {
             Outgoing::Message { to, bytes, .. } if to.index() < self.nodes.len() && to.index() != place => {
                 self.transmit(place, to.index(), &Frame::Message(bytes));
@@ -124,3 +134,7 @@ impl World {
         }
     }
 }
+
+/// What the line of a liar carries: two of them that answer each other would otherwise fill the world.
+const LIAR_FRAMES_MAX: u32 = 1_000;
+const LIAR_SPAN: Duration = Duration::from_millis(100);

@@ -1,11 +1,11 @@
 //! One world: its state, its clock, and what happens next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use fastrand::Rng;
-use mod_smart::{Event, ReplicaId, Time, Voters};
+use mod_smart::{Event, InstanceId, ReplicaId, RequestId, Time, Voters};
 
 use super::checkers::{self, Checker, Observation, Scene, Standing, Violation};
 use super::counts::Counts;
@@ -40,6 +40,10 @@ pub(super) struct World {
     pub counts: Counts,
     pub trace: Trace,
     checkers: Vec<Box<dyn Checker>>,
+    /// Requests of correct clients that nobody correct has executed.
+    pub outstanding: BTreeSet<RequestId>,
+    /// Where everybody must come to: a decision and a height.
+    pub goal: Option<(InstanceId, u64)>,
     /// Frames under way, and their bytes.
     pub load: (usize, usize),
     pub violation: Option<Violation>,
@@ -90,6 +94,8 @@ impl World {
             counts: Counts::default(),
             trace: if options.lines > 0 { Trace::written(options.lines) } else { Trace::hashed() },
             checkers: checkers::all(),
+            outstanding: BTreeSet::new(),
+            goal: None,
             load: (0, 0),
             violation: None,
         };

@@ -102,7 +102,7 @@ impl Probation {
 }
 
 impl Silent {
-    /// What the answers come to.
+    /// What the answers come to. A group that tolerates no fault may stay without one for ever: it lost too much.
     fn until(&self, me: ReplicaId, view: &View, instances_open_max: u64) -> Option<Until> {
         // A group that has delivered something has begun, whatever those say that know of nothing.
         let has_begun = self.answers.values().any(|answer| answer.delivered.0 > 0);
@@ -135,7 +135,7 @@ fn lowest_of_quorum(me: ReplicaId, view: &View, mut named: Vec<(u64, ReplicaId)>
     let mut voters: Voters = [me].into_iter().collect();
     named.into_iter().find_map(|(number, replica)| {
         voters.insert(replica);
-        view.is_quorum(voters).then_some(number)
+        view.is_quorum_of_witnesses(voters).then_some(number)
     })
 }
 
@@ -152,6 +152,8 @@ impl Replica {
         if sender == self.me || !self.peers.entry(sender).or_default().may_answer_probe(now, interval) {
             return;
         }
+        // It does not remember what it wanted, so that counts for nothing any more.
+        self.regencies.forget_stop(sender);
         let wants = self.regencies.wants(self.me).max(self.regencies.current);
         let reply = ProbeReply {
             nonce,

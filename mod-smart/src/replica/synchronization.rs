@@ -53,6 +53,11 @@ impl Regencies {
         self.stops.get(&replica).copied().unwrap_or_default()
     }
 
+    /// A replica lost its disk: it does not stand by what it asked for.
+    pub(crate) fn forget_stop(&mut self, replica: ReplicaId) {
+        self.stops.remove(&replica);
+    }
+
     fn begun(&self) -> Regency {
         self.sync.as_ref().map_or(Regency(0), |sync| sync.regency)
     }
