@@ -323,6 +323,23 @@ fn a_liar_that_plays_a_wiped_replica_gets_one_regency_change_in_a_long_while() {
 }
 
 #[test]
+fn where_no_fault_is_tolerated_a_wiped_replica_hears_everybody_before_it_speaks() {
+    let mut world = world(3, 11);
+    load(&mut world, 1..=30);
+    world.wipe(2);
+    world.nodes[1].lie = Some(|message| (!matches!(message, Message::ProbeReply(_))).then_some(message));
+    world.start_silent(2);
+    load(&mut world, 31..=130);
+    world.run(3 * SECOND);
+    assert!(world.replica(2).is_silent(), "replica 1 may know of a vote of it that replica 0 never saw");
+    world.nodes[1].lie = None;
+    load(&mut world, 131..=230);
+    world.run(3 * SECOND);
+    assert!(!world.replica(2).is_silent());
+    check_all_delivered(&world, 230);
+}
+
+#[test]
 fn a_reader_of_another_question_is_not_answered_twice_at_once_and_old_answers_count_for_nothing() {
     let mut world = world(4, 7);
     load(&mut world, 1..=20);

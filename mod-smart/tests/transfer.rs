@@ -174,6 +174,8 @@ fn a_crash_between_the_installed_state_and_its_notice_goes_on_from_the_state() {
         world.restart(3);
         let newest = world.node(3).checkpoints.newest().unwrap().instance;
         assert_eq!(world.replica(3).delivered(), newest, "without any help");
+        let core = format!("{:?}", world.replica(3));
+        assert!(core.contains("delivered_by: Checkpoint("), "and it can prove what it has delivered");
         world.cut.clear();
         load(&mut world, 201..=240);
         world.crash(3);
@@ -185,7 +187,71 @@ fn a_crash_between_the_installed_state_and_its_notice_goes_on_from_the_state() {
 }
 
 #[test]
-fn who_took_a_state_over_serves_it_and_what_follows_to_others() {
+fn a_state_that_everybody_replaced_is_given_up_at_once() {
+    let mut world = world_with_state(4, 3, 12, 3);
+    for node in 0..3 {
+        world.nodes[node].lie = Some(no_chunks);
+    }
+    world.restart(3);
+    load(&mut world, 201..=330);
+    for node in 0..3 {
+        world.nodes[node].lie = None;
+    }
+    // The next question finds that nobody keeps that state: no need to wait until the transfer counts as stalled.
+    let is_there = |world: &World| world.replica(3).delivered() == world.replica(0).delivered();
+    assert!(world.run_until(SECOND, is_there));
+}
+
+#[test]
+fn nothing_is_delivered_while_a_state_is_installed() {
+    for seed in 1..=10 {
+        let limits = Limits { batch_requests_max: 2, checkpoint_interval: 20, ..Limits::default() };
+        let mut world = World::new(View::flat(GROUP, 4).unwrap(), limits, seed);
+        load(&mut world, 1..=10);
+        world.crash(3);
+        let next = world.replica(0).delivered().next();
+        load(&mut world, 11..=20);
+        // Somebody keeps the decisions that the others forget.
+        let kept = Message::Decisions(world.decisions(0, next, 3)).encode();
+        load(&mut world, 21..=200);
+        world.restart(3);
+        let is_installing = |world: &World| format!("{:?}", world.replica(3)).contains("installing: Some");
+        assert!(world.run_until(3 * SECOND, is_installing));
+        let before = world.replica(3).delivered();
+        assert_eq!(before.next(), next);
+        world.post(ReplicaId(3), Packet::Bytes(ReplicaId(0), kept));
+        while is_installing(&world) {
+            assert_eq!(world.replica(3).delivered(), before, "seed {seed}");
+            world.run(Duration::from_micros(20));
+        }
+        world.run(3 * SECOND);
+        world.check_safety();
+        assert_eq!(world.delivered(3).len(), 200);
+    }
+}
+
+#[test]
+fn who_took_a_state_over_says_so_when_asked_for_decisions_before_it() {
+    let mut world = world_with_state(7, 6, 14, 3);
+    world.crash(5);
+    load(&mut world, 201..=300);
+    world.restart(6);
+    world.run(3 * SECOND);
+    assert_eq!(world.delivered(6).len(), 300);
+    // Only its log has a hole, and it is asked for what fell into that.
+    for from in [1, 6, 50] {
+        let ask = Message::FetchDecisions(InstanceId(from)).encode();
+        world.post(ReplicaId(6), Packet::Bytes(ReplicaId(5), ask));
+        world.run(SECOND);
+    }
+    world.restart(5);
+    world.run(3 * SECOND);
+    world.check_safety();
+    assert_eq!(world.delivered(5), world.delivered(6));
+}
+
+#[test]
+fn who_took_a_state_over_serves_serves_it_and_what_follows_to_others() {
     let mut world = world_with_state(4, 3, 8, 3);
     world.restart(3);
     world.run(3 * SECOND);

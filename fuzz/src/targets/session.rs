@@ -1,4 +1,4 @@
-//! What comes over a link between a frontend and a node.
+//! What comes over a link between a frontend and a node, or between a node that reads blocks and one that has them.
 
 use std::io;
 use std::pin::Pin;
@@ -6,8 +6,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
-use frontend_shim::frame::{Bodies, Hello, Opened, Push, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
+use frontend_shim::block_reading::{Ask, GivenBlock, LINKS_MAX, Told};
+use frontend_shim::frame::{Bodies, Hello, Opened, Push, Read, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{Frame, FrameError, FrameReader, encode_frame};
+use frontend_shim::ledger::Link;
 use futures::FutureExt as _;
 use mod_smart::{Answer, Digest, ReplicaId, Sequence, SessionId};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -36,6 +38,16 @@ pub const FRAME: Target = Target {
     about: "a frame of a frontend or a node, kind first: encodes to the same bytes; only genuine credentials verify",
     run: frame,
     seeds: frame_seeds,
+    heap: Heap::SMALL,
+    test_runs: 20_000,
+};
+
+pub const READING: Target = Target {
+    name: "block_reading_frame",
+    about: "a frame of a reader of blocks or of its node, kind first: encodes to the same bytes, and is none of a frontend's \
+            session",
+    run: reading,
+    seeds: reading_seeds,
     heap: Heap::SMALL,
     test_runs: 20_000,
 };
@@ -97,6 +109,8 @@ fn frame(input: &[u8]) -> Outcome {
             ToNode::Subscribe { .. } => "a subscription",
             ToNode::FetchBlock { .. } => "a fetch",
             ToNode::Ping(_) => "a ping",
+            ToNode::Read(read) if read.group == GROUP => "a reader of our blocks",
+            ToNode::Read(_) => "a reader",
         }
     });
     let to_frontend = ToFrontend::decode(frame).map(|message| {
@@ -114,6 +128,67 @@ fn frame(input: &[u8]) -> Outcome {
     });
     assert!(to_node.is_err() || to_frontend.is_err(), "a frame that means something in both directions");
     Outcome::from(to_node).and(&Outcome::from(to_frontend))
+}
+
+fn reading(input: &[u8]) -> Outcome {
+    let Some((kind, payload)) = input.split_first() else { return Outcome::refused("nothing") };
+    let frame = Frame { kind: *kind, payload: Bytes::copy_from_slice(payload) };
+    let sent = encode_frame(frame.kind, &[&frame.payload]);
+    let is_session = ToNode::decode(frame.clone()).is_ok() || ToFrontend::decode(frame.clone()).is_ok();
+    let ask = Ask::decode(frame.clone()).map(|ask| {
+        assert_eq!(ask.encode(), sent, "one message has one encoding");
+        match ask {
+            Ask::Links { .. } => "an ask for links",
+            Ask::Blocks { .. } => "an ask for blocks",
+        }
+    });
+    let told = Told::decode(frame).map(|told| {
+        if let Told::Refused(reason) = &told {
+            // A reason is mended on the way in, and cut to its bound on the way out.
+            assert!(sent.len() < 2048 && reason.len() <= 3 * 1024 && !reason.contains(char::is_control));
+            return "a refusal";
+        }
+        assert_eq!(told.encode(), sent, "one message has one encoding");
+        match &told {
+            Told::Links(links) => {
+                assert!(links.len() <= LINKS_MAX, "more links than are given at a time");
+                size(links.len())
+            }
+            Told::Block(block) if block.body.is_empty() => "a block with nothing in it",
+            Told::Block(_) => "a block",
+            Told::End(_) => "the end",
+            _ => "a welcome",
+        }
+    });
+    let meanings = [is_session, ask.is_ok(), told.is_ok()].into_iter().filter(|has_meaning| *has_meaning).count();
+    assert!(meanings <= 1, "a frame that means several things");
+    Outcome::from(ask).and(&Outcome::from(told))
+}
+
+fn reading_seeds() -> Vec<Seed> {
+    let channel = || ChannelId::new("ch1").expect("a good name");
+    let asks = [
+        ("ask-links", Ask::Links { channel: channel(), last: 9, count: 5 }),
+        ("ask-blocks", Ask::Blocks { channel: channel(), from: 5, count: 4 }),
+    ];
+    let link = Link { previous_hash: [1; 32], data_hash: [2; 32] };
+    let given = GivenBlock {
+        number: 5,
+        signatures: Bytes::from_static(&[10, 0]),
+        body: Bytes::from_static(&CHAIN[1][80..400]),
+    };
+    let told = [
+        ("told-welcome", Told::Welcome),
+        ("told-refused", Told::Refused("another group".into())),
+        ("told-no-links", Told::Links(Vec::new())),
+        ("told-links", Told::Links(vec![link; 3])),
+        ("told-block", Told::Block(given)),
+        ("told-end", Told::End(9)),
+    ];
+    let seed = |name: &str, frame: Bytes| Seed::new(name, frame.slice(4..));
+    let asks = asks.iter().map(|(name, message)| seed(name, message.encode()));
+    let told = told.iter().map(|(name, message)| seed(name, message.encode()));
+    asks.chain(told).collect()
 }
 
 fn frame_seeds() -> Vec<Seed> {
@@ -138,6 +213,7 @@ fn frame_seeds() -> Vec<Seed> {
         ("subscribe", ToNode::Subscribe { channel: channel(), from: 1, until: 9 }),
         ("fetch", ToNode::FetchBlock { channel: channel(), number: 3 }),
         ("ping", ToNode::Ping(1)),
+        ("read", ToNode::Read(Read { version: VERSION, group: GROUP })),
     ];
     let welcome = Welcome { version: VERSION, replica: ReplicaId(2), channels: vec![opened()] };
     let to_frontend = [

@@ -159,6 +159,11 @@ impl World {
         self.node(node).replica.as_ref().unwrap()
     }
 
+    /// Decisions as a node that keeps them gives them away.
+    pub fn decisions(&self, node: u16, from: InstanceId, count: usize) -> Vec<mod_smart::message::DecidedBatch> {
+        disk::read_decisions(&self.node(node).journal, from, count)
+    }
+
     pub fn crash(&mut self, node: u16) {
         self.nodes[usize::from(node)].replica = None;
     }
