@@ -14,6 +14,7 @@ use std::time::Duration;
 use mod_smart::Record;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::journal::limits::{COMMIT_BATCHES_MAX, COMMIT_BYTES_MAX};
 use crate::journal::{Commit, Durability, Journal, JournalError};
 
@@ -78,7 +79,7 @@ pub struct DiskFigures {
 
 impl DiskThread {
     /// Starts the thread on a journal. At most `queue_max` batches wait for it. It passes what follows them on to
-    /// `durable`, and takes no further batch while there is no room.
+    /// `durable`, and takes no further batch while there is no room. `clock` stands still while a commit does.
     ///
     /// # Errors
     /// The system gives no thread.
@@ -86,6 +87,7 @@ impl DiskThread {
         journal: Journal,
         queue_max: usize,
         durable: mpsc::Sender<T>,
+        clock: Clock,
     ) -> Result<(Self, mpsc::Sender<Batch<T>>), DiskFault> {
         if journal.durability() == Durability::None {
             tracing::warn!("durability is off: a loss of power can make this replica break its word");
@@ -93,7 +95,7 @@ impl DiskThread {
         let (batches, input) = mpsc::channel(queue_max.max(1));
         let (reason, stopped) = oneshot::channel();
         let metrics = Arc::new(DiskMetrics::default());
-        let mut worker = Worker { journal, input, output: durable, metrics: Arc::clone(&metrics) };
+        let mut worker = Worker { journal, input, output: durable, metrics: Arc::clone(&metrics), clock };
         let run = move || {
             let ended = worker.run();
             // The queues close before the reason is given, so that who knows the reason finds them closed.
@@ -158,6 +160,7 @@ struct Worker<T> {
     input: mpsc::Receiver<Batch<T>>,
     output: mpsc::Sender<T>,
     metrics: Arc<DiskMetrics>,
+    clock: Clock,
 }
 
 impl<T> Worker<T> {
@@ -176,7 +179,10 @@ impl<T> Worker<T> {
                 let Ok(next) = self.input.try_recv() else { break };
                 self.take(next, &mut durable)?;
             }
-            let commit = self.journal.commit()?;
+            self.clock.commit_begins();
+            let commit = self.journal.commit();
+            self.clock.commit_ends();
+            let commit = commit?;
             self.metrics.on_commit(commit);
             for then in durable.drain(..) {
                 if self.output.blocking_send(then).is_err() {
@@ -275,7 +281,7 @@ mod tests {
 
     fn start(journal: Journal, queue_max: usize) -> (DiskThread, mpsc::Sender<Batch<u64>>, mpsc::Receiver<u64>) {
         let (output, durable) = mpsc::channel(queue_max);
-        let (thread, batches) = DiskThread::start(journal, queue_max, output).unwrap();
+        let (thread, batches) = DiskThread::start(journal, queue_max, output, Clock::start()).unwrap();
         (thread, batches, durable)
     }
 

@@ -25,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 use crate::application::{ApplicationCounts, JoinedChannel};
 use crate::block_catch_up::{BlockCatchUp, BlockSource, CatchUpLimits, CatchUpSetup};
 use crate::checkpoint::CheckpointStore;
+use crate::clock::Clock;
 use crate::credential_store::CredentialStore;
 use crate::disk::DirDisk;
 use crate::disk_thread::{DiskMetrics, DiskThread};
@@ -33,7 +34,7 @@ use crate::fault::{Fault, Faults};
 use crate::journal::Durability;
 use crate::keys::{NodeKeyring, SigningIdentity, VoteKey};
 use crate::mesh::{MeshEvent, MeshHandle};
-use crate::replica_task::{self, Clock, Inbox, ReplicaStanding};
+use crate::replica_task::{self, Inbox, ReplicaStanding};
 use crate::sessions::{SessionHost, SessionTable};
 use crate::signer::{self, BLOCKS_SIGNING_MAX, BlockSigner};
 use crate::work_pool::WorkPool;
@@ -139,7 +140,8 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let Restored { replica, application, journal, checkpoints, said, asked } = recovery.run().await?;
     let (decisions, truncator) = (journal.reader(), journal.truncator());
     let (released, durable) = mpsc::channel(BATCHES_MAX);
-    let (disk_thread, batches) = DiskThread::start(journal, BATCHES_MAX, released)?;
+    let clock = Clock::start();
+    let (disk_thread, batches) = DiskThread::start(journal, BATCHES_MAX, released, clock.clone())?;
     let disk = disk_thread.metrics();
     tokio::spawn(report_disk(disk_thread, faults.clone()));
 
@@ -174,7 +176,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         batches.send(again).await.map_err(|_| Fault::Ended("disk"))?;
     }
     tokio::spawn(effects::run(performer, application, durable, counts_sender));
-    tokio::spawn(replica_task::run(replica, Clock::start(), Inbox { outside, own }, batches, standing_sender));
+    tokio::spawn(replica_task::run(replica, clock, Inbox { outside, own }, batches, standing_sender));
 
     let signer = block_signer;
     let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, inbox, table };

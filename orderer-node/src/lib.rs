@@ -9,6 +9,7 @@ pub mod application;
 pub mod block_catch_up;
 pub mod channel_files;
 pub mod checkpoint;
+pub mod clock;
 pub mod config;
 pub mod credential_store;
 pub mod dev;

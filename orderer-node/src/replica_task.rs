@@ -3,12 +3,13 @@
 //! It takes no decision of its own. Everything that a run of events asks to be persisted is one batch of records, and
 //! what else they ask for follows when the records are durable: nothing overtakes a barrier.
 
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use mod_smart::replica::StopReason;
-use mod_smart::{Action, Event, InstanceId, Regency, Replica, ReplicaId, Time};
+use mod_smart::{Action, Event, InstanceId, Regency, Replica, ReplicaId};
 use tokio::sync::{mpsc, watch};
 
+use crate::clock::Clock;
 use crate::disk_thread::Batch;
 
 /// Where a replica stands, for status displays.
@@ -41,29 +42,6 @@ pub struct RegencyChange {
     pub reason: Option<StopReason>,
     /// When the new regency began here.
     pub at: SystemTime,
-}
-
-/// The clock of a node: nanoseconds since it started.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock(Instant);
-
-impl Clock {
-    /// Starts now.
-    #[must_use]
-    pub fn start() -> Self {
-        // Time 0 lies in the past, so that a replica can reckon with ages.
-        Self(Instant::now())
-    }
-
-    /// What time it is.
-    #[must_use]
-    pub fn now(&self) -> Time {
-        Time(u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX))
-    }
-
-    fn instant(&self, time: Time) -> tokio::time::Instant {
-        tokio::time::Instant::from_std(self.0 + std::time::Duration::from_nanos(time.0))
-    }
 }
 
 /// The two ways events come in.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use orderer_node::dev::load::{DeliverClient, Seek};
 use prost::Message as _;
+use serde_json::Value;
 
 use crate::network::Network;
-use crate::site::{NodeId, PATIENCE, POLL, Site, wait_until};
+use crate::site::{NodeId, PATIENCE, POLL, Site, section, wait_until};
 
 /// The regency that nodes are in, and who leads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +59,32 @@ pub(super) async fn catches_up(site: &Site, id: NodeId, other: NodeId) -> anyhow
     wait_until(&format!("node {id} takes envelopes"), async || Ok(site.is_open(id).await)).await
 }
 
+/// Waits until every node has a link to every other one: before that, one that is killed is not the only one that the
+/// others do not hear.
+///
+/// # Errors
+/// It does not come to that in time.
+pub(super) async fn all_linked(site: &Site) -> anyhow::Result<()> {
+    wait_until("all nodes have links to each other", async || {
+        for id in site.ids() {
+            let report = site.status(id).await?;
+            let peers = section(&report, "mesh")?.get(0).and_then(Value::as_array).context("no counters of a mesh")?;
+            if !peers.iter().all(|peer| peer["connected"] == Value::Bool(true)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+    .await
+}
+
 /// Shows, under load, that a node takes part again: without a follower that is killed for it no block comes to be, unless
 /// this node votes for and signs it. The follower is started again and catches up.
 ///
 /// # Errors
 /// No block comes, or it is signed by others.
 pub(super) async fn takes_part(network: &mut Network, id: NodeId) -> anyhow::Result<()> {
+    all_linked(network).await?;
     let ids = network.ids();
     let leader = Reign::common(network, &ids, 0).await?.leader;
     let killed = ids.iter().copied().find(|it| *it != id && *it != leader).context("there are four nodes")?;
@@ -78,7 +99,8 @@ pub(super) async fn takes_part(network: &mut Network, id: NodeId) -> anyhow::Res
     let signers = signers_of(network, leader, height + BLOCKS_AWAITED - 1).await?;
     ensure!(signers == running, "of {running:?} only {signers:?} have signed a block");
     network.start_node(killed)?;
-    catches_up(network, killed, leader).await
+    catches_up(network, killed, leader).await?;
+    all_linked(network).await
 }
 
 /// Who has signed a block, as a node delivers it.

@@ -47,6 +47,7 @@ async fn drive(network: &mut Network, plan: &KillingsPlan, figures: &mut Figures
     for number in 1..=plan.rounds {
         let round = round(network, &load, &mut rng).await.with_context(|| format!("round {number}"))?;
         killed += round;
+        eprintln!("round {number} of {}: {killed} SIGKILLs so far", plan.rounds);
     }
     network.wait_until_open().await?;
     load.wait_for_more(ENVELOPES_AFTER).await?;

@@ -69,6 +69,7 @@ async fn drive(network: &mut Network, plan: &LeaderPlan, figures: &mut Figures) 
     for number in 1..=plan.rounds {
         load.wait_for_more(ENVELOPES_BEFORE).await?;
         let round = round(network, plan, &load, &watches).await.with_context(|| format!("round {number}"))?;
+        eprintln!("round {number} of {}: {:?} without a block", plan.rounds, round.gap);
         rounds.push(round);
     }
     let outcome = load.stop().await?;

@@ -44,6 +44,7 @@ async fn drive(network: &mut Network, plan: &WipedPlan, figures: &mut Figures) -
     let (mut caught_up, mut readmitted, mut changes) = (Vec::new(), Vec::new(), 0);
     for number in 0..plan.rounds {
         let round = round(network, number as usize).await.with_context(|| format!("round {}", number + 1))?;
+        eprintln!("round {} of {}: votes again after {:?}", number + 1, plan.rounds, round.readmitted);
         caught_up.push(round.caught_up);
         readmitted.push(round.readmitted);
         changes += round.changes;

@@ -35,9 +35,9 @@ async fn a_node_that_missed_a_thousand_blocks_catches_up_in_bounded_memory_while
     let plan = AbsentPlan {
         blocks: 1000,
         message_count_max: 1,
-        load: LOAD,
+        load: LoadPlan { rate_per_s: 50, ..LOAD },
         resident_bytes_max: 256 << 20,
-        patience: integration::site::PATIENCE,
+        patience: 2 * integration::site::PATIENCE,
     };
     print!("{}", absent(&plan).await.unwrap());
 }

@@ -30,6 +30,12 @@ pub const START: Target = Target {
 };
 
 fn start(input: &[u8]) -> Outcome {
+    let field = |at: usize| input.get(at..at + 4).and_then(|field| field.try_into().ok()).map(u32::from_be_bytes);
+    let numbers = (field(FIRST_AT), field(FIRST_AT + 4));
+    if numbers.0 == Some(u32::MAX) {
+        // The last number there is: no segment follows it, and no journal gets there.
+        return Outcome::refused("a journal that cannot go on");
+    }
     let disk = MemDisk::default();
     PRISTINE.files.iter().for_each(|(name, content)| disk.plant(name, content));
     disk.plant("journal.start", &sealed::summed_behind(input));
@@ -41,8 +47,7 @@ fn start(input: &[u8]) -> Outcome {
         }
         Ok((_, replay)) => replay.collect::<Result<_, _>>().expect("the first reading has verified it"),
     };
-    let field = |at: usize| input.get(at..at + 4).and_then(|field| field.try_into().ok()).map(u32::from_be_bytes);
-    let (first, aside) = (field(FIRST_AT).expect("it was read"), field(FIRST_AT + 4).expect("it was read"));
+    let (Some(first), Some(aside)) = numbers else { panic!("a start without numbers was read") };
     assert_eq!(content(first, aside), input, "one start has one file");
     assert!(PRISTINE.records.ends_with(&records), "a record that was not written, or not in this order");
     assert_eq!(records.is_empty(), first as usize > PRISTINE.last, "another part of the journal than the file says");
