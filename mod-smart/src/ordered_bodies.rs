@@ -57,3 +57,47 @@ impl OrderedBodies {
         self.bodies.values().map(|(_, request)| request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::id::{Client, GroupId, ReplicaId, RequestId, Sequence, SessionId};
+    use crate::seal::{Signature, Signer};
+
+    struct NoKey;
+
+    impl Signer for NoKey {
+        fn sign(&self, _: &[u8]) -> Signature {
+            Signature([0; 64])
+        }
+    }
+
+    fn request(sequence: u64) -> Sealed<Request> {
+        let client = Client::Replica(ReplicaId(0));
+        let id = RequestId { client, session: SessionId(1), sequence: Sequence(sequence) };
+        Request { id, body: Bytes::new() }.seal(GroupId([0; 32]), &NoKey)
+    }
+
+    /// Found by the simulator: a bound batch of instance 29 waited for ever for what instance 28 had ordered.
+    #[test]
+    fn a_body_is_kept_as_long_as_an_open_instance_can_name_it() {
+        let mut bodies = OrderedBodies::new(3, InstanceId(27));
+        assert!(bodies.keep(request(1)));
+        assert!(!bodies.keep(request(1)), "it is kept already");
+        for delivered in [28, 29] {
+            bodies.delivered(InstanceId(delivered));
+            assert!(bodies.get(request(1).digest()).is_some(), "instance {} can name it", delivered + 1);
+        }
+        bodies.delivered(InstanceId(30));
+        assert!(bodies.get(request(1).digest()).is_none(), "no open instance can name it any more");
+    }
+
+    #[test]
+    fn with_a_window_of_one_nothing_is_kept() {
+        let mut bodies = OrderedBodies::new(1, InstanceId(0));
+        assert!(!bodies.keep(request(1)));
+        assert_eq!(bodies.all().count(), 0);
+    }
+}

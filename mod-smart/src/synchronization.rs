@@ -250,3 +250,89 @@ impl Sync {
         Ok(Self { regency, collects: reader.list(REPLICAS_MAX, 79, SignedStopData::decode)? })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::certificate::{Vote, VoteKind};
+    use crate::id::{Client, Digest, Epoch};
+
+    /// A signature is the first bytes of what was signed and the name of who did: nobody here forges.
+    struct Name(ReplicaId);
+    struct Names;
+
+    impl Signer for Name {
+        fn sign(&self, message: &[u8]) -> Signature {
+            let mut signature = [0; 64];
+            let tail = &message[message.len().saturating_sub(62)..];
+            signature[..tail.len()].copy_from_slice(tail);
+            signature[62..].copy_from_slice(&self.0.0.to_be_bytes());
+            Signature(signature)
+        }
+    }
+
+    impl Keyring for Names {
+        fn verify_replica(&self, replica: ReplicaId, message: &[u8], signature: &Signature) -> bool {
+            Name(replica).sign(message) == *signature
+        }
+
+        fn verify_client(&self, _: Client, _: &[u8], _: &Signature) -> bool {
+            false
+        }
+    }
+
+    const GROUP: GroupId = GroupId([3; 32]);
+    const DIGEST: Digest = Digest([5; 32]);
+
+    fn votes(kind: VoteKind, epoch: Epoch) -> Vec<crate::certificate::SignedVote> {
+        let vote = Vote { kind, instance: InstanceId(1), epoch, digest: DIGEST };
+        [0, 1, 2].map(ReplicaId).map(|voter| vote.sign(GROUP, voter, &Name(voter))).to_vec()
+    }
+
+    fn collect(sender: u16, regency: u64, claims: Vec<Claim>) -> SignedStopData {
+        let data = StopData { regency: Regency(regency), delivered: Evidence::Start, claims };
+        data.sign(GROUP, ReplicaId(sender), &Name(ReplicaId(sender)))
+    }
+
+    fn written(epoch: u64) -> Claim {
+        let votes = votes(VoteKind::Write, Epoch(epoch));
+        Claim::Written(WriteCertificate::collect(InstanceId(1), Epoch(epoch), DIGEST, &votes))
+    }
+
+    fn decided(epoch: u64) -> Claim {
+        let votes = votes(VoteKind::Accept, Epoch(epoch));
+        Claim::Decided(Proof::collect(InstanceId(1), Epoch(epoch), DIGEST, &votes))
+    }
+
+    /// Published hole 5. And found by the simulator: a replica that enters a regency late may have learnt of a decision of
+    /// that very regency; its STOPDATA was refused by everybody.
+    #[test]
+    fn a_certificate_of_the_regency_being_entered_is_refused_and_a_decision_of_it_is_not() {
+        let view = View::flat(GROUP, 4).unwrap();
+        let verify = |claim| collect(0, 2, vec![claim]).verify(&view, &Names);
+        assert_eq!(verify(written(1)), Ok(()));
+        assert_eq!(verify(written(2)), Err(Reject::Certificate));
+        assert_eq!(verify(written(3)), Err(Reject::Certificate));
+        assert_eq!(verify(decided(2)), Ok(()));
+    }
+
+    /// Published holes 2 and 3.
+    #[test]
+    fn a_sync_is_distinct_replicas_that_entered_this_regency() {
+        let view = View::flat(GROUP, 4).unwrap();
+        let verify = |collects| Sync { regency: Regency(2), collects }.verify(&view, &Names);
+        let right = || vec![collect(0, 2, vec![]), collect(1, 2, vec![written(0)]), collect(2, 2, vec![])];
+        assert_eq!(verify(right()), Ok(()));
+        let mut repeated = right();
+        repeated[2] = repeated[0].clone();
+        assert_eq!(verify(repeated), Err(Reject::Certificate));
+        let mut old = right();
+        old[1] = collect(1, 1, vec![]);
+        assert_eq!(verify(old), Err(Reject::Certificate));
+        assert_eq!(verify(right()[..2].to_vec()), Err(Reject::Certificate));
+        let mut relabelled = right();
+        relabelled[1].data.claims.clear();
+        assert_eq!(verify(relabelled), Err(Reject::Signature));
+    }
+}
