@@ -61,7 +61,7 @@ pub const LEDGER_RECORD_BYTES_MAX: usize = MESSAGE_BYTES_MAX + 64 * 1024;
 /// Bytes of encoded blocks that wait in memory because blocks before them are missing, and how many blocks.
 pub const LEDGER_BACKLOG_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// See [`LEDGER_BACKLOG_BYTES_MAX`].
-pub const LEDGER_BACKLOG_BLOCKS_MAX: usize = 8192;
+pub const LEDGER_BACKLOG_BLOCKS_MAX: usize = 2048;
 
 /// Segment files a ledger keeps open for reading.
 pub const LEDGER_OPEN_FILES_MAX: usize = 64;

@@ -253,5 +253,10 @@ fn another_groups_journal_and_another_version_are_refused() {
     bytes[11] = 2;
     plant(&disk, 0, &bytes);
     let error = try_open(&disk, JournalOptions::default(), 0).unwrap_err();
+    assert!(error.is_damage(), "a flipped bit is no other version: {error}");
+    let sum = crc32c::crc32c(&bytes[..48]);
+    bytes[48..52].copy_from_slice(&sum.to_be_bytes());
+    plant(&disk, 0, &bytes);
+    let error = try_open(&disk, JournalOptions::default(), 0).unwrap_err();
     assert_eq!(error.to_string(), "journal-000000.log has format version 2; this program reads version 1");
 }
