@@ -82,6 +82,23 @@ impl Chain {
         }
     }
 
+    /// The chain with its configuration and nothing else of its past, not even the blocks before the configuration.
+    pub(crate) fn only_configured(&self) -> Self {
+        Self {
+            channel: self.channel.clone(),
+            config_block: self.config_block.clone(),
+            config_sequence: self.config_sequence,
+            batch_size: self.batch_size,
+            batch_timeout: self.batch_timeout,
+            genesis: self.genesis,
+            tip: self.tip,
+            last_config: self.last_config,
+            cutter: Cutter::new(self.batch_size),
+            askers: Voters::NONE,
+            ordered: OrderedDigests::default(),
+        }
+    }
+
     /// The last block.
     #[must_use]
     pub const fn tip(&self) -> Tip {

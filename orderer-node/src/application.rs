@@ -65,7 +65,7 @@ impl Application {
     /// Goes on from this state.
     ///
     /// # Errors
-    /// As for [`Application::restore`].
+    /// A ledger holds another block than the state speaks of.
     pub fn new(
         ordering: Ordering,
         channels: BTreeMap<ChannelId, JoinedChannel>,
@@ -78,14 +78,14 @@ impl Application {
         Ok(application)
     }
 
-    /// Goes on from another state, which may speak of blocks that the ledgers lack. These are fetched from now on, and
+    /// Goes on from the state in another snapshot of this group, which may speak of blocks that the ledgers lack. These are fetched from now on, and
     /// blocks that are cut later wait in the ledgers until they are there. Blocks that are being signed are among the
     /// missing ones or follow what is stored; either way they find their place.
     ///
     /// # Errors
-    /// A ledger holds another block than the state speaks of.
-    pub fn restore(&mut self, ordering: Ordering) -> Result<(), Fault> {
-        self.ordering = ordering;
+    /// The bytes are no state, or a ledger holds another block than the state speaks of.
+    pub fn restore(&mut self, snapshot: Bytes) -> Result<(), Fault> {
+        self.ordering = self.ordering.successor(snapshot)?;
         self.take_up()
     }
 

@@ -153,7 +153,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let misbehaviour = Arc::new(MisbehaviourCounts::default());
     let (checkpoints, damage) = (Arc::new(checkpoints), Arc::new(DamageSeen::default()));
     let serving = Serving::new(mesh.clone(), decisions, Arc::clone(&checkpoints), Arc::clone(&damage));
-    let keeping = Keeping::new(view.clone(), Arc::clone(&checkpoints), truncator, own_sender.clone(), faults.clone());
+    let keeping = Keeping::new(Arc::clone(&checkpoints), truncator, own_sender.clone(), faults.clone());
     if let Some(asked) = asked {
         keeping.save(asked);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use blockcutter::{CutBlock, Ordering, Output};
 use bytes::Bytes;
-use mod_smart::{Decision, Time, View};
+use mod_smart::{Decision, Time};
 
 use super::genesis::channel;
 use super::queue::SharedBlock;
@@ -32,10 +32,10 @@ impl Application {
         application
     }
 
-    /// Reads the state back from a snapshot.
-    pub fn restore(view: View, snapshot: &Bytes, padding: usize, now: Time) -> Result<Self, String> {
+    /// Reads the state back from a snapshot of the group that began so.
+    pub fn restore(beginning: &Ordering, snapshot: &Bytes, padding: usize, now: Time) -> Result<Self, String> {
         let state = snapshot.get(..padding).map(|_| snapshot.slice(padding..)).ok_or("a short snapshot")?;
-        let ordering = Ordering::restore(view, state).map_err(|error| error.to_string())?;
+        let ordering = beginning.successor(state).map_err(|error| error.to_string())?;
         Ok(Self::new(ordering, Vec::new(), padding, now))
     }
 

@@ -148,7 +148,7 @@ impl World {
     }
 
     pub fn restored_application(&self, snapshot: &bytes::Bytes) -> Result<Application, String> {
-        Application::restore(self.plan.view.clone(), snapshot, self.plan.padding, self.now)
+        Application::restore(&self.beginning, snapshot, self.plan.padding, self.now)
     }
 
     fn host(

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use blockcutter::Ordering;
 use bytes::Bytes;
 use frontend_shim::ledger::Ledger;
-use mod_smart::{Event, InstanceId, StableCheckpoint, View};
+use mod_smart::{Event, InstanceId, StableCheckpoint};
 use tokio::sync::mpsc;
 
 use crate::application::Application;
@@ -16,7 +15,6 @@ use crate::journal::Truncator;
 /// Keeps checkpoints and lets go of the journal before them. All of it happens beside the task.
 #[derive(Debug)]
 pub struct Keeping {
-    view: View,
     checkpoints: Arc<CheckpointStore>,
     truncator: Truncator,
     /// Held by whoever saves a checkpoint of our own at the moment.
@@ -48,13 +46,12 @@ impl Keeping {
     /// Keeps in this store.
     #[must_use]
     pub fn new(
-        view: View,
         checkpoints: Arc<CheckpointStore>,
         truncator: Truncator,
         own: mpsc::Sender<Event>,
         faults: Faults,
     ) -> Self {
-        Self { view, checkpoints, truncator, saving: Arc::default(), own, faults }
+        Self { checkpoints, truncator, saving: Arc::default(), own, faults }
     }
 
     /// Can a checkpoint be taken now? While one is being saved the next is skipped: recovery starts from an older one then.
@@ -122,7 +119,7 @@ impl Keeping {
         application: &mut Application,
     ) -> Result<(), Fault> {
         let instance = stable.instance();
-        application.restore(Ordering::restore(self.view.clone(), snapshot.clone())?)?;
+        application.restore(snapshot.clone())?;
         let checkpoint = Checkpoint { instance, sessions, application: snapshot };
         let (store, own, faults) = (Arc::clone(&self.checkpoints), self.own.clone(), self.faults.clone());
         tokio::spawn(async move {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use super::fixture::*;
 use crate::disk::{Disk as _, MemDisk};
+use crate::journal::frame::{HEAD_BYTES, Position};
 use crate::journal::limits::{BUFFER_BYTES_MAX, RECORD_BYTES_MAX, SCAN_BYTES};
+use crate::journal::segment::{SEGMENT_HEAD_BYTES, Segment};
 use crate::journal::{Commit, Journal, JournalError, JournalOptions, JournalReader};
 use mod_smart::message::DecidedBatch;
 use mod_smart::{GroupId, InstanceId, Record};
@@ -51,6 +53,21 @@ fn every_kind_of_record_comes_back_in_order() {
         assert_eq!(journal.uncommitted_bytes(), 0);
         expected.extend(written);
         disk.crash();
+    }
+}
+
+#[test]
+fn a_position_that_names_more_than_the_segment_holds_is_damage_and_makes_room_for_nothing() {
+    let disk = MemDisk::default();
+    let (mut journal, ..) = open(&disk);
+    commit(&mut journal, &instance(1));
+    let bytes = content(&disk, 0).len() as u32;
+    let segment = Segment::open(&disk, 0, GROUP).unwrap();
+    let offset = SEGMENT_HEAD_BYTES as u32;
+    for length in [bytes - offset - HEAD_BYTES as u32 + 1, RECORD_BYTES_MAX as u32, u32::MAX] {
+        // A read beyond the end would be a fault of the disk.
+        let error = segment.read(Position { segment: 0, offset, length }).unwrap_err();
+        assert!(matches!(error, JournalError::Damaged { .. }), "{length}: {error}");
     }
 }
 
@@ -254,8 +271,8 @@ fn another_groups_journal_and_another_version_are_refused() {
     plant(&disk, 0, &bytes);
     let error = try_open(&disk, JournalOptions::default(), 0).unwrap_err();
     assert!(error.is_damage(), "a flipped bit is no other version: {error}");
-    let sum = crc32c::crc32c(&bytes[..48]);
-    bytes[48..52].copy_from_slice(&sum.to_be_bytes());
+    let sum = crc32c::crc32c(&bytes[..SEGMENT_HEAD_BYTES - 4]);
+    bytes[SEGMENT_HEAD_BYTES - 4..SEGMENT_HEAD_BYTES].copy_from_slice(&sum.to_be_bytes());
     plant(&disk, 0, &bytes);
     let error = try_open(&disk, JournalOptions::default(), 0).unwrap_err();
     assert_eq!(error.to_string(), "journal-000000.log has format version 2; this program reads version 1");
