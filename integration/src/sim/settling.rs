@@ -36,9 +36,10 @@ impl World {
         }
     }
 
-    /// Is there a replica that needs more decisions to be readmitted?
+    /// Is there a replica that needs more decisions to be readmitted? What is asked for beyond the goal would not be waited
+    /// for, and look lost.
     pub fn is_load_needed(&self) -> bool {
-        self.nodes.iter().filter_map(|node| node.process.as_ref()).any(|p| p.replica.is_silent())
+        self.goal.is_none() && self.nodes.iter().filter_map(|node| node.process.as_ref()).any(|p| p.replica.is_silent())
     }
 
     /// Whoever is not where all should be. At first everything that correct clients asked for is to be ordered; where
