@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use blockcutter::{CutBlock, Ordering, Output, SkipReason};
 use bytes::Bytes;
@@ -36,10 +37,25 @@ pub struct Application {
     signing: mpsc::Sender<SigningJob>,
     /// Fetches blocks that the ledgers lack.
     catch_up: BlockCatchUp,
-    /// When the local timers of open cuts fire, and for which block.
-    timers: BTreeMap<ChannelId, (Instant, u64)>,
+    timers: BTreeMap<ChannelId, CutTimer>,
     counts: ApplicationCounts,
     outputs: Vec<Output>,
+}
+
+/// The local timer of an open cut.
+#[derive(Clone, Copy, Debug)]
+struct CutTimer {
+    at: Instant,
+    /// The block that the cut will become.
+    number: u64,
+    /// How long after that it fires again.
+    repeat: Duration,
+}
+
+impl CutTimer {
+    fn new(timeout: Duration, number: u64) -> Self {
+        Self { at: Instant::now() + timeout, number, repeat: TIMER_REPEAT }
+    }
 }
 
 /// What the application has done since the node started.
@@ -101,7 +117,7 @@ impl Application {
         }
         // A cut that was open when the state was kept gets its whole time again.
         let open_cuts = ordering.channels().filter_map(|id| Some((id.clone(), ordering.open_cut(id)?)));
-        self.timers = open_cuts.map(|(id, cut)| (id, (Instant::now() + cut.timeout, cut.number))).collect();
+        self.timers = open_cuts.map(|(id, cut)| (id, CutTimer::new(cut.timeout, cut.number))).collect();
         Ok(())
     }
 
@@ -122,7 +138,7 @@ impl Application {
                 Output::Opened { channel, genesis, .. } => self.on_opened(&channel, &genesis),
                 Output::Block(block) => self.on_block(block).await?,
                 Output::CutOpened { channel, number, timeout } => {
-                    self.timers.insert(channel, (Instant::now() + timeout, number));
+                    self.timers.insert(channel, CutTimer::new(timeout, number));
                 }
                 Output::Skipped { channel, reason } => self.on_skipped(channel.as_ref(), &reason),
             }
@@ -146,21 +162,22 @@ impl Application {
     /// When the next local timer of an open cut fires.
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
-        self.timers.values().map(|(at, _)| *at).min()
+        self.timers.values().map(|timer| timer.at).min()
     }
 
     /// The cuts whose timers have fired and that are still open: each is to be asked for by an ordered command. A timer
-    /// fires again after a while, because the command may be lost or late.
+    /// fires again, because the command may be lost, and ever later, because it may only be waiting behind those of others.
     pub fn take_expired(&mut self, now: Instant) -> Vec<(ChannelId, u64)> {
         let mut expired = Vec::new();
         let ordering = &self.ordering;
-        self.timers.retain(|channel, (at, number)| {
-            if ordering.open_cut(channel).is_none_or(|cut| cut.number != *number) {
+        self.timers.retain(|channel, timer| {
+            if ordering.open_cut(channel).is_none_or(|cut| cut.number != timer.number) {
                 return false;
             }
-            if *at <= now {
-                expired.push((channel.clone(), *number));
-                *at = now + TIMER_REPEAT;
+            if timer.at <= now {
+                expired.push((channel.clone(), timer.number));
+                timer.at = now + timer.repeat;
+                timer.repeat = (timer.repeat * 2).min(TIMER_REPEAT_MAX);
             }
             true
         });
@@ -225,4 +242,7 @@ impl Application {
 }
 
 /// How long after its first firing the timer of a cut that is still open fires again.
-const TIMER_REPEAT: std::time::Duration = std::time::Duration::from_secs(2);
+const TIMER_REPEAT: Duration = Duration::from_secs(2);
+
+/// The longest time between two firings.
+const TIMER_REPEAT_MAX: Duration = Duration::from_secs(64);

@@ -16,10 +16,24 @@ pub(super) struct Application {
     ordering: Ordering,
     /// The blocks from number 1 on.
     pub blocks: Vec<SharedBlock>,
-    /// When the timer of the open cut fires, and for which number.
-    timer: Option<(Time, u64)>,
+    timer: Option<Timer>,
     /// Bytes that make the state as large as that of a busy service.
     padding: usize,
+}
+
+/// The timer of the open cut.
+#[derive(Clone, Copy, Debug)]
+struct Timer {
+    at: Time,
+    number: u64,
+    /// How long until it fires again.
+    repeat: Duration,
+}
+
+impl Timer {
+    fn new(now: Time, timeout: Duration, number: u64) -> Self {
+        Self { at: now.after(timeout), number, repeat: TIMER_REPEAT }
+    }
 }
 
 /// A block that is not the one this replica holds under its number.
@@ -73,7 +87,7 @@ impl Application {
         for output in outputs {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
-                Output::CutOpened { number, timeout, .. } => self.timer = Some((now.after(timeout), number)),
+                Output::CutOpened { number, timeout, .. } => self.timer = Some(Timer::new(now, timeout, number)),
                 Output::Opened { .. } | Output::Skipped { .. } => {}
             }
         }
@@ -106,12 +120,13 @@ impl Application {
 
     /// When the timer of the open cut fires.
     pub fn timer(&self) -> Option<Time> {
-        self.timer.map(|(at, _)| at)
+        self.timer.map(|timer| timer.at)
     }
 
-    /// The open cut whose timer has fired. It fires again after a while, because what is asked for may be lost.
+    /// The open cut whose timer has fired. It fires again, because what is asked for may be lost, and ever later, because it
+    /// may only be waiting behind what others asked for.
     pub fn take_expired(&mut self, now: Time) -> Option<u64> {
-        let (at, number) = self.timer?;
+        let Timer { at, number, repeat } = self.timer?;
         if self.ordering.open_cut(&channel()).is_none_or(|cut| cut.number != number) {
             self.timer = None;
             return None;
@@ -119,12 +134,12 @@ impl Application {
         if at > now {
             return None;
         }
-        self.timer = Some((now.after(TIMER_REPEAT), number));
+        self.timer = Some(Timer { at: now.after(repeat), number, repeat: repeat * 2 });
         Some(number)
     }
 
     fn restart_timer(&mut self, now: Time) {
-        self.timer = self.ordering.open_cut(&channel()).map(|cut| (now.after(cut.timeout), cut.number));
+        self.timer = self.ordering.open_cut(&channel()).map(|cut| Timer::new(now, cut.timeout, cut.number));
     }
 
     /// Is nothing waiting to be cut?
