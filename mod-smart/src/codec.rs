@@ -23,6 +23,9 @@ pub enum CodecError {
     /// A count above its bound.
     #[error("count {0} is above its bound")]
     Count(u64),
+    /// The members of a set are not in ascending order, each once.
+    #[error("a set out of order")]
+    Order,
 }
 
 /// Takes values from the front of a byte string without copying the parts.

@@ -150,6 +150,11 @@ impl Instance {
         note_once(&mut self.rounds.entry(epoch).or_default().accepted, digest)
     }
 
+    /// Has this replica ever voted here?
+    pub(crate) fn has_voted(&self) -> bool {
+        self.rounds.values().any(|round| round.wrote.is_some() || round.accepted.is_some())
+    }
+
     /// The WRITE certificate of this epoch, if there is one.
     pub(crate) fn certificate(&self, epoch: Epoch) -> Option<&WriteCertificate> {
         self.rounds.get(&epoch)?.certificate.as_ref()
@@ -191,11 +196,14 @@ impl Instance {
         records
     }
 
-    /// The digests of every proposal, for leaving them out of other batches.
-    pub(crate) fn proposed(&self) -> impl Iterator<Item = Digest> {
+    /// The requests of every proposal that can still be decided: of this epoch, or of the batch that the instance is bound
+    /// to or was decided to be. What else was proposed in regencies that were left has to be proposed again.
+    pub(crate) fn proposed(&self, epoch: Epoch, bound: Option<Digest>) -> impl Iterator<Item = Digest> {
+        let decided = self.decided.as_ref().map(Proof::digest);
         self.rounds
             .values()
             .filter_map(|round| round.proposal.as_ref())
+            .filter(move |p| p.propose.epoch == epoch || Some(p.digest) == bound || Some(p.digest) == decided)
             .flat_map(|p| p.propose.requests.iter().copied())
     }
 

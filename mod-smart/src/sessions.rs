@@ -134,7 +134,8 @@ impl Sessions {
         writer.finish()
     }
 
-    /// Reads the state back, for windows of this width.
+    /// Reads the state back, for windows of this width. Only the bytes that [`Sessions::encode`] gives are taken: a
+    /// quorum signs the digest of a state, and two encodings of one state would have two.
     ///
     /// # Errors
     /// The bytes are not such a state.
@@ -143,6 +144,7 @@ impl Sessions {
         let floor = SessionId(reader.u64()?);
         let clients = reader.list(CLIENTS_MAX, 20, |reader| Ok((reader.client()?, decode_client(reader)?)))?;
         reader.finish()?;
+        ascending(clients.iter().map(|(client, _)| client))?;
         Ok(Self { clients: clients.into_iter().collect(), floor, width })
     }
 }
@@ -167,9 +169,16 @@ fn decode_client(reader: &mut Reader) -> Result<ClientSessions, CodecError> {
         let session = SessionId(reader.u64()?);
         let low = Sequence(reader.u64()?);
         let above = reader.list(usize::MAX, 8, |reader| Ok(Sequence(reader.u64()?)))?;
+        ascending(std::iter::once(&low).chain(&above))?;
         Ok((session, Window { low, above: above.into_iter().collect() }))
     })?;
+    ascending(open.iter().map(|(session, _)| session))?;
     Ok(ClientSessions { open: open.into_iter().collect(), ended, active })
+}
+
+/// The members of a set come in order, each once.
+fn ascending<T: Ord>(members: impl Iterator<Item = T>) -> Result<(), CodecError> {
+    if members.is_sorted_by(|before, after| before < after) { Ok(()) } else { Err(CodecError::Order) }
 }
 
 #[cfg(test)]
@@ -226,5 +235,37 @@ mod tests {
         let copy = Sessions::decode(sessions.encode(), 100).unwrap();
         assert_eq!(copy, sessions);
         assert!(Sessions::decode(sessions.encode().slice(1..), 100).is_err());
+    }
+
+    #[test]
+    fn a_set_that_is_not_in_order_is_refused() {
+        let mut sessions = Sessions::new(100);
+        let other = Client::Frontend(FrontendId([2; 32]));
+        for n in [3, 5] {
+            for session in [1, 2] {
+                sessions.order(id(session, n), InstanceId(n));
+                sessions.order(RequestId { client: other, ..id(session, n) }, InstanceId(n));
+            }
+        }
+        let encoded = sessions.encode();
+        // Floor and count; a client: its id, two numbers, a count; a window: session, low edge, a count, two numbers.
+        let (client, window) = (33 + 20, 20 + 16);
+        let first_client = 8 + 4;
+        let first_window = first_client + client;
+        let first_above = first_window + 20;
+        assert_eq!(encoded.len(), first_client + 2 * (client + 2 * window));
+        let sets = [(first_client, client + 2 * window), (first_window, window), (first_above, 8)];
+        for (at, size) in sets {
+            let (first, second) = (at..at + size, at + size..at + 2 * size);
+            let mut swapped = encoded.to_vec();
+            swapped[at..at + 2 * size].rotate_left(size);
+            assert_eq!(Sessions::decode(swapped.into(), 100), Err(CodecError::Order), "swapped at {at}");
+            let mut repeated = encoded.to_vec();
+            repeated.copy_within(first, second.start);
+            assert_eq!(Sessions::decode(repeated.into(), 100), Err(CodecError::Order), "repeated at {at}");
+        }
+        let mut below = encoded.to_vec();
+        below[first_window + 15] = 3;
+        assert_eq!(Sessions::decode(below.into(), 100), Err(CodecError::Order), "ordered, and not below the low edge");
     }
 }

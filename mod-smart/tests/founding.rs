@@ -5,8 +5,11 @@ mod world;
 
 use std::time::Duration;
 
-use mod_smart::{Limits, Regency, View};
-use world::{GROUP, World};
+use mod_smart::certificate::{Vote, VoteKind};
+use mod_smart::message::Propose;
+use mod_smart::{Client, Digest, Epoch, InstanceId, Limits, Message, Regency, ReplicaId, View};
+
+use world::{GROUP, Name, World};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -101,4 +104,97 @@ fn a_member_that_comes_for_the_first_time_speaks_at_once_though_the_group_has_be
     world.start_silent(3);
     world.run(5 * SECOND);
     assert!(world.replica(3).is_silent());
+}
+
+/// Says to whoever asks that there was a past, and that the asker had a part in it.
+fn claim_a_past(message: Message) -> Option<Message> {
+    Some(match message {
+        Message::ProbeReply(mut reply) => {
+            reply.is_pristine = false;
+            reply.is_stranger = false;
+            reply.wants = Regency(1000);
+            Message::ProbeReply(reply)
+        }
+        other => other,
+    })
+}
+
+/// Without proofs a past is a claim like any other: the group begins in regency 1, where nothing can have been said; or in
+/// the one after it, where a member came so late that the others wanted regency 1 already.
+#[test]
+fn a_new_group_whose_disks_are_all_empty_begins_though_a_liar_claims_that_there_was_a_past() {
+    for (liar, seed) in (0..4).flat_map(|liar| (1..=10).map(move |seed| (liar, seed))) {
+        let mut world = World::empty(View::flat(GROUP, 4).unwrap(), limits(), seed);
+        world.nodes[usize::from(liar)].lie = Some(claim_a_past);
+        for node in 0..4 {
+            let pause = world.random(50_000);
+            world.run(Duration::from_micros(pause));
+            world.start_silent(node);
+        }
+        let honest = || (0..4).filter(|node| *node != liar);
+        let has_begun = |world: &World| honest().all(|node| !world.replica(node).is_silent());
+        assert!(world.run_until(2 * SECOND, has_begun), "liar {liar}, seed {seed}: nobody is waited for");
+        load(&mut world, 1..=20);
+        world.run(SECOND);
+        check_all_delivered(&world, 20);
+        for node in honest() {
+            let begun_in = regency(&world, node);
+            assert!((1..=2).contains(&begun_in.0), "liar {liar}, seed {seed}, replica {node}: {begun_in}");
+        }
+    }
+}
+
+/// Votes instead of asking, as if there were something to vote on.
+fn vote_first(message: Message) -> Option<Message> {
+    let Message::Probe(_) = message else { return Some(message) };
+    let (instance, epoch, digest) = (InstanceId(1), Epoch(0), Digest([7; 32]));
+    let vote = Vote { kind: VoteKind::Write, instance, epoch, digest };
+    Some(Message::Vote(vote.sign(GROUP, ReplicaId(3), &Name(Client::Replica(ReplicaId(3))))))
+}
+
+/// Proposes instead of asking, in the regency that it leads.
+fn propose_first(message: Message) -> Option<Message> {
+    let Message::Probe(_) = message else { return Some(message) };
+    Some(Message::Propose(Propose { instance: InstanceId(1), epoch: Epoch(0), requests: vec![Digest([7; 32])] }))
+}
+
+#[test]
+fn a_new_group_whose_disks_are_all_empty_begins_though_a_liar_speaks_before_everybody_else() {
+    let liars: [(u16, fn(Message) -> Option<Message>); 2] = [(3, vote_first), (0, propose_first)];
+    for ((liar, lie), seed) in liars.into_iter().flat_map(|liar| (1..=10).map(move |seed| (liar, seed))) {
+        let mut world = World::empty(View::flat(GROUP, 4).unwrap(), limits(), seed);
+        world.nodes[usize::from(liar)].lie = Some(lie);
+        world.start_silent(liar);
+        for node in (0..4).filter(|node| *node != liar) {
+            world.start_silent(node);
+        }
+        let has_begun =
+            |world: &World| (0..4).filter(|node| *node != liar).all(|node| !world.replica(node).is_silent());
+        assert!(world.run_until(2 * SECOND, has_begun), "liar {liar}, seed {seed}: what a liar says binds nobody");
+        load(&mut world, 1..=20);
+        world.run(2 * SECOND);
+        check_all_delivered(&world, 20);
+    }
+}
+
+#[test]
+fn a_liar_that_calls_the_group_new_to_one_and_old_to_the_others_divides_nobody() {
+    for seed in 1..=20 {
+        let mut world = World::empty(View::flat(GROUP, 4).unwrap(), limits(), seed);
+        world.cut = [1, 2].map(|peer| (ReplicaId(3), ReplicaId(peer))).into_iter().collect();
+        (0..4).for_each(|node| world.start_silent(node));
+        world.run(Duration::from_millis(50));
+        assert!(!world.replica(0).is_silent(), "it is told that the group is new");
+        assert!(world.replica(1).is_silent() && world.replica(2).is_silent());
+        world.nodes[3].lie = Some(claim_a_past);
+        world.cut.clear();
+        // Replica 0 leads regency 0 and proposes at once.
+        load(&mut world, 1..=20);
+        world.run(2 * SECOND);
+        check_all_delivered(&world, 20);
+        for node in 0..3 {
+            assert!(!world.replica(node).is_silent());
+            assert!(regency(&world, node) <= Regency(1), "seed {seed}, replica {node}: {}", regency(&world, node));
+        }
+    }
 }

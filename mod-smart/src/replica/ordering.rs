@@ -52,7 +52,10 @@ impl Replica {
         if self.pending.is_empty() {
             return Vec::new();
         }
-        let proposed: BTreeSet<Digest> = self.instances.values().flat_map(|instance| instance.proposed()).collect();
+        let epoch = self.epoch();
+        let open = self.instances.iter();
+        let proposed: BTreeSet<Digest> =
+            open.flat_map(|(id, instance)| instance.proposed(epoch, self.binding(*id).digest())).collect();
         self.pending.next_batch(&proposed, &self.sessions, &self.limits)
     }
 

@@ -5,20 +5,25 @@
 //! - *Overtaken*: a request waits longer than the timeout and so many others were delivered since that a fair leader
 //!   would have come to it: it is offered. As many again, and another timeout: STOP. So a leader cannot starve a client.
 //! - *Slow*: over a window of instances, from the moment the leader could have proposed to the delivery, the average is
-//!   far above what the votes of the group take. So a leader cannot hide just below the timeout.
+//!   far above what the votes of the group take. So a leader cannot hide just below the timeout. Over a window eight times
+//!   as long it need only be above what votes explain, unless other leaders were no better. So a slow one cannot hide
+//!   just below the first limit, and a group in which all leaders are slow tries each once.
 //!
-//! The timeout follows the time from a WRITE certificate to the delivery, as the replicas report it to each other. The
-//! `f + 1`-th smallest report counts: at least one correct replica sees no less, and a leader that holds its proposal
-//! back from some replicas cannot raise it, because those see a short time.
+//! What the limits follow is measured and agreed on in [`pace`].
+
+mod pace;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pace::{Judged, Pace};
+
 use super::Replica;
-use crate::id::{Digest, InstanceId, ReplicaId, RequestId, Time};
+use crate::id::{Digest, InstanceId, Regency, ReplicaId, RequestId, Time};
 use crate::limits::{BATCH_REQUESTS_MAX, Limits};
 use crate::message::Message;
-use crate::quorum::Voters;
 use crate::surface::{Action, Recipients};
 
 /// Why a replica asked to leave a regency.
@@ -64,18 +69,15 @@ pub(crate) struct Patience {
     certified: BTreeMap<InstanceId, Time>,
     /// Average of the time from there to the delivery, in nanoseconds.
     accept_time: u64,
+    /// Does that average speak of the current regency?
+    is_measured: bool,
     reports: BTreeMap<ReplicaId, u64>,
     pace: Pace,
-}
-
-/// The pace of the current leader.
-#[derive(Debug, Default)]
-struct Pace {
-    since: Time,
-    instances: u64,
-    total: Duration,
+    long_pace: Pace,
     /// Windows are twice as wide after each leader that was stopped for its pace, until one keeps it.
     doublings: u32,
+    /// What was found out about the last leaders, each in the last regency it led: at most one for each replica.
+    judged: BTreeMap<Regency, Judged>,
 }
 
 impl Patience {
@@ -85,7 +87,8 @@ impl Patience {
         self.has_offered = false;
         self.fruitless = self.fruitless.saturating_add(1);
         self.certified.clear();
-        self.pace = Pace { since: now, doublings: self.pace.doublings, ..Pace::default() };
+        self.is_measured = false;
+        (self.pace, self.long_pace) = (Pace::beginning(now), Pace::beginning(now));
     }
 
     /// This replica begins to judge: what waited before is nobody's fault.
@@ -102,11 +105,14 @@ impl Patience {
     pub(crate) fn voted(&mut self, now: Time, instance: InstanceId, waited_since: Time) {
         if let Some(at) = self.certified.remove(&instance) {
             let sample = now.0.saturating_sub(at.0);
-            self.accept_time = if self.accept_time == 0 { sample } else { self.accept_time / 8 * 7 + sample / 8 };
+            let is_first = self.accept_time == 0 || !self.is_measured;
+            self.accept_time = if is_first { sample } else { self.accept_time / 8 * 7 + sample / 8 };
+            self.is_measured = true;
         }
         let could_propose = waited_since.max(self.progress);
-        self.pace.instances += 1;
-        self.pace.total += Duration::from_nanos(now.0.saturating_sub(could_propose.0));
+        let taken = Duration::from_nanos(now.0.saturating_sub(could_propose.0));
+        self.pace.add(taken);
+        self.long_pace.add(taken);
     }
 
     /// Something new was delivered, in whatever way.
@@ -133,25 +139,14 @@ impl Replica {
         if !self.patience.is_started {
             self.patience.is_started = true;
             self.patience.progress = now;
-            self.patience.pace.since = now;
+            (self.patience.pace.since, self.patience.long_pace.since) = (now, now);
         }
-    }
-
-    /// The time from a certificate to the delivery that the group agrees on.
-    fn agreed_accept_time(&self) -> Duration {
-        let own = (self.me, self.patience.accept_time);
-        let mut reports: Vec<(u64, ReplicaId)> =
-            self.patience.reports.iter().map(|(id, time)| (*time, *id)).chain([(own.1, own.0)]).collect();
-        reports.sort_unstable();
-        let mut heard = Voters::NONE;
-        let agreed = reports.iter().find(|(_, id)| heard.insert(*id) && self.view.is_any_correct(heard));
-        Duration::from_nanos(agreed.map_or(own.1, |(time, _)| *time))
     }
 
     /// How long a request may wait before it is offered, and half of how long before the leader is stopped.
     pub(super) fn timeout(&self) -> Duration {
         let Limits { request_timeout: floor, request_timeout_max: cap, .. } = self.limits;
-        let measured = self.agreed_accept_time().saturating_mul(ACCEPT_TIMES_PER_TIMEOUT);
+        let measured = self.trusted_accept_time().saturating_mul(ACCEPT_TIMES_PER_TIMEOUT);
         let base = measured.clamp(floor, cap.max(floor));
         base.saturating_mul(1 << self.patience.fruitless.saturating_sub(1).min(FRUITLESS_MAX)).min(cap.max(floor))
     }
@@ -212,32 +207,10 @@ impl Replica {
         let ahead = self.peers.iter().filter(|(_, peer)| peer.delivered.0 > end).map(|(id, _)| *id).collect();
         self.view.is_any_correct(ahead)
     }
-
-    fn is_leader_slow(&mut self, now: Time) -> bool {
-        let limit = self.limits.pace_floor.max(self.agreed_accept_time().saturating_mul(ACCEPT_TIMES_PER_INSTANCE));
-        let pace = &mut self.patience.pace;
-        let window = self.limits.pace_window << pace.doublings.min(PACE_DOUBLINGS_MAX);
-        if pace.instances < window || now < pace.since.after(PACE_TIME_MIN) {
-            return false;
-        }
-        let average = pace.total / u32::try_from(pace.instances).unwrap_or(u32::MAX);
-        let is_slow = average > limit && self.view.leader(self.regencies.current) != self.me;
-        let doublings = if is_slow { pace.doublings + 1 } else { 0 };
-        *pace = Pace { since: now, doublings, ..Pace::default() };
-        is_slow
-    }
 }
 
 /// A decision is three message delays, of which the accept time is one; a timeout leaves room for several decisions.
 const ACCEPT_TIMES_PER_TIMEOUT: u32 = 16;
 
-/// An instance whose leader takes several times what the three phases need is slow.
-const ACCEPT_TIMES_PER_INSTANCE: u32 = 12;
-
 /// The timeout doubles at most so many times.
 const FRUITLESS_MAX: u32 = 6;
-
-const PACE_DOUBLINGS_MAX: u32 = 8;
-
-/// A shorter time says nothing about a leader.
-const PACE_TIME_MIN: Duration = Duration::from_secs(1);

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use super::patience::StopReason;
 use super::{Replica, send};
 use crate::id::{InstanceId, Regency, ReplicaId, Time};
+use crate::instance::Instance;
 use crate::message::{Message, ProbeReply, Status};
 use crate::quorum::{View, Voters};
 use crate::record::{Record, Silence, Until};
@@ -92,13 +93,6 @@ impl Probation {
     pub(crate) fn record(&self) -> Option<Record> {
         self.silent.as_ref().map(|silent| Record::Silent(silent.silence))
     }
-
-    const fn until(&self) -> Option<Until> {
-        match &self.silent {
-            Some(silent) => silent.silence.until,
-            None => None,
-        }
-    }
 }
 
 impl Silent {
@@ -157,7 +151,7 @@ impl Replica {
         let wants = self.regencies.wants(self.me).max(self.regencies.current);
         let reply = ProbeReply {
             nonce,
-            is_pristine: self.is_pristine() && wants == Regency(0),
+            is_pristine: self.is_pristine(),
             is_stranger: !self.probation.has_past && !self.probation.heard.contains(sender),
             delivered: self.delivered_by.clone(),
             wants,
@@ -165,11 +159,10 @@ impl Replica {
         send(sender, Message::ProbeReply(reply), actions);
     }
 
-    /// Nothing was delivered, voted or proposed here, and nothing of that kind was heard.
+    /// Nothing was delivered here, and this replica never voted. What others say plays no part: behind an ACCEPT that the
+    /// asker may have forgotten stands a quorum that wrote, and what a correct member of it wrote is in its journal.
     fn is_pristine(&self) -> bool {
-        self.delivered.0 == 0
-            && self.instances.is_empty()
-            && self.probation.until().is_none_or(|until| until.delivered.0 == 0)
+        self.delivered.0 == 0 && !self.instances.values().any(Instance::has_voted)
     }
 
     pub(super) fn on_probe_reply(&mut self, sender: ReplicaId, reply: &ProbeReply, actions: &mut Vec<Action>) {

@@ -6,15 +6,17 @@ use mod_smart::certificate::VoteKind;
 use mod_smart::{Limits, ReplicaId, View};
 
 use crate::keys::GROUP;
+use crate::name::Name;
 use crate::node::CrashAt;
 
 /// One line of a script that makes something happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// `group 4 checkpoint=2`, or `group 5 weights=2-2-1-1-1`: the stage, always first. `chunks=3` makes a state so large.
+    /// `group 4 checkpoint=2`, or `group 5 weights=2-2-1-1-1`: the stage, always first. `chunks=3` makes a state so large;
+    /// `pace=3` lets a leader be judged by so many instances.
     Group(Box<(View, Limits, usize)>),
-    /// `request a b to 0,1`: a client sends requests, to all replicas if nobody is named.
-    Request(Vec<char>, Option<Vec<ReplicaId>>),
+    /// `request a 1..66 to 0,1`: clients send requests, to all replicas if nobody is named.
+    Request(Vec<Name>, Option<Vec<ReplicaId>>),
     /// `deliver 0->*`, `deliver WRITE,ACCEPT all`: what waits on these links arrives.
     Deliver(Filter),
     /// `drop 0->3`: what waits on these links is lost.
@@ -42,6 +44,8 @@ pub enum Command {
     Settle(Option<Duration>),
     /// `show`, `show 1`: where the replicas stand.
     Show(Vec<ReplicaId>),
+    /// `why`: for what reason those who left a regency, or asked for it, did so.
+    Why,
     /// `settle briefly`: any command, and of what came of it only the outcome.
     Briefly(Box<Command>),
 }
@@ -67,13 +71,13 @@ pub enum Speech {
     Propose {
         instance: u64,
         epoch: u64,
-        batch: Vec<char>,
+        batch: Vec<Name>,
     },
     Vote {
         kind: VoteKind,
         instance: u64,
         epoch: u64,
-        batch: Vec<char>,
+        batch: Vec<Name>,
     },
     Stop(u64),
     /// A STOPDATA that knows of nothing.
@@ -111,8 +115,8 @@ impl Command {
         match words.as_slice() {
             [rest @ .., "briefly"] => Ok(Self::Briefly(Box::new(Self::parse(&rest.join(" "))?))),
             ["group", size, options @ ..] => group(size, options).map(|parts| Self::Group(Box::new(parts))),
-            ["request", letters @ .., "to", who] => Ok(Self::Request(names(letters)?, side(who)?)),
-            ["request", letters @ ..] => Ok(Self::Request(names(letters)?, None)),
+            ["request", words @ .., "to", who] => Ok(Self::Request(names(words)?, side(who)?)),
+            ["request", words @ ..] => Ok(Self::Request(names(words)?, None)),
             ["deliver", filter @ ..] => Ok(Self::Deliver(self::filter(filter)?)),
             ["drop", filter @ ..] => Ok(Self::Drop(self::filter(filter)?)),
             ["cut", links] => Ok(Self::Cut(Links::parse(links)?)),
@@ -128,6 +132,7 @@ impl Command {
             ["wait", span] => Ok(Self::Wait(duration(span)?)),
             ["settle"] => Ok(Self::Settle(None)),
             ["settle", span] => Ok(Self::Settle(Some(duration(span)?))),
+            ["why"] => Ok(Self::Why),
             ["show", who @ ..] => Ok(Self::Show(who.iter().map(|who| replica(who)).collect::<Result<_, _>>()?)),
             _ => Err(format!("no such command: {line}")),
         }
@@ -172,6 +177,7 @@ fn group(size: &str, options: &[&str]) -> Result<(View, Limits, usize), String> 
             "weights" => view = weighted(n, value)?,
             "checkpoint" => limits.checkpoint_interval = count()?,
             "window" => limits.instances_open_max = count()?,
+            "pace" => limits.pace_window = count()?,
             "batch" => limits.batch_requests_max = count()? as usize,
             "chunks" => chunks = count()? as usize,
             _ => return Err(format!("a group has no {name}")),
@@ -213,18 +219,15 @@ fn number(prefix: char, text: &str) -> Result<u64, String> {
     digits.ok_or_else(|| format!("expected {prefix}N, found {text}"))
 }
 
-fn batch(words: &[&str]) -> Result<Vec<char>, String> {
+fn batch(words: &[&str]) -> Result<Vec<Name>, String> {
     let text = words.join(" ");
     let inner = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     names(&inner.ok_or_else(|| format!("not a batch: {text}"))?.split_whitespace().collect::<Vec<_>>())
 }
 
-fn names(words: &[&str]) -> Result<Vec<char>, String> {
-    let name = |word: &&str| match word.chars().collect::<Vec<_>>()[..] {
-        [letter] if letter.is_ascii_alphabetic() => Ok(letter),
-        _ => Err(format!("a request is called by one letter, not {word}")),
-    };
-    words.iter().map(name).collect()
+fn names(words: &[&str]) -> Result<Vec<Name>, String> {
+    let names: Vec<Vec<Name>> = words.iter().map(|word| Name::parse(word)).collect::<Result<_, _>>()?;
+    Ok(names.concat())
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

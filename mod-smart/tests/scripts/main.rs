@@ -9,6 +9,7 @@
 mod command;
 mod golden;
 mod keys;
+mod name;
 mod node;
 mod notation;
 mod stage;
@@ -40,6 +41,8 @@ scripts! {
     wiped_replica,
     weights,
     window,
+    slow_leader,
+    starved_client,
 }
 
 #[test]

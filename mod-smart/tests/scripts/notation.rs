@@ -1,23 +1,20 @@
 //! The short notation of the traces: `PROPOSE i1 e0 [a b]` is the proposal of the requests `a` and `b` for instance 1 in
-//! epoch 0. A request is called by one letter; a batch by its requests in brackets, also where only its digest travels.
+//! epoch 0. A request is called by a letter or a number; a batch by its requests in brackets, also where only its digest
+//! travels. Numbers that follow each other are told by the first and the last one: `[a 1..66]`.
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use mod_smart::certificate::{SignedVote, VoteKind};
 use mod_smart::message::{Propose, Status};
 use mod_smart::synchronization::Claim;
-use mod_smart::{
-    Client, Digest, Evidence, FrontendId, Message, Record, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId,
-    StopData, Sync,
-};
+use mod_smart::{Digest, Evidence, Message, Record, ReplicaId, Request, Sealed, StopData, Sync};
 
-use crate::keys::{GROUP, Key};
+use crate::name::Name;
 
 /// The names of all digests that have been seen.
 #[derive(Debug)]
 pub struct Notation {
-    requests: BTreeMap<Digest, String>,
+    requests: BTreeMap<Digest, Name>,
     batches: BTreeMap<Digest, String>,
     states: BTreeMap<Digest, String>,
 }
@@ -25,8 +22,7 @@ pub struct Notation {
 impl Notation {
     /// Knows every request that a script can name.
     pub fn new() -> Self {
-        let letters = ('a'..='z').chain('A'..='Z');
-        let requests = letters.map(|letter| (request(letter).digest(), letter.to_string())).collect();
+        let requests = Name::all().map(|name| (name.request().digest(), name)).collect();
         let mut notation = Self { requests, batches: BTreeMap::new(), states: BTreeMap::new() };
         notation.batch_of(&[]);
         notation
@@ -34,12 +30,25 @@ impl Notation {
 
     /// A request by its digest.
     pub fn request(&self, digest: Digest) -> String {
-        self.requests.get(&digest).cloned().unwrap_or_else(|| format!("?{digest}"))
+        self.requests.get(&digest).map_or_else(|| format!("?{digest}"), Name::to_string)
     }
 
     /// Several requests.
     pub fn requests(&self, digests: &[Digest]) -> String {
-        digests.iter().map(|digest| self.request(*digest)).collect::<Vec<_>>().join(" ")
+        let mut words = Vec::new();
+        let mut digests = digests.iter().peekable();
+        while let Some(digest) = digests.next() {
+            let Some(&Name::Number(first)) = self.requests.get(digest) else {
+                words.push(self.request(*digest));
+                continue;
+            };
+            let mut last = first;
+            while digests.next_if(|next| self.requests.get(next) == Some(&Name::Number(last + 1))).is_some() {
+                last += 1;
+            }
+            words.push(if first == last { first.to_string() } else { format!("{first}..{last}") });
+        }
+        words.join(" ")
     }
 
     /// A batch by its requests; from now on its digest is known.
@@ -166,15 +175,6 @@ impl Notation {
         self.batch_of(&digests);
         self.requests(&digests)
     }
-}
-
-/// The request that a letter names: small letters come from one client, capital letters from another.
-pub fn request(letter: char) -> Sealed<Request> {
-    let name = if letter.is_ascii_uppercase() { 2 } else { 1 };
-    let number = u64::from(letter.to_ascii_lowercase()) - u64::from('a') + 1;
-    let client = Client::Frontend(FrontendId([name; 32]));
-    let id = RequestId { client, session: SessionId(1), sequence: Sequence(number) };
-    Request { id, body: Bytes::from(letter.to_string()) }.seal(GROUP, &Key(client))
 }
 
 /// Several replicas: `1`, or `1,2`.

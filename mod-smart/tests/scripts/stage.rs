@@ -17,8 +17,9 @@ use mod_smart::{
 
 use crate::command::{Command, Filter, Links, Speech};
 use crate::keys::{GROUP, Key, Keys};
+use crate::name::Name;
 use crate::node::Node;
-use crate::notation::{Notation, replicas, request};
+use crate::notation::{Notation, replicas};
 use crate::trace::{Cause, Scene, Step, Trace};
 
 /// Everything there is.
@@ -95,7 +96,7 @@ impl Stage {
         match command {
             Command::Briefly(_) => return Err("brief is brief enough".to_owned()),
             Command::Group(_) => return Err("a script has one group, in its first line".to_owned()),
-            Command::Request(letters, to) => self.submit(&letters, to),
+            Command::Request(names, to) => self.submit(&names, to),
             Command::Deliver(filter) => drop(self.deliver(&filter)),
             Command::Drop(filter) => drop(self.take(&filter)),
             Command::Cut(links) => self.cut.extend(self.links.keys().filter(|(from, to)| links.has(*from, *to))),
@@ -109,17 +110,18 @@ impl Stage {
             Command::Wait(span) => self.wait(span),
             Command::Settle(span) => self.settle(span),
             Command::Show(who) => self.show(&who),
+            Command::Why => self.tell_why(),
         }
         self.check_agreement();
         Ok(())
     }
 
-    fn submit(&mut self, letters: &[char], to: Option<Vec<ReplicaId>>) {
-        for letter in letters {
-            let bytes = request(*letter).bytes().clone();
+    fn submit(&mut self, names: &[Name], to: Option<Vec<ReplicaId>>) {
+        for name in names {
+            let bytes = name.request().bytes().clone();
             for who in to.clone().unwrap_or_else(|| self.view.replicas().collect()) {
                 let opened = Sealed::<Request>::open(bytes.clone(), GROUP, &Keys).expect("a client's own request");
-                self.handle(who, ("hear", format!("request {letter}")), Event::Request(opened));
+                self.handle(who, ("hear", format!("request {name}")), Event::Request(opened));
             }
         }
     }
@@ -336,6 +338,14 @@ impl Stage {
         }
     }
 
+    fn tell_why(&mut self) {
+        for node in &self.nodes {
+            if let Some(reason) = node.replica.as_ref().and_then(Replica::last_stop_reason) {
+                self.trace.note(node.me, ("stop", format!("because {reason}")));
+            }
+        }
+    }
+
     /// Nobody delivered anything but the beginning of what the others delivered.
     fn check_agreement(&self) {
         for one in &self.nodes {
@@ -354,7 +364,7 @@ impl Stage {
 
 impl Speech {
     fn message(&self, from: ReplicaId) -> Message {
-        let digests = |batch: &[char]| batch.iter().map(|letter| request(*letter).digest()).collect::<Vec<Digest>>();
+        let digests = |batch: &[Name]| batch.iter().map(|name| name.request().digest()).collect::<Vec<Digest>>();
         let key = Key::vote(from);
         match self {
             Self::Propose { instance, epoch, batch } => {
