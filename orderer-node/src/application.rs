@@ -56,6 +56,16 @@ impl CutTimer {
     fn new(timeout: Duration, number: u64) -> Self {
         Self { at: Instant::now() + timeout, number, repeat: TIMER_REPEAT }
     }
+
+    /// Is it time? Then it is again after twice as long.
+    fn fires(&mut self, now: Instant) -> bool {
+        if now < self.at {
+            return false;
+        }
+        self.at = now + self.repeat;
+        self.repeat = (self.repeat * 2).min(TIMER_REPEAT_MAX);
+        true
+    }
 }
 
 /// What the application has done since the node started.
@@ -174,10 +184,8 @@ impl Application {
             if ordering.open_cut(channel).is_none_or(|cut| cut.number != timer.number) {
                 return false;
             }
-            if timer.at <= now {
+            if timer.fires(now) {
                 expired.push((channel.clone(), timer.number));
-                timer.at = now + timer.repeat;
-                timer.repeat = (timer.repeat * 2).min(TIMER_REPEAT_MAX);
             }
             true
         });
@@ -246,3 +254,21 @@ const TIMER_REPEAT: Duration = Duration::from_secs(2);
 
 /// The longest time between two firings.
 const TIMER_REPEAT_MAX: Duration = Duration::from_secs(64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_that_stays_open_is_asked_for_ever_more_rarely() {
+        let mut timer = CutTimer::new(Duration::from_millis(100), 7);
+        let begun = timer.at;
+        let firings = |timer: &mut CutTimer, seconds: u64| {
+            (0..seconds * 10).filter(|tenth| timer.fires(begun + Duration::from_millis(tenth * 100))).count()
+        };
+        // After 0, 2, 6, 14, 30 and 62 s, and then every 64 s.
+        assert_eq!(firings(&mut timer, 62), 5);
+        let mut timer = CutTimer { at: begun, repeat: TIMER_REPEAT, ..timer };
+        assert_eq!(firings(&mut timer, 3600), 61);
+    }
+}
