@@ -84,6 +84,77 @@ pub enum BftOptionsError {
     Rotation(i32),
 }
 
+/// Options with which a Fabric orderer would not start.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum OptionsFlaw {
+    /// A duration.
+    #[error("option {name}: {why}")]
+    Duration {
+        /// Name of the option.
+        name: &'static str,
+        /// What is wrong with it.
+        why: DurationError,
+    },
+    /// A count or size.
+    #[error("option {0} must not be 0")]
+    Zero(&'static str),
+    /// Two options that contradict each other.
+    #[error("option {smaller} must not be greater than {greater}")]
+    Order {
+        /// The option that is too great.
+        smaller: &'static str,
+        /// The option that bounds it.
+        greater: &'static str,
+    },
+    /// A batch has to hold the largest request.
+    #[error("option request_batch_max_bytes must be at least {REQUEST_BYTES_CHECKED}")]
+    BatchTooSmall,
+}
+
+/// The checks that a Fabric orderer makes of options before it starts with them.
+pub(crate) fn check_like_fabric(options: &Options) -> Result<(), OptionsFlaw> {
+    let duration = |name: &'static str, text: &str| {
+        go_duration::parse_positive(text).map_err(|why| OptionsFlaw::Duration { name, why })
+    };
+    duration("request_batch_max_interval", &options.request_batch_max_interval)?;
+    let forward = duration("request_forward_timeout", &options.request_forward_timeout)?;
+    let complain = duration("request_complain_timeout", &options.request_complain_timeout)?;
+    let remove = duration("request_auto_remove_timeout", &options.request_auto_remove_timeout)?;
+    let resend = duration("view_change_resend_interval", &options.view_change_resend_interval)?;
+    let change = duration("view_change_timeout", &options.view_change_timeout)?;
+    duration("leader_heartbeat_timeout", &options.leader_heartbeat_timeout)?;
+    duration("collect_timeout", &options.collect_timeout)?;
+    let rotates = options.leader_rotation == i32::from(Rotation::On);
+    for (value, name) in [
+        (options.request_batch_max_count, "request_batch_max_count"),
+        (options.request_batch_max_bytes, "request_batch_max_bytes"),
+        (options.incoming_message_buffer_size, "incoming_message_buffer_size"),
+        (options.request_pool_size, "request_pool_size"),
+        (options.leader_heartbeat_count, "leader_heartbeat_count"),
+        (if rotates { options.decisions_per_leader } else { 1 }, "decisions_per_leader"),
+    ] {
+        if value == 0 {
+            return Err(OptionsFlaw::Zero(name));
+        }
+    }
+    let batch_bytes = options.request_batch_max_bytes;
+    for (is_wrong, smaller, greater) in [
+        (options.request_batch_max_count > batch_bytes, "request_batch_max_count", "request_batch_max_bytes"),
+        (forward > complain, "request_forward_timeout", "request_complain_timeout"),
+        (complain > remove, "request_complain_timeout", "request_auto_remove_timeout"),
+        (resend > change, "view_change_resend_interval", "view_change_timeout"),
+    ] {
+        if is_wrong {
+            return Err(OptionsFlaw::Order { smaller, greater });
+        }
+    }
+    // The default of request_max_bytes is compared, whatever the option says.
+    if batch_bytes < REQUEST_BYTES_CHECKED {
+        return Err(OptionsFlaw::BatchTooSmall);
+    }
+    Ok(())
+}
+
 impl BftOptions {
     /// Reads the metadata of the consensus type.
     ///
@@ -182,3 +253,5 @@ fn read_rotation(value: i32) -> Result<LeaderRotation, BftOptionsError> {
         Err(_) => Err(BftOptionsError::Rotation(value)),
     }
 }
+
+const REQUEST_BYTES_CHECKED: u64 = 10 * 1024;

@@ -2,10 +2,8 @@
 //!
 //! The rules here are those by which Fabric builds its configuration bundle, no more and no fewer: a configuration
 //! that peers accept has to be accepted, and one that they refuse must never be ordered. What an *orderer* needs
-//! beyond that (known capabilities, a consenter set, options that parse) is in `config.rs`. Contract §2.7, Appendix
-//! C 13.
-//!
-//! Left out until configuration updates are processed: comparing one bundle with the next.
+//! beyond that (known capabilities, a consenter set, options that parse) is in `config.rs`, and which configuration
+//! may follow which in `config_change.rs`. Contract §2.7, Appendix C 13.
 
 use std::collections::BTreeMap;
 
@@ -19,10 +17,12 @@ use fabric_proto::{ChannelId, ChannelIdError};
 use thiserror::Error;
 
 use crate::capabilities::{ApplicationCapabilities, ChannelCapabilities};
+use crate::config_tree::ConfigTree;
 use crate::go_duration::DurationError;
 use crate::group_values::GroupValues;
 use crate::limits::GROUP_DEPTH_MAX;
 use crate::msps::{Msps, MspsError};
+use crate::names::is_legal_name;
 use crate::orderer_group::OrdererGroup;
 use crate::policy_tree::{PolicyTree, PolicyTreeError};
 
@@ -30,15 +30,20 @@ use crate::policy_tree::{PolicyTree, PolicyTreeError};
 #[derive(Debug, Clone)]
 pub struct Bundle {
     channel_id: ChannelId,
+    tree: ConfigTree,
     config: Config,
     capabilities: ChannelCapabilities,
     orderer_addresses: Vec<String>,
     consortium: Option<String>,
     orderer: Option<OrdererGroup>,
     application: Option<ApplicationGroup>,
+    consortiums: Option<Consortiums>,
     msps: Msps,
     policies: PolicyTree,
 }
+
+/// A leftover of system channels: MSP ID of each organization by group name, by name of the consortium.
+pub(crate) type Consortiums = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The application part of a channel.
 #[derive(Debug, Clone)]
@@ -161,11 +166,24 @@ pub enum BundleError {
 }
 
 impl Bundle {
-    /// Takes a configuration apart.
+    /// Takes a configuration apart that has no fields but known ones.
     ///
     /// # Errors
     /// [`BundleError`], the first rule that is broken.
     pub fn new(channel_id: &str, config: &Config) -> Result<Self, BundleError> {
+        Self::build(channel_id, ConfigTree::from(config), config.clone())
+    }
+
+    /// Takes a configuration apart, and keeps what of it is not known for the updates to come.
+    ///
+    /// # Errors
+    /// [`BundleError`], the first rule that is broken.
+    pub fn from_tree(channel_id: &str, tree: ConfigTree) -> Result<Self, BundleError> {
+        let config = Config::from(&tree);
+        Self::build(channel_id, tree, config)
+    }
+
+    fn build(channel_id: &str, tree: ConfigTree, config: Config) -> Result<Self, BundleError> {
         let root = config.channel_group.as_ref().ok_or(BundleError::NoChannelGroup)?;
         let channel_id = ChannelId::new(channel_id)?;
         check_capability_order(root)?;
@@ -181,23 +199,27 @@ impl Bundle {
         let mut msps = Msps::new(capabilities.msp_version());
         let mut orderer = None;
         let mut application = None;
+        let mut consortiums = None;
         for (name, group) in &root.groups {
             match name.as_str() {
                 "Application" => application = Some(read_application(group, &mut msps)?),
                 "Orderer" => orderer = Some(OrdererGroup::read(group, &capabilities, &mut msps)?),
-                "Consortiums" => read_consortiums(group, &mut msps)?,
+                "Consortiums" => consortiums = Some(read_consortiums(group, &mut msps)?),
                 _ => return Err(BundleError::DisallowedGroup(name.clone())),
             }
         }
+        let policies = PolicyTree::compile(root, &msps)?;
         Ok(Self {
             channel_id,
-            config: config.clone(),
+            tree,
+            config,
             capabilities,
             orderer_addresses,
             consortium: Some(consortium.name).filter(|name| !name.is_empty()),
             orderer,
             application,
-            policies: PolicyTree::compile(root, &msps)?,
+            consortiums,
+            policies,
             msps,
         })
     }
@@ -214,7 +236,13 @@ impl Bundle {
         self.config.sequence
     }
 
-    /// The configuration as it was read.
+    /// The configuration without loss: what updates work on.
+    #[must_use]
+    pub fn tree(&self) -> &ConfigTree {
+        &self.tree
+    }
+
+    /// The configuration as it was read, its known fields.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
@@ -248,6 +276,10 @@ impl Bundle {
     #[must_use]
     pub fn application(&self) -> Option<&ApplicationGroup> {
         self.application.as_ref()
+    }
+
+    pub(crate) fn consortiums(&self) -> Option<&Consortiums> {
+        self.consortiums.as_ref()
     }
 
     /// The MSPs of all organizations.
@@ -287,19 +319,21 @@ fn read_application(group: &ConfigGroup, msps: &mut Msps) -> Result<ApplicationG
     Ok(ApplicationGroup { capabilities, organizations })
 }
 
-/// A leftover of system channels: kept valid, and its organizations' MSPs are known.
-fn read_consortiums(group: &ConfigGroup, msps: &mut Msps) -> Result<(), BundleError> {
+/// Kept valid, and its organizations' MSPs are known.
+fn read_consortiums(group: &ConfigGroup, msps: &mut Msps) -> Result<Consortiums, BundleError> {
+    let mut consortiums = Consortiums::new();
     for (name, consortium) in &group.groups {
         let path = format!("{CHANNEL}/Consortiums/{name}");
         let values = GroupValues::read(&path, consortium, &["ChannelCreationPolicy"])?;
         values.message::<Policy>("ChannelCreationPolicy")?;
+        let organizations = consortiums.entry(name.clone()).or_default();
         for (name, organization) in &consortium.groups {
             let path = format!("{path}/{name}");
             let values = GroupValues::read(path, organization, &["MSP"])?.without_groups()?;
-            read_msp(&values, msps)?;
+            organizations.insert(name.clone(), read_msp(&values, msps)?);
         }
     }
-    Ok(())
+    Ok(consortiums)
 }
 
 fn check_hashing(values: &GroupValues<'_>) -> Result<(), BundleError> {
@@ -363,12 +397,6 @@ fn check_names(path: &str, group: &ConfigGroup, depth: usize) -> Result<(), Bund
     Ok(())
 }
 
-fn is_legal_name(name: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !matches!(name, "." | "..") && name.bytes().all(is_allowed)
-}
-
 const CHANNEL: &str = "/Channel";
 const CHANNEL_KEYS: [&str; 6] =
     ["HashingAlgorithm", "BlockDataHashingStructure", "OrdererAddresses", "Orderers", "Consortium", "Capabilities"];
-const NAME_BYTES_MAX: usize = 249;

@@ -65,6 +65,12 @@ impl ChannelCapabilities {
         self.has_any(&["V1_4_2", "V1_4_3", "V2_0", "V3_0"])
     }
 
+    /// From V1_4_2: the consensus type may change, step by step and in maintenance.
+    #[must_use]
+    pub fn has_type_migration(&self) -> bool {
+        self.has_any(&["V1_4_2", "V1_4_3", "V2_0", "V3_0"])
+    }
+
     fn has_any(&self, names: &[&str]) -> bool {
         names.iter().any(|name| self.0.contains(*name))
     }
@@ -84,6 +90,12 @@ impl OrdererCapabilities {
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         first_unknown(&self.0, &["V1_1", "V1_4_2", "V2_0"])
+    }
+
+    /// From V1_4_2: the channel may be put into maintenance.
+    #[must_use]
+    pub fn has_maintenance(&self) -> bool {
+        ["V1_4_2", "V2_0"].iter().any(|name| self.0.contains(*name))
     }
 }
 

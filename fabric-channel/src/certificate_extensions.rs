@@ -23,6 +23,8 @@ pub(crate) struct Extensions {
     pub(crate) authority_key_id: Option<Bytes>,
     /// False only if an extended key usage extension is present and names neither server authentication nor any.
     pub(crate) may_authenticate_servers: bool,
+    /// False only if an extended key usage extension is present and names neither client authentication nor any.
+    pub(crate) may_authenticate_clients: bool,
     /// The subject alternative name extension, absent or present.
     pub(crate) alternative_names: Option<AlternativeNames>,
     pub(crate) name_constraints: Option<NameConstraints>,
@@ -64,6 +66,7 @@ impl Extensions {
             subject_key_id: None,
             authority_key_id: None,
             may_authenticate_servers: true,
+            may_authenticate_clients: true,
             alternative_names: None,
             name_constraints: None,
             has_unhandled_critical: false,
@@ -94,6 +97,7 @@ impl Extensions {
             }
             ParsedExtension::ExtendedKeyUsage(usage) => {
                 self.may_authenticate_servers = usage.any || usage.server_auth;
+                self.may_authenticate_clients = usage.any || usage.client_auth;
             }
             ParsedExtension::SubjectKeyIdentifier(identifier) => {
                 if extension.critical {

@@ -72,14 +72,21 @@ impl CaTree {
 
     /// The one chain from `certificate` to a root.
     pub(crate) fn unique_chain(&self, certificate: &Certificate) -> Result<Chain, ChainError> {
-        let search = Search {
-            tree: self,
-            now_unix_s: certificate.not_before_unix_s() + 1,
-            checks: 0,
-            chains: Vec::new(),
-            last_refusal: None,
-        };
-        search.run(certificate)
+        let mut chains = Search::new(self, Some(certificate.not_before_unix_s() + 1)).run(certificate)?;
+        keep_sound(&mut chains, check_server_usage)?;
+        if chains.len() > 1 {
+            return Err(ChainError::Several(chains.len()));
+        }
+        let chain = chains.pop().ok_or(ChainError::UnknownAuthority)?;
+        check_host_name_without_alternative_names(&chain)?;
+        Ok(chain)
+    }
+
+    /// Checks that some chain leads from a TLS certificate to a root, and that either a client or a server may use
+    /// it. Validity is that at `now_unix_s`; without it no date is looked at.
+    pub(crate) fn check_tls(&self, certificate: &Certificate, now_unix_s: Option<i64>) -> Result<(), ChainError> {
+        let mut chains = Search::new(self, now_unix_s).run(certificate)?;
+        keep_sound(&mut chains, check_tls_usage)
     }
 
     /// Rewrites the certificate's own signature to low-S. Only ECDSA-signed certificates are looked at; those must
@@ -126,14 +133,20 @@ pub(crate) fn certifiers_identifier(authorities: &[Certificate], algorithm: &'st
 
 struct Search<'a> {
     tree: &'a CaTree,
-    now_unix_s: i64,
+    /// Without it no date is looked at.
+    now_unix_s: Option<i64>,
     checks: usize,
     chains: Vec<Chain>,
     last_refusal: Option<ChainError>,
 }
 
-impl Search<'_> {
-    fn run(mut self, leaf: &Certificate) -> Result<Chain, ChainError> {
+impl<'a> Search<'a> {
+    fn new(tree: &'a CaTree, now_unix_s: Option<i64>) -> Self {
+        Self { tree, now_unix_s, checks: 0, chains: Vec::new(), last_refusal: None }
+    }
+
+    /// All chains from the leaf to a root; at least one.
+    fn run(mut self, leaf: &Certificate) -> Result<Vec<Chain>, ChainError> {
         self.check_alone(leaf)?;
         if self.tree.roots.contains(leaf) {
             self.chains.push(vec![leaf.clone()]);
@@ -143,20 +156,7 @@ impl Search<'_> {
         if self.chains.is_empty() {
             return Err(self.last_refusal.unwrap_or(ChainError::UnknownAuthority));
         }
-        let mut refusal = ChainError::UnknownAuthority;
-        self.chains.retain(|chain| match check_whole(chain) {
-            Ok(()) => true,
-            Err(error) => {
-                refusal = error;
-                false
-            }
-        });
-        if self.chains.len() > 1 {
-            return Err(ChainError::Several(self.chains.len()));
-        }
-        let chain = self.chains.pop().ok_or(refusal)?;
-        check_host_name_without_alternative_names(&chain)?;
-        Ok(chain)
+        Ok(self.chains)
     }
 
     /// Tries every authority that could have issued the last certificate of `chain`.
@@ -211,7 +211,7 @@ impl Search<'_> {
             return Err(ChainError::CriticalExtension);
         }
         let validity = certificate.not_before_unix_s()..=certificate.not_after_unix_s();
-        if !validity.contains(&self.now_unix_s) {
+        if self.now_unix_s.is_some_and(|now| !validity.contains(&now)) {
             return Err(ChainError::OutsideOfValidity);
         }
         Ok(())
@@ -226,13 +226,36 @@ fn allows_path_length(authority: &Certificate, intermediates: usize) -> bool {
     }
 }
 
-/// Checks that need the complete chain: extended key usage and name constraints.
-fn check_whole(chain: &[Certificate]) -> Result<(), ChainError> {
-    for certificate in chain {
-        if !certificate.extensions().may_authenticate_servers {
-            return Err(ChainError::KeyUsage);
+/// Keeps the chains that pass the checks on complete ones; the last refusal if none does.
+fn keep_sound(
+    chains: &mut Vec<Chain>,
+    check_usage: fn(&[Certificate]) -> Result<(), ChainError>,
+) -> Result<(), ChainError> {
+    let mut refusal = ChainError::UnknownAuthority;
+    chains.retain(|chain| match check_usage(chain).and_then(|()| check_names(chain)) {
+        Ok(()) => true,
+        Err(error) => {
+            refusal = error;
+            false
         }
-    }
+    });
+    if chains.is_empty() { Err(refusal) } else { Ok(()) }
+}
+
+/// Every certificate of the chain may authenticate servers.
+fn check_server_usage(chain: &[Certificate]) -> Result<(), ChainError> {
+    let allows = |certificate: &Certificate| certificate.extensions().may_authenticate_servers;
+    if chain.iter().all(allows) { Ok(()) } else { Err(ChainError::KeyUsage) }
+}
+
+/// Every certificate of the chain may authenticate servers, or every one may authenticate clients.
+fn check_tls_usage(chain: &[Certificate]) -> Result<(), ChainError> {
+    let allows = |certificate: &Certificate| certificate.extensions().may_authenticate_clients;
+    if chain.iter().all(allows) { Ok(()) } else { check_server_usage(chain) }
+}
+
+/// Every authority of the chain allows the names of the certificates below it.
+fn check_names(chain: &[Certificate]) -> Result<(), ChainError> {
     for (position, certificate) in chain.iter().enumerate() {
         let Some(names) = &certificate.extensions().alternative_names else {
             continue;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fabric_proto::common::{Block, Config, ConfigEnvelope, policy};
+use fabric_proto::common::{Block, Config, policy};
 use fabric_proto::etcdraft::ConfigMetadata;
 use fabric_proto::orderer::consensus_type::State;
 use fabric_proto::{ChannelId, Envelope};
@@ -18,6 +18,7 @@ use thiserror::Error;
 use crate::bft_options::{BftOptions, BftOptionsError};
 use crate::block_policy::{BlockPolicy, derived_bft_policy};
 use crate::bundle::{Bundle, BundleError};
+use crate::config_content::ConfigContent;
 use crate::consenter::{self, Consenter, ConsentersError};
 use crate::msps::Msps;
 use crate::orderer_group::{BatchSize, OrdererGroup, OrdererOrganization};
@@ -125,11 +126,11 @@ impl ChannelConfig {
             let why = format!("its envelope is of header type {}", envelope.header_type());
             return Err(ConfigError::NotAConfigBlock(why));
         }
-        let config = ConfigEnvelope::decode(envelope.data().clone())
+        let tree = ConfigContent::decode(envelope.data())
             .map_err(|why| malformed(&why))?
             .config
             .ok_or_else(|| malformed(&"its envelope holds no configuration"))?;
-        Self::from_config(envelope.channel_id(), &config)
+        Self::from_bundle(Bundle::from_tree(envelope.channel_id(), tree)?)
     }
 
     /// Reads a configuration.

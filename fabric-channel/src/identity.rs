@@ -216,6 +216,21 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// MSP and subject, for people to read.
+impl fmt::Display for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {:?}", self.0.key.msp_id, self.0.certificate.subject_text())
+    }
+}
+
+/// MSP and the first octets of the identifier.
+impl fmt::Display for IdentityKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}#", self.msp_id)?;
+        self.identifier.iter().take(IDENTIFIER_OCTETS_SHOWN).try_for_each(|octet| write!(formatter, "{octet:02x}"))
+    }
+}
+
 impl IdentityKey {
     /// The MSP ID.
     #[must_use]
@@ -236,3 +251,5 @@ pub fn serialise(msp_id: &str, certificate_pem: &[u8]) -> Bytes {
     let message = SerializedIdentity { mspid: msp_id.to_owned(), id_bytes: Bytes::copy_from_slice(certificate_pem) };
     message.encode_to_vec().into()
 }
+
+const IDENTIFIER_OCTETS_SHOWN: usize = 8;

@@ -12,9 +12,12 @@
 //!            -> members()        for the ordering group: (id, pinned key)
 //!            -> BlockVerifier    for collectors and receivers of blocks
 //! GenesisProfile::block          the way back, for a new channel
-//! ```
 //!
-//! Not here yet: processing of configuration updates.
+//! CONFIG_UPDATE envelope -> ConfigChange::evaluate
+//!              update::propose   the algorithm that peers repeat
+//!              + orderer's part  transitions, consenters, maintenance
+//!            -> the next Bundle, the content of the CONFIG envelope
+//! ```
 //!
 //! # Where this is stricter than Fabric
 //!
@@ -26,10 +29,16 @@
 //!   not verified.
 //! - A certificate authority whose name constraints concern anything but DNS names, or that demands explicit
 //!   policies, vouches for no certificate that these would concern.
+//! - Updates: the type BFT may not come without capability V3_0 or without its derived BlockValidation policy, a
+//!   consenter that stays needs a TLS certificate of a known issuer even after expiry, and
+//!   [`ConfigChange::check_orderable`] refuses updates without any effect and all that [`ChannelConfig`] refuses.
+//!   Whether enough consenters of type etcdraft are running is not asked.
+//! - A known field of a configuration value with another wire type is an error, not an unknown field.
 //! - Bounds on nesting and numbers, see [`limits`].
 #![forbid(unsafe_code)]
 
 mod bft_options;
+mod bft_update;
 mod block_policy;
 mod block_verifier;
 mod bundle;
@@ -38,6 +47,9 @@ mod certificate;
 mod certificate_extensions;
 mod chain;
 mod config;
+pub mod config_change;
+mod config_content;
+pub mod config_tree;
 mod consenter;
 mod crl;
 mod der;
@@ -48,20 +60,28 @@ pub mod go_duration;
 mod group_values;
 mod identity;
 pub mod limits;
+mod maintenance;
 mod membership;
 mod msp;
 mod msp_setup;
 mod msps;
+mod names;
 mod node_ous;
 mod orderer_group;
 mod pem_block;
 mod policy;
+mod policy_shortfall;
 mod policy_tree;
 mod principal;
 mod public_key;
+mod raft_metadata;
+mod transition;
+pub mod update;
 mod well_formed;
+mod wire;
 
-pub use bft_options::{BftOptions, BftOptionsError, LeaderRotation};
+pub use bft_options::{BftOptions, BftOptionsError, LeaderRotation, OptionsFlaw};
+pub use bft_update::BftUpdateError;
 pub use block_policy::{BlockPolicy, bft_quorum, derived_bft_policy};
 pub use block_verifier::{BlockReject, BlockVerifier, Reject, VerifiedSigner};
 pub use bundle::{ApplicationGroup, Bundle, BundleError};
@@ -69,12 +89,15 @@ pub use capabilities::{ApplicationCapabilities, ChannelCapabilities, OrdererCapa
 pub use certificate::{Certificate, CertificateError};
 pub use chain::{ChainError, SanitiseError};
 pub use config::{ChannelConfig, ConfigError, ConsensusState, ConsensusType};
+pub use config_change::ConfigChange;
+pub use config_content::ConfigContent;
 pub use consenter::{Consenter, ConsenterIdentity, ConsentersError};
 pub use crl::CrlError;
 pub use ecdsa_signature::Curve;
 pub use genesis::{ConsenterProfile, GenesisCapabilities, GenesisProfile};
 pub use genesis_organization::{ApplicationOrganizationProfile, MspMaterial, OrdererOrganizationProfile};
 pub use identity::{Identity, IdentityError, IdentityKey, InvalidIdentity, serialise};
+pub use maintenance::MaintenanceError;
 pub use membership::Member;
 pub use msp::{Msp, MspVersion};
 pub use msp_setup::MspError;
@@ -82,7 +105,10 @@ pub use msps::{Msps, MspsError, SignedData};
 pub use node_ous::{NodeOus, OuIdentifier};
 pub use orderer_group::{BatchSize, OrdererGroup, OrdererOrganization};
 pub use policy::{ImplicitMetaPolicy, Policy, PolicyError, SignaturePolicy};
+pub use policy_shortfall::{Shortfall, SubShortfall};
 pub use policy_tree::{PolicyTree, PolicyTreeError};
 pub use principal::{Principal, Role};
 pub use public_key::{KeyAlgorithm, KeyError, PublicKey, SignatureError};
+pub use raft_metadata::{ExpiryCheck, RaftMetadataError};
+pub use transition::TransitionError;
 pub use well_formed::{DataError, EntryError};

@@ -19,3 +19,15 @@ pub const CONSENTERS_MAX: usize = 256;
 
 /// Signatures looked at in the metadata of one block; a longer list makes the block invalid.
 pub const BLOCK_SIGNATURES_MAX: usize = 4 * CONSENTERS_MAX;
+
+/// Groups, values and policies in one configuration tree or in one set of an update.
+pub const CONFIG_ELEMENTS_MAX: usize = 16_384;
+
+/// Signatures in one configuration update; a longer list makes the update invalid.
+pub const UPDATE_SIGNATURES_MAX: usize = 1024;
+
+/// Elements and signatures that the error about missing authorisation explains; the others are counted.
+pub const UNAUTHORISED_SHOWN_MAX: usize = 16;
+
+/// Bytes of the text that describes one policy in an error.
+pub const POLICY_TEXT_BYTES_MAX: usize = 1024;

@@ -8,6 +8,7 @@
 //! Signature policies are greedy and never backtrack, exactly as in Fabric: a cleverer evaluation would accept
 //! configurations that peers refuse. Contract §2.8, Appendix C 15.
 
+use std::fmt;
 use std::sync::Arc;
 
 use fabric_proto::common::implicit_meta_policy::Rule as MetaRule;
@@ -154,6 +155,31 @@ impl SignaturePolicy {
     }
 }
 
+/// In words: `2 of (an admin of Org1MSP, a member of Org2MSP)`.
+impl fmt::Display for SignaturePolicy {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(&self.rule, formatter)
+    }
+}
+
+impl SignaturePolicy {
+    fn describe(&self, rule: &Rule, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match rule {
+            Rule::SignedBy(index) => write!(formatter, "{}", self.principals[*index]),
+            Rule::NOutOf { n, rules } => {
+                write!(formatter, "{n} of (")?;
+                for (position, rule) in rules.iter().enumerate() {
+                    if position > 0 {
+                        formatter.write_str(", ")?;
+                    }
+                    self.describe(rule, formatter)?;
+                }
+                formatter.write_str(")")
+            }
+        }
+    }
+}
+
 impl Rule {
     fn compile(rule: &RuleMessage, principals: usize, depth: usize) -> Result<Self, PolicyError> {
         if depth >= POLICY_DEPTH_MAX {
@@ -178,15 +204,17 @@ impl Rule {
 pub struct ImplicitMetaPolicy {
     sub_policy: String,
     threshold: usize,
-    /// One entry per child group; absent where the child has no such policy, which then counts as not satisfied.
-    children: Vec<Option<Arc<Policy>>>,
+    children: Vec<SubPolicy>,
 }
+
+/// A child group by name with its sub-policy; absent where the group has none, which then counts as not satisfied.
+pub(crate) type SubPolicy = (String, Option<Arc<Policy>>);
 
 impl ImplicitMetaPolicy {
     /// Compiles a marshalled `ImplicitMetaPolicy`. `children` resolves the name of the sub-policy in every child group.
     pub(crate) fn compile(
         bytes: &[u8],
-        children: impl FnOnce(&str) -> Result<Vec<Option<Arc<Policy>>>, PolicyError>,
+        children: impl FnOnce(&str) -> Result<Vec<SubPolicy>, PolicyError>,
     ) -> Result<Self, PolicyError> {
         let message = fabric_proto::common::ImplicitMetaPolicy::decode(bytes).map_err(|_| PolicyError::Malformed)?;
         let children = children(&message.sub_policy)?;
@@ -207,8 +235,19 @@ impl ImplicitMetaPolicy {
         &self.sub_policy
     }
 
+    /// In how many child groups it has to be satisfied.
+    #[must_use]
+    pub fn threshold(&self) -> usize {
+        self.threshold
+    }
+
+    pub(crate) fn children(&self) -> &[SubPolicy] {
+        &self.children
+    }
+
     fn is_satisfied_by(&self, signers: &[Identity]) -> bool {
-        let satisfied = self.children.iter().flatten().filter(|policy| policy.is_satisfied_by(signers)).count();
+        let policies = self.children.iter().filter_map(|(_, policy)| policy.as_ref());
+        let satisfied = policies.filter(|policy| policy.is_satisfied_by(signers)).count();
         if self.threshold == 0 {
             return satisfied == 0;
         }

@@ -95,6 +95,17 @@ impl PolicyTree {
         id.strip_prefix(SEPARATOR) == Some(self.path.as_str())
     }
 
+    /// The policies of the group at an absolute path, which has to begin with the path of this group.
+    #[must_use]
+    pub fn group(&self, path: &str) -> Option<&PolicyTree> {
+        let relative = path.strip_prefix(SEPARATOR)?.strip_prefix(self.path.as_str())?;
+        match relative.strip_prefix(SEPARATOR) {
+            None if relative.is_empty() => Some(self),
+            None => None,
+            Some(names) => names.split(SEPARATOR).try_fold(self, |group, name| group.child(name)),
+        }
+    }
+
     /// The policies of a child group.
     #[must_use]
     pub fn child(&self, name: &str) -> Option<&PolicyTree> {
@@ -115,7 +126,8 @@ fn compile_policy(
                 if children.values().any(|child| child.is_at(sub_policy)) {
                     return Err(PolicyError::SubPolicyIsGroup(sub_policy.to_owned()));
                 }
-                Ok(children.values().map(|child| child.policy(sub_policy).cloned()).collect())
+                let found = children.iter().map(|(name, child)| (name.clone(), child.policy(sub_policy).cloned()));
+                Ok(found.collect())
             };
             ImplicitMetaPolicy::compile(&message.value, resolve).map(Policy::ImplicitMeta)
         }

@@ -4,6 +4,8 @@
 //! only comparing. A principal that can never be satisfied (malformed, unknown role, not known at this MSP level)
 //! is no error: Fabric lets such policies stand, and so do we. Contract §2.8, §7.4 (principals), Appendix C 14.
 
+use std::fmt;
+
 use bytes::Bytes;
 use fabric_proto::msp::msp_identity_anonymity::MspIdentityAnonymityType;
 use fabric_proto::msp::msp_principal::Classification;
@@ -97,6 +99,41 @@ impl Principal {
             Self::All(parts) => parts.iter().all(|part| part.is_satisfied_by(identity)),
             Self::Never => false,
         }
+    }
+}
+
+/// In words, for errors: `an admin of Org1MSP`.
+impl fmt::Display for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Role { msp_id, role } => write!(formatter, "{role} of {msp_id}"),
+            Self::OrganizationalUnit { msp_id, name, .. } => {
+                write!(formatter, "a member of {msp_id} in the unit {name:?}")
+            }
+            Self::Identity(key) => write!(formatter, "exactly the identity {key}"),
+            Self::Nominal => formatter.write_str("anybody with a certificate"),
+            Self::All(parts) => {
+                formatter.write_str("one who is all of (")?;
+                for (position, part) in parts.iter().enumerate() {
+                    let separator = if position > 0 { ", " } else { "" };
+                    write!(formatter, "{separator}{part}")?;
+                }
+                formatter.write_str(")")
+            }
+            Self::Never => formatter.write_str("nobody (a principal that cannot be satisfied)"),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Member => "a member",
+            Self::Admin => "an admin",
+            Self::Client => "a client",
+            Self::Peer => "a peer",
+            Self::Orderer => "an orderer",
+        })
     }
 }
 

@@ -29,6 +29,15 @@ pub struct IdentityCorpus {
     pub cases: Vec<IdentityCase>,
 }
 
+/// Configuration updates and what orderers and peers said about them.
+#[derive(Clone, PartialEq, Message)]
+pub struct UpdateCorpus {
+    #[prost(message, repeated, tag = "1")]
+    pub configs: Vec<ConfigCase>,
+    #[prost(message, repeated, tag = "2")]
+    pub cases: Vec<UpdateCase>,
+}
+
 /// A marshalled `Config` under a name.
 #[derive(Clone, PartialEq, Message)]
 pub struct ConfigCase {
@@ -147,4 +156,38 @@ pub struct PrincipalCase {
     pub principal: Vec<u8>,
     #[prost(bool, tag = "3")]
     pub is_satisfied: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct UpdateCase {
+    #[prost(string, tag = "1")]
+    pub id: String,
+    #[prost(string, tag = "2")]
+    pub config: String,
+    /// A CONFIG_UPDATE envelope to evaluate; empty if `content` is to be validated.
+    #[prost(bytes = "vec", tag = "3")]
+    pub envelope: Vec<u8>,
+    /// The content of a CONFIG transaction, as peers see it.
+    #[prost(bytes = "vec", tag = "4")]
+    pub content: Vec<u8>,
+    /// The verdict of all stages.
+    #[prost(bool, tag = "5")]
+    pub is_accepted: bool,
+    /// The classes of the errors that were seen, or `ok`; which one of several depends on chance in Go.
+    #[prost(string, repeated, tag = "6")]
+    pub classes: Vec<String>,
+    /// Whether the update itself is authorised, the first stage.
+    #[prost(bool, tag = "7")]
+    pub is_authorised: bool,
+    /// Whether peers accept the result: as an update, and as a configuration.
+    #[prost(bool, tag = "8")]
+    pub is_peer_valid: bool,
+    #[prost(bool, tag = "9")]
+    pub is_peer_bundle: bool,
+    /// Hash of the marshalled result.
+    #[prost(bytes = "vec", tag = "10")]
+    pub result_sha256: Vec<u8>,
+    /// The marshalled result; not packed.
+    #[prost(bytes = "vec", tag = "11")]
+    pub result: Vec<u8>,
 }

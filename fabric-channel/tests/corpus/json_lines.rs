@@ -2,7 +2,7 @@
 //!
 //! Configurations and MSPs stand in `../shared` beside that folder.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::cases::{
     BlockCase, BlockCorpus, ConfigCase, IdentityCase, IdentityCorpus, MspCase, PolicyCase, PolicyCorpus, PrincipalCase,
-    SignedCase,
+    SignedCase, UpdateCase, UpdateCorpus,
 };
 
 /// The folder that holds the published corpora, if there is one.
@@ -44,6 +44,15 @@ pub fn read_identities(folder: &Path) -> IdentityCorpus {
         .filter(|msp| used.contains(msp.name.as_str()))
         .collect();
     IdentityCorpus { msps, cases }
+}
+
+pub fn read_updates(folder: &Path) -> UpdateCorpus {
+    let lines: Vec<Value> = (1..=3).flat_map(|n| lines(&folder.join(format!("config-updates-{n}.jsonl")))).collect();
+    let configs = configs(folder, lines.iter().filter_map(|line| line["config"].as_str()));
+    let by_name: BTreeMap<&str, &[u8]> =
+        configs.iter().map(|config| (config.name.as_str(), &config.config[..])).collect();
+    let cases = lines.iter().map(|line| update_case(line, by_name[line["config"].as_str().unwrap()])).collect();
+    UpdateCorpus { configs, cases }
 }
 
 fn configs<'a>(folder: &Path, used: impl Iterator<Item = &'a str>) -> Vec<ConfigCase> {
@@ -108,6 +117,40 @@ fn identity_case(line: &Value) -> IdentityCase {
         high_s_signature: base64(&signature["sig_high_s"]),
         is_high_s_valid: signature["high_s_valid"] == true,
     }
+}
+
+fn update_case(line: &Value, base: &[u8]) -> UpdateCase {
+    let is_validation = line["kind"] == "validate";
+    let envelope = base64(&line["envelope"]);
+    let several: Vec<String> = elements(&line["classes"]).map(text).collect();
+    UpdateCase {
+        id: text(&line["id"]),
+        config: text(&line["config"]),
+        content: spliced(&line["config_envelope"], base, &envelope),
+        result: spliced(&line["result"], base, &envelope),
+        envelope: if is_validation { Vec::new() } else { envelope },
+        is_accepted: line["verdict"] == "accept",
+        classes: if several.is_empty() { vec![text(&line["class"])] } else { several },
+        is_authorised: line["propose"] == "accept",
+        is_peer_valid: line["peer_validate"] == "accept",
+        is_peer_bundle: line["peer_bundle"] == "accept",
+        result_sha256: hex(&line["result_sha256"]),
+    }
+}
+
+/// Bytes written as pieces of the base configuration, of the envelope, and of their own.
+fn spliced(pieces: &Value, base: &[u8], envelope: &[u8]) -> Vec<u8> {
+    let slice = |source: &[u8], range: &Value| {
+        let [offset, length] = [0, 1].map(|index| range[index].as_u64().unwrap() as usize);
+        source[offset..offset + length].to_vec()
+    };
+    elements(pieces)
+        .flat_map(|piece| match (piece.get("b"), piece.get("e")) {
+            (Some(range), _) => slice(base, range),
+            (_, Some(range)) => slice(envelope, range),
+            _ => base64(&piece["l"]),
+        })
+        .collect()
 }
 
 fn principal_case(principal: &Value) -> PrincipalCase {

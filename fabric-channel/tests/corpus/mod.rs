@@ -1,6 +1,7 @@
 //! Where the cases come from: packed files in this repository, and a published corpus if one is at hand.
 
 pub mod cases;
+pub mod config_updates;
 pub mod json_lines;
 
 use std::io::Read as _;
