@@ -177,10 +177,11 @@ impl Collector {
         }
         let Phase::Certified(certified, _) = &self.phase else { return Ok(Step::Wait) };
         let certified = certified.clone();
-        if !self.is_stored(&certified)? && !self.store_pushed(&certified, &pushes).await? {
+        if self.is_stored(&certified)? {
+            self.certify(&certified).await?;
+        } else if !self.store_pushed(&certified, &pushes).await? {
             return Ok(Step::Wait);
         }
-        self.certify(&certified).await?;
         self.advance(&certified)?;
         Ok(Step::Advanced)
     }
@@ -222,12 +223,13 @@ impl Collector {
         Ok(false)
     }
 
-    /// Hashing a large body and writing it takes longer than a task may.
+    /// Stores the block with its certificate. Hashing a large body and writing it takes longer than a task may.
     async fn store(&self, certified: Arc<Certified>, body: Bytes) -> Result<(), CollectorError> {
         let (ledger, number) = (self.channel.ledger().clone(), self.number);
         let storing = move || {
             let data = check_body(&body, &certified.data_hash).map_err(CollectorError::Body)?;
-            Ok(ledger.append(number, assemble(number, &certified, data)?)?)
+            ledger.append(number, assemble(number, &certified, data)?)?;
+            Ok(ledger.certify(number, certified.slot0())?)
         };
         tokio::task::spawn_blocking(storing).await.map_err(|_| CollectorError::Ended)?
     }

@@ -204,6 +204,14 @@ impl FrontendHandle {
         }
     }
 
+    /// Says that a node is up, as whoever shares this process with us can know. If its link waits before it is dialled
+    /// again, it waits no longer.
+    pub fn on_node_up(&self, replica: ReplicaId) {
+        if let Some(node) = self.0.nodes.get(replica.index()) {
+            node.show_up();
+        }
+    }
+
     /// What has been seen so far.
     #[must_use]
     pub fn counters(&self) -> FrontendCounters {

@@ -140,12 +140,12 @@ impl Ledger {
 
     /// Stores an encoded block as number `number`. Durable after the next [`Ledger::sync`].
     ///
-    /// A block that is stored already is accepted again if its header is the same. While blocks before it are missing,
-    /// it waits for them in memory, or is let go to be fetched like them. Writes to a file: not for a task that must not
-    /// block.
+    /// A block whose metadata does not parse is refused: it could never be certified. One that is stored already is
+    /// accepted again if its header is the same. While blocks before it are missing, a block waits for them in memory, or
+    /// is let go to be fetched like them. Writes to a file: not for a task that must not block.
     pub fn append(&self, number: u64, encoded: Bytes) -> Result<(), LedgerError> {
         check_size(number, encoded.len())?;
-        let block = StoredBlock::decode(&encoded).map_err(|source| LedgerError::Malformed { number, source })?;
+        let block = StoredBlock::decode_new(&encoded).map_err(|source| LedgerError::Malformed { number, source })?;
         let mut state = self.state();
         let height = state.index.height();
         if block.number != number {

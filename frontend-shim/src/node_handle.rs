@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use mod_smart::ReplicaId;
+use tokio::sync::Notify;
 
 use crate::counters::NodeRecord;
 use crate::node_limits::{OUTBOX_BYTES_MAX, OUTBOX_FRAMES_MAX};
@@ -22,6 +23,7 @@ pub struct NodeHandle {
     /// What has been seen of it.
     pub record: NodeRecord,
     outbox: ArcSwapOption<Outbox>,
+    shown_up: Notify,
 }
 
 /// The frame was not taken: there is no session, or too much waits already.
@@ -33,7 +35,12 @@ impl NodeHandle {
     /// A node without a session.
     #[must_use]
     pub fn new(replica: ReplicaId, name: String) -> Self {
-        Self { replica, record: NodeRecord::new(replica, name), outbox: ArcSwapOption::empty() }
+        Self {
+            replica,
+            record: NodeRecord::new(replica, name),
+            outbox: ArcSwapOption::empty(),
+            shown_up: Notify::new(),
+        }
     }
 
     /// Does a session stand?
@@ -49,6 +56,17 @@ impl NodeHandle {
     pub fn send(&self, frame: Bytes) -> Result<(), NotSent> {
         let outbox = self.outbox.load();
         outbox.as_ref().ok_or(NotSent)?.push(frame).map_err(|_| NotSent)
+    }
+
+    /// The node is known to be up. One such sign is remembered until it is needed, so one of long ago can cost one
+    /// attempt that comes early.
+    pub(crate) fn show_up(&self) {
+        self.shown_up.notify_one();
+    }
+
+    /// Waits for a sign that the node is up.
+    pub(crate) async fn shown_up(&self) {
+        self.shown_up.notified().await;
     }
 
     /// A session stands from now on; gives the outbox that its writer drains.

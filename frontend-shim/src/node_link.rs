@@ -102,8 +102,10 @@ impl NodeLink {
                 last_logged = None;
             }
             self.on_ended(&outcome, &mut last_logged);
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(RECONNECT_AFTER_MAX);
+            tokio::select! {
+                () = self.node.shown_up() => pause = RECONNECT_AFTER_MIN,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RECONNECT_AFTER_MAX),
+            }
         }
     }
 

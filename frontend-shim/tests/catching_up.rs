@@ -20,6 +20,8 @@ use tokio::sync::watch;
 struct Chain {
     network: Network,
     blocks: Vec<Unsigned>,
+    /// What each node says of each block. Signed beforehand: what is measured here is the frontend.
+    pushes: Vec<Vec<Push>>,
     decided: watch::Sender<u64>,
     ledger: Arc<Ledger>,
     /// The furthest that any block was pushed beyond the certified ones.
@@ -44,7 +46,8 @@ async fn a_frontend_ten_thousand_blocks_behind_catches_up_while_the_nodes_go_on(
     let blocks = network.chain(missed + meanwhile, BODY_BYTES);
     let ledger = Arc::clone(local.channel.ledger());
     let (decided, ahead) = (watch::Sender::new(missed + 1), AtomicU64::new(0));
-    let chain = Arc::new(Chain { network, blocks, decided, ledger: Arc::clone(&ledger), ahead });
+    let pushes = signed(&network, &blocks);
+    let chain = Arc::new(Chain { network, blocks, pushes, decided, ledger: Arc::clone(&ledger), ahead });
     for ((replica, end), node) in
         ends.into_iter().enumerate().zip([Node::WrongBodies, Node::Honest, Node::Honest, Node::Honest])
     {
@@ -86,7 +89,8 @@ async fn a_silent_node_does_not_hold_up_a_frontend_that_catches_up() {
     let blocks = network.chain(missed, BODY_BYTES);
     let ledger = Arc::clone(local.channel.ledger());
     let (decided, ahead) = (watch::Sender::new(missed + 1), AtomicU64::new(0));
-    let chain = Arc::new(Chain { network, blocks, decided, ledger: Arc::clone(&ledger), ahead });
+    let pushes = signed(&network, &blocks);
+    let chain = Arc::new(Chain { network, blocks, pushes, decided, ledger: Arc::clone(&ledger), ahead });
     for ((replica, end), node) in
         ends.into_iter().enumerate().zip([Node::Honest, Node::Honest, Node::Silent, Node::Honest])
     {
@@ -152,8 +156,17 @@ impl Chain {
         let block = &self.blocks[number as usize - 1];
         let other = &self.blocks[(number as usize) % self.blocks.len()];
         let body = if node == Node::WrongBodies { &other.body } else { &block.body };
-        ToFrontend::Push(Push { body: with_body.then(|| body.clone()), ..self.network.push(replica, block) })
+        let push = self.pushes[replica][number as usize - 1].clone();
+        ToFrontend::Push(Push { body: with_body.then(|| body.clone()), ..push })
     }
+}
+
+fn signed(network: &Network, blocks: &[Unsigned]) -> Vec<Vec<Push>> {
+    let of_node = |replica| blocks.iter().map(|block| network.push(replica, block)).collect();
+    std::thread::scope(|scope| {
+        let nodes: Vec<_> = (0..4).map(|replica| scope.spawn(move || of_node(replica))).collect();
+        nodes.into_iter().map(|node| node.join().unwrap()).collect()
+    })
 }
 
 const BODY_BYTES: usize = 2000;

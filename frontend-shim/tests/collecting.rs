@@ -179,6 +179,35 @@ async fn wrong_signatures_are_named_and_change_nothing() {
 }
 
 #[tokio::test]
+async fn blocks_that_wait_for_one_before_them_are_certified_with_it_and_each_lie_among_them_is_named_once() {
+    let mut world = World::new(Bodies::Pushed).await;
+    let chain = world.network.chain(20, 100);
+    for block in &chain[1..] {
+        if block.number == 5 {
+            let body = (world.source(block) == 0).then(|| block.body.clone());
+            let signature = world.network.push(1, block).signature;
+            let borrowed = Push { signature, body, ..world.network.push(0, block) };
+            world.send(0, borrowed).await;
+        } else if block.number == 6 {
+            let elsewhere = Unsigned { previous_hash: [9; 32], ..block.clone() };
+            world.push_all(&[0], &elsewhere).await;
+        } else {
+            world.push_all(&[0], block).await;
+        }
+        world.push_all(&[1, 2, 3], block).await;
+    }
+    world.stays(1).await;
+    world.push_all(&[0, 1, 2, 3], &chain[0]).await;
+    world.reaches(21).await;
+    for number in 1..=20 {
+        world.verify(number);
+    }
+    let seen = world.seen_of(0);
+    assert_eq!((seen.wrong_signatures, seen.wrong_headers), (1, 1));
+    assert!((1..4).all(|honest| world.seen_of(honest).wrong_signatures == 0));
+}
+
+#[tokio::test]
 async fn unreadable_signatures_are_named_too() {
     let mut world = World::new(Bodies::Pushed).await;
     let block = world.network.chain(1, 100).remove(0);

@@ -120,6 +120,20 @@ fn only_the_next_block_of_the_chain_is_taken() {
 }
 
 #[test]
+fn a_block_whose_metadata_cannot_be_read_is_refused_and_the_error_says_so() {
+    let dir = dir();
+    let ledger = Ledger::open(dir.path()).unwrap();
+    fill(&ledger, 1);
+    let whole = Block { metadata: None, ..Block::decode(real(1)).unwrap() }.encode_to_vec();
+    // Slots of which the first is longer than what is left.
+    let with_garbage = Bytes::from([&whole[..], &[0x1a, 2, 0x0a, 0x7f]].concat());
+    let error = ledger.append(1, with_garbage).unwrap_err();
+    assert!(error.to_string().contains("the metadata of the block does not parse"), "{error}");
+    assert_eq!(ledger.height(), 1);
+    ledger.append(1, bare(&real(1))).unwrap();
+}
+
+#[test]
 fn a_restart_keeps_blocks_and_certificates() {
     let dir = dir();
     let ledger = Ledger::open(dir.path()).unwrap();

@@ -3,7 +3,7 @@
 
 mod network;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use blockcutter::Command;
 use blockcutter::command::decode;
@@ -311,6 +311,40 @@ async fn a_node_with_another_key_gets_no_session() {
     let config = server_config(&network.tls[3], &[ALPN_FRONTEND], ClientAuth::Requested).unwrap();
     assert!(tls::accept(listener.accept().await.unwrap().0, config).await.is_err());
     assert_eq!(frontend.counters().nodes[0].sessions, 0);
+}
+
+#[tokio::test]
+async fn a_node_that_is_known_to_be_up_is_dialled_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let network = Network::new(&[port, 7051, 7052, 7053]);
+    let group = network.group();
+    let pin = group.server_key(ReplicaId(0)).unwrap();
+    let address = NodeAddress::Dial { address: format!("127.0.0.1:{port}"), pin };
+    let setup = FrontendSetup {
+        nodes: vec![NodeEndpoint { replica: ReplicaId(0), address }],
+        group,
+        identity: network.tls[1].clone(),
+        bodies: Bodies::Pushed,
+        session_window: 4096,
+    };
+    let frontend = Frontend::start(setup).unwrap();
+    // Who closes every connection is dialled after ever longer waits.
+    let mut last = Instant::now();
+    loop {
+        drop(listener.accept().await.unwrap());
+        if last.elapsed() > Duration::from_millis(1500) {
+            break;
+        }
+        last = Instant::now();
+    }
+    frontend.on_node_up(ReplicaId(9));
+    frontend.on_node_up(ReplicaId(0));
+    for when in ["at once", "and the waits begin anew"] {
+        let dialled = tokio::time::timeout(Duration::from_secs(1), listener.accept()).await;
+        drop(dialled.expect(when).unwrap());
+    }
+    frontend.stop().await;
 }
 
 #[tokio::test]

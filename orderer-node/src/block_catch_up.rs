@@ -7,8 +7,10 @@
 //! configuration in force at each block, and stored with it: they are what clients are shown. A block whose set is not
 //! complete where it comes from gets our own signature alone, as if we had cut it, and is collected like any other.
 //!
-//! Meanwhile the node goes on: what it cuts waits behind the missing blocks ([`Ledger::expect`]). Memory is bounded by one
-//! block and one section of hashes for each channel. A source that lies costs one retry: it is named, counted and avoided
+//! A source is asked ahead, the blocks that come are judged side by side in the pool that checks what comes in, and stored
+//! one after the other. Meanwhile the node goes on: what it cuts waits behind the missing blocks ([`Ledger::expect`]).
+//! Memory is bounded by a few megabytes of blocks, or a few blocks where they are larger, and one section of hashes for
+//! each channel; what was asked for ahead waits at the source. A source that lies costs one retry: it is named, counted and avoided
 //! for a while; so is one that is silent or slow.
 //!
 //! ```text
@@ -17,6 +19,7 @@
 
 mod channel;
 pub(crate) mod door;
+mod flow;
 mod limits;
 mod reading;
 mod section;
@@ -42,6 +45,7 @@ pub use self::limits::CatchUpLimits;
 pub use self::source::{BlockSource, Connection};
 use crate::fault::{Fault, Faults};
 use crate::signer::{BlockSigner, SignatureStyle};
+use crate::work_pool::WorkPool;
 
 /// What fetching blocks needs.
 #[derive(Debug)]
@@ -52,6 +56,8 @@ pub struct CatchUpSetup {
     pub sources: Vec<BlockSource>,
     /// Signs the fetched blocks as this node.
     pub signer: BlockSigner,
+    /// Judges them.
+    pub verify: WorkPool,
     /// Where faults go.
     pub faults: Faults,
     /// Waits.
@@ -73,6 +79,7 @@ struct Shared {
     group: Arc<OrderingGroup>,
     sources: Vec<BlockSource>,
     signer: BlockSigner,
+    verify: WorkPool,
     faults: Faults,
     limits: CatchUpLimits,
     /// Channels that fetch at a time.
@@ -117,9 +124,9 @@ impl BlockCatchUp {
     /// Nothing is fetched yet.
     #[must_use]
     pub fn new(setup: CatchUpSetup) -> Self {
-        let CatchUpSetup { group, sources, signer, faults, limits } = setup;
+        let CatchUpSetup { group, sources, signer, verify, faults, limits } = setup;
         let places = Semaphore::new(limits.channels_at_once);
-        let shared = Shared { group, sources, signer, faults, limits, places, counts: Counts::default() };
+        let shared = Shared { group, sources, signer, verify, faults, limits, places, counts: Counts::default() };
         let stop = CancellationToken::new();
         let until_last = Arc::new(stop.clone().drop_guard());
         Self { shared: Arc::new(shared), running: Arc::default(), stop, _until_last: until_last }

@@ -1,7 +1,8 @@
 //! The frontend inside a node: with it, one process is a Fabric orderer.
 //!
 //! It is a frontend like any other, with two shortcuts: the session with our own replica runs over memory, and the ledger
-//! is the node's, so nobody sends it the bodies of blocks.
+//! is the node's, so nobody sends it the bodies of blocks. And what our replica's mesh knows, that another node is up, it
+//! need not find out.
 
 use std::sync::Arc;
 
@@ -13,8 +14,10 @@ use frontend_shim::router::Router;
 use frontend_shim::tls::Spki;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{Limits, ReplicaId};
+use tokio::sync::watch;
 
 use crate::channel_files::GroupFiles;
+use crate::mesh::MeshHandle;
 use crate::sessions::{self, Caller, SessionHost};
 
 /// A frontend of one group, at work in this process.
@@ -38,6 +41,7 @@ pub fn start(
     channels: &Channels,
     router: &Router,
     host: Arc<SessionHost>,
+    mesh: &MeshHandle,
 ) -> anyhow::Result<EmbeddedFrontend> {
     let (ours, theirs) = tokio::io::duplex(IN_PROCESS_BYTES);
     tokio::spawn(async move {
@@ -61,6 +65,11 @@ pub fn start(
         bodies: Bodies::SharedLedger,
         session_window: Limits::default().session_window,
     })?;
+    for replica in files.group.view().replicas() {
+        if let Some(signs) = mesh.signs_of_life(replica) {
+            tokio::spawn(pass_on(signs, replica, frontend.clone()));
+        }
+    }
     for id in files.channels.keys() {
         if let Some(channel) = channels.find(id.as_str()) {
             frontend.add_channel(channel)?;
@@ -75,6 +84,13 @@ impl EmbeddedFrontend {
     #[must_use]
     pub fn report(&self) -> FrontendCounters {
         self.0.counters()
+    }
+}
+
+/// Tells the frontend whenever another node shows that it is up, until the mesh ends.
+async fn pass_on(mut signs: watch::Receiver<u64>, replica: ReplicaId, frontend: FrontendHandle) {
+    while signs.changed().await.is_ok() {
+        frontend.on_node_up(replica);
     }
 }
 

@@ -125,8 +125,14 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let disk = DirDisk::open(dir.join("frontends")).context("cannot use the folder of frontends' credentials")?;
     let credentials = Arc::new(CredentialStore::open(Arc::new(disk), view.group(), &keyring)?);
     let (signer, limits_of_fetching) = (block_signer.clone(), CatchUpLimits::default());
-    let catch_up =
-        BlockCatchUp::new(CatchUpSetup { group, sources, signer, faults: faults.clone(), limits: limits_of_fetching });
+    let catch_up = BlockCatchUp::new(CatchUpSetup {
+        group,
+        sources,
+        signer,
+        verify: verify.clone(),
+        faults: faults.clone(),
+        limits: limits_of_fetching,
+    });
     let recovery = Recovery {
         me,
         view: view.clone(),

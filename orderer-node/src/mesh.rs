@@ -1,15 +1,15 @@
 //! The links between the replicas of an ordering group.
 //!
 //! Every node dials every other: the dialer sends and the acceptor receives, so there are two connections between two
-//! nodes and nobody has to decide which of two is the right one. Both sides are known by the TLS keys that the channel
+//! nodes and nobody has to decide which of two is the right one. A link that a peer has dialled shows that the peer is up:
+//! whoever waits before dialling it again does so at once. Both sides are known by the TLS keys that the channel
 //! configuration names, and tell each other their vote key binding before anything else. A frame names its group. Who
 //! is a frontend, and which vote keys are known, is told on every connection and when it changes, straight from the
 //! [`NodeKeyring`].
 //!
 //! Links are not perfect and need not be: what is lost is sent again by the core when it hears
 //! [`MeshEvent::Connected`], or on its slow timer. So nothing here waits for a peer. What cannot be sent is queued within
-//! bounds and the oldest gives way; what is not consumed stops the reading from the one peer it came from. The two
-//! directions know nothing of each other. A replica's messages to itself do not come through here.
+//! bounds and the oldest gives way; what is not consumed stops the reading from the one peer it came from. A replica's messages to itself do not come through here.
 
 mod acceptor;
 mod counters;
@@ -32,7 +32,7 @@ use frontend_shim::outbox::Outbox;
 use frontend_shim::tls::{self, ServerTrust, Spki, TlsError};
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{GroupId, ReplicaId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -214,6 +214,13 @@ impl MeshHandle {
         }
     }
 
+    /// Changes with every link with this peer that comes to stand, whoever has dialled it: a sign that the peer is up, for
+    /// whoever waits to dial it for another purpose. `None` if the group has no such peer.
+    #[must_use]
+    pub fn signs_of_life(&self, peer: ReplicaId) -> Option<watch::Receiver<u64>> {
+        Some(self.shared.peers.get(&peer)?.up.subscribe())
+    }
+
     /// What happened on the links, by peer.
     #[must_use]
     pub fn counters(&self) -> Vec<PeerCounters> {
@@ -252,6 +259,8 @@ struct PeerState {
     /// What of its messages may be in flight, in bytes.
     inflight: Arc<Semaphore>,
     inbound: Mutex<Inbound>,
+    /// Counts the links with it that came to stand.
+    up: watch::Sender<u64>,
 }
 
 /// The link that the peer has dialled.
@@ -271,7 +280,13 @@ impl PeerState {
             reject_pace: LogPace::default(),
             inflight: Arc::new(Semaphore::new(limits.inflight_bytes_max as usize)),
             inbound: Mutex::default(),
+            up: watch::Sender::new(0),
         }
+    }
+
+    /// A link with it has come to stand.
+    fn show_up(&self) {
+        self.up.send_modify(|links| *links += 1);
     }
 
     fn push(&self, frame: Bytes) {

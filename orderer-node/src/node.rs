@@ -213,9 +213,9 @@ impl Node {
         let files = self.groups.iter().map(|(_, files)| files);
         files
             .zip(groups)
-            .map(|(files, (_, group, me))| {
+            .map(|(files, (mesh, group, me))| {
                 let host = Arc::clone(&group.sessions);
-                embedded::start(*me, files, &self.mesh_identity, &self.channels, router, host)
+                embedded::start(*me, files, &self.mesh_identity, &self.channels, router, host, mesh)
             })
             .collect()
     }

@@ -51,6 +51,13 @@ impl StoredBlock {
         Self::assemble(message, encoded, parts, true)
     }
 
+    /// Reads a block that is to be stored: it must be one that can be certified later.
+    pub(super) fn decode_new(encoded: &Bytes) -> Result<Arc<Self>, MalformedBlock> {
+        let block = Self::decode(encoded)?;
+        BlockMetadata::decode(block.metadata()).map_err(MalformedBlock::Metadata)?;
+        Ok(block)
+    }
+
     fn assemble(message: Bytes, encoded: Bytes, parts: Parts, certified: bool) -> Result<Arc<Self>, MalformedBlock> {
         let header = BlockHeader::decode(encoded.slice(parts.header.clone()))?;
         let data = BlockData::decode(encoded.slice(parts.data.clone()))?;
@@ -116,6 +123,9 @@ pub enum MalformedBlock {
     /// One of them does not parse.
     #[error("block does not parse: {0}")]
     Decode(#[from] prost::DecodeError),
+    /// The metadata does not parse: no peer would take the block, and no certificate could enter it.
+    #[error("the metadata of the block does not parse: {0}")]
+    Metadata(#[source] prost::DecodeError),
 }
 
 /// Header and hash of an encoded block, without a look at its data.
@@ -170,7 +180,7 @@ fn content(encoded: &[u8], start: usize, key: u8) -> Result<Range<usize>, Malfor
 /// The whole metadata field with another slot 0. Slots that are missing are added empty: peers want all five.
 fn replace_slot0(metadata: &[u8], slot0: &Bytes) -> Result<BytesMut, MalformedBlock> {
     Metadata::decode(slot0.clone())?;
-    let mut slots = BlockMetadata::decode(metadata)?.metadata;
+    let mut slots = BlockMetadata::decode(metadata).map_err(MalformedBlock::Metadata)?.metadata;
     if slots.len() < SLOT_COUNT {
         slots.resize(SLOT_COUNT, Bytes::new());
     }
@@ -281,6 +291,20 @@ mod tests {
         }
         let no_metadata = Bytes::from([header, data].concat());
         assert_eq!(StoredBlock::decode(&no_metadata).unwrap().metadata(), Bytes::new());
+    }
+
+    #[test]
+    fn a_block_whose_metadata_does_not_parse_is_not_stored() {
+        let metadata = Some(block_metadata(3, Bytes::new(), Vec::new()));
+        let whole = encode(&Block { metadata, ..block(1) });
+        let parts = Parts::find(&whole).unwrap();
+        let without = Bytes::copy_from_slice(&whole[..parts.data_field_end]);
+        assert!(StoredBlock::decode_new(&whole).is_ok());
+        assert!(StoredBlock::decode_new(&without).is_ok(), "no metadata at all is none that is wrong");
+        // Slots of which the first is longer than what is left.
+        let with_garbage = Bytes::from([&without[..], &[METADATA_KEY, 2, 0x0a, 0x7f]].concat());
+        let error = StoredBlock::decode_new(&with_garbage).unwrap_err();
+        assert!(error.to_string().starts_with("the metadata of the block does not parse"), "{error}");
     }
 
     #[test]

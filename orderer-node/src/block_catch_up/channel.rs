@@ -1,21 +1,24 @@
-//! Fetching the missing blocks of one channel: one ask at a time, from the source that has done best so far.
+//! Fetching the missing blocks of one channel, from the source that has done best so far: first what their headers are,
+//! then the blocks.
 
+mod blocks;
+
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fabric_proto::ChannelId;
-use frontend_shim::block_reading::{Ask, BLOCKS_MAX, GivenBlock, LINKS_MAX, Told};
+use frontend_shim::block_reading::{Ask, LINKS_MAX, Told};
 use frontend_shim::counters::Grievance;
 use frontend_shim::ledger::{Ledger, Missing, Tip};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::Shared;
-use super::limits::{SECTION_BLOCKS, STUCK_LOG_INTERVAL};
+use super::limits::{FIRST_BLOCK_BYTES, SECTION_BLOCKS, STUCK_LOG_INTERVAL};
 use super::reading::{Reading, ReadingError};
 use super::section::Section;
 use super::source::Choice;
-use super::store::{BlockStore, Complaint, Refused};
+use super::store::{BlockStore, Complaint};
 use crate::fault::Fault;
 use crate::signer::SignatureStyle;
 
@@ -27,6 +30,8 @@ pub(super) struct ChannelCatchUp {
     store: Arc<BlockStore>,
     choice: Choice,
     patience: Duration,
+    /// Size of recent blocks.
+    usual_block_bytes: usize,
     /// The source that is being asked.
     source: usize,
     /// Its connection, if it stands.
@@ -59,7 +64,6 @@ impl ChannelCatchUp {
             group: Arc::clone(&shared.group),
             signer: shared.signer.clone(),
             style,
-            rules: Mutex::default(),
         };
         Self {
             shared: Arc::clone(shared),
@@ -68,6 +72,7 @@ impl ChannelCatchUp {
             store: Arc::new(store),
             choice: Choice::new(shared.sources.len()),
             patience: shared.limits.patience_min,
+            usual_block_bytes: FIRST_BLOCK_BYTES,
             source: 0,
             reading: None,
             progress: Instant::now(),
@@ -98,7 +103,7 @@ impl ChannelCatchUp {
                 from = top.number + 1;
             }
         }
-        self.reading = None;
+        self.hang_up();
         tracing::info!(channel = %self.channel, height = self.ledger.height(), "the ledger has every block again");
         Ok(())
     }
@@ -140,8 +145,10 @@ impl ChannelCatchUp {
 
     async fn ask_links(&mut self, section: &mut Section) -> Result<(), Failure> {
         let Some((last, count)) = section.wanted() else { return Ok(()) };
-        let ask = Ask::Links { channel: self.channel.clone(), last, count: count.min(LINKS_MAX as u64) as u16 };
-        let until = self.ask(&ask).await?;
+        self.choose_source().await;
+        let until = Instant::now() + self.patience;
+        self.ask(&Ask::Links { channel: self.channel.clone(), last, count: count.min(LINKS_MAX as u64) as u16 })
+            .await?;
         let Told::Links(links) = self.next(until).await? else { return Err(out_of_place()) };
         if links.is_empty() {
             return Err(Failure::Lacks);
@@ -153,76 +160,9 @@ impl ChannelCatchUp {
         Ok(())
     }
 
-    /// Fetches the blocks of a section that the ledger does not have.
-    async fn fetch(&mut self, section: &Section) -> Result<(), Fault> {
-        loop {
-            let next = self.ledger.height();
-            if next > section.top() {
-                return Ok(());
-            }
-            if let Err(failure) = self.ask_blocks(section, next).await {
-                self.leave(failure)?;
-            }
-        }
-    }
-
-    async fn ask_blocks(&mut self, section: &Section, from: u64) -> Result<(), Failure> {
-        let count = (section.top() - from + 1).min(BLOCKS_MAX as u64) as u16;
-        let ask = Ask::Blocks { channel: self.channel.clone(), from, count };
-        let until = self.ask(&ask).await?;
-        let (asked, mut next) = (Instant::now(), from);
-        loop {
-            match self.next(until).await {
-                Ok(Told::Block(given)) => {
-                    self.put(section, next, given).await?;
-                    next += 1;
-                }
-                Ok(Told::End(end)) if end == next => break,
-                Ok(_) => return Err(out_of_place()),
-                Err(Failure::Silent) if next > from => return Err(Failure::Slow),
-                Err(failure) => return Err(failure),
-            }
-        }
-        if next == from {
-            return Err(Failure::Lacks);
-        }
-        self.choice.on_answered(self.source, asked.elapsed() / (next - from) as u32);
-        self.patience = (self.patience / 2).max(self.shared.limits.patience_min);
-        Ok(())
-    }
-
-    async fn put(&mut self, section: &Section, number: u64, given: GivenBlock) -> Result<(), Failure> {
-        let Some(expected) = section.expected(number).filter(|_| given.number == number) else {
-            return Err(out_of_place());
-        };
-        let store = Arc::clone(&self.store);
-        // Hashing, verifying and writing a large block takes longer than a task may.
-        let putting = tokio::task::spawn_blocking(move || store.put(expected, &given)).await;
-        let stored = match putting {
-            Ok(Ok(stored)) => stored,
-            Ok(Err(Refused::Lie(complaint))) => return Err(Failure::Lie(complaint)),
-            Ok(Err(Refused::Fault(fault))) => return Err(Failure::Ours(fault)),
-            Err(_) => return Err(Failure::Ours(Fault::Ended("block catch-up"))),
-        };
-        let counts = &self.shared.counts;
-        counts.blocks.fetch_add(1, Ordering::Relaxed);
-        counts.certified.fetch_add(stored.is_certified.into(), Ordering::Relaxed);
-        self.progress = Instant::now();
-        if let Some((grievance, what)) = stored.complaint {
-            self.complain(grievance, &what);
-        }
-        Ok(())
-    }
-
-    /// Asks the best source. Says until when it may answer.
-    async fn ask(&mut self, ask: &Ask) -> Result<Instant, Failure> {
-        let best = self.best_source().await;
-        if best != self.source {
-            self.reading = None;
-            self.source = best;
-        }
-        let until = Instant::now() + self.patience;
-        let (source, group) = (&self.shared.sources[best], self.shared.group.id());
+    /// Asks the chosen source.
+    async fn ask(&mut self, ask: &Ask) -> Result<(), Failure> {
+        let (source, group) = (&self.shared.sources[self.source], self.shared.group.id());
         let asking = async {
             let reading = match &mut self.reading {
                 Some(reading) => reading,
@@ -230,9 +170,16 @@ impl ChannelCatchUp {
             };
             reading.ask(ask).await
         };
-        match timeout_at(until, asking).await {
-            Ok(asked) => asked.map(|()| until).map_err(Failure::Away),
+        match timeout(self.patience, asking).await {
+            Ok(asked) => asked.map_err(Failure::Away),
             Err(_) => Err(Failure::Silent),
+        }
+    }
+
+    /// Ends the connection, if there is one. It is closed beside us.
+    fn hang_up(&mut self) {
+        if let Some(reading) = self.reading.take() {
+            tokio::spawn(reading.close());
         }
     }
 
@@ -278,7 +225,7 @@ impl ChannelCatchUp {
             }
         };
         // What a source that failed may still send is the answer to nothing.
-        self.reading = None;
+        self.hang_up();
         self.choice.avoid(self.source, Instant::now() + avoided);
         shared.counts.retries.fetch_add(1, Ordering::Relaxed);
         Ok(())
@@ -289,12 +236,16 @@ impl ChannelCatchUp {
         self.shared.sources[self.source].record().complain(grievance, &detail);
     }
 
-    /// Waits while all sources are avoided.
-    async fn best_source(&mut self) -> usize {
+    /// Goes over to the source that has done best. Waits while all are avoided.
+    async fn choose_source(&mut self) {
         loop {
             let now = Instant::now();
             if let Some(best) = self.choice.best(self.source, now) {
-                return best;
+                if best != self.source {
+                    self.hang_up();
+                    self.source = best;
+                }
+                return;
             }
             if now - self.progress > STUCK_LOG_INTERVAL {
                 self.progress = now;

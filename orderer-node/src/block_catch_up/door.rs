@@ -1,9 +1,11 @@
 //! The other side: a node reads blocks here that it lacks.
 //!
 //! Only a consenter may, by the TLS key that the channel's configuration in force names. One ask is answered at a time,
-//! straight from the ledger into the socket, so a reader costs one block of memory, and one that stalls is let go.
+//! straight from the ledger into the socket, so a reader costs a few hundred kilobytes of memory, or one block; what it
+//! asks for ahead waits in its socket. One that stalls is let go.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use fabric_channel::ChannelConfig;
@@ -20,7 +22,7 @@ use prost::Message as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-use super::limits::{READER_IDLE_MAX, READER_STALLED_MAX};
+use super::limits::{READ_AT_ONCE_BYTES, READER_IDLE_MAX, READER_STALLED_MAX};
 use crate::sessions::{Caller, SessionEnd, SessionHost};
 
 /// Serves a reader until either side ends it.
@@ -62,7 +64,15 @@ struct Visit<'a, W> {
 }
 
 impl<W: AsyncWrite + Unpin> Visit<'_, W> {
-    async fn serve<R: AsyncRead + Unpin>(mut self, mut reader: FrameReader<R>) -> Result<(), SessionEnd> {
+    async fn serve<R: AsyncRead + Unpin>(mut self, reader: FrameReader<R>) -> Result<(), SessionEnd> {
+        self.answer(reader).await?;
+        // The reader may be gone for good.
+        let _ = timeout(READER_STALLED_MAX, self.writer.shutdown()).await;
+        Ok(())
+    }
+
+    /// Answers until the reader closes the connection, or asks for nothing.
+    async fn answer<R: AsyncRead + Unpin>(&mut self, mut reader: FrameReader<R>) -> Result<(), SessionEnd> {
         self.tell(&Told::Welcome).await?;
         self.writer.flush().await?;
         loop {
@@ -115,11 +125,16 @@ impl<W: AsyncWrite + Unpin> Visit<'_, W> {
         let until = from.saturating_add(u64::from(count).min(BLOCKS_MAX as u64));
         let (mut next, mut bytes) = (from, 0);
         while next < until && bytes < ANSWER_BYTES_MAX {
-            let (ledger, number) = (Arc::clone(ledger), next);
-            let Some(block) = off_task(move || given(&ledger, number)).await? else { break };
-            bytes += block.body.len();
-            self.tell(&Told::Block(block)).await?;
-            next += 1;
+            let ledger = Arc::clone(ledger);
+            let blocks = off_task(move || read_some(&ledger, next..until)).await?;
+            if blocks.is_empty() {
+                break;
+            }
+            for block in blocks {
+                bytes += block.body.len();
+                self.tell(&Told::Block(block)).await?;
+                next += 1;
+            }
         }
         self.tell(&Told::End(next)).await
     }
@@ -128,6 +143,20 @@ impl<W: AsyncWrite + Unpin> Visit<'_, W> {
         let writing = timeout(READER_STALLED_MAX, self.writer.write_frame(told.encode())).await;
         Ok(writing.unwrap_or_else(|_| Err(stalled()))?)
     }
+}
+
+/// The first of these blocks: as many as there are and as are read at a time.
+fn read_some(ledger: &Ledger, numbers: Range<u64>) -> Result<Vec<GivenBlock>, LedgerError> {
+    let (mut blocks, mut bytes) = (Vec::new(), 0);
+    for number in numbers {
+        let Some(block) = given(ledger, number)? else { break };
+        bytes += block.body.len();
+        blocks.push(block);
+        if bytes >= READ_AT_ONCE_BYTES {
+            break;
+        }
+    }
+    Ok(blocks)
 }
 
 /// Block 0 is for nobody: who asks has it.

@@ -7,7 +7,9 @@ use frontend_shim::framing::{FRAME_BYTES_MAX, FrameError, FrameReader, FrameWrit
 use mod_smart::GroupId;
 use mod_smart::codec::CodecError;
 use tokio::io::{ReadHalf, WriteHalf};
+use tokio::time::timeout;
 
+use super::limits::CLOSING_MAX;
 use super::source::Connection;
 
 /// A source that has welcomed us.
@@ -47,12 +49,19 @@ impl Reading {
         self.send(ask.encode()).await
     }
 
+    /// What the source tells next. Cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Told, ReadingError> {
         let frame = self.reader.read_frame().await?.ok_or(ReadingError::Closed)?;
         match Told::decode(frame)? {
             Told::Refused(reason) => Err(ReadingError::Refused(reason)),
             told => Ok(told),
         }
+    }
+
+    /// Closes the connection in good order, so that the source need not take it for a broken one.
+    pub(super) async fn close(mut self) {
+        // Who does not let it be closed sees it break.
+        let _ = timeout(CLOSING_MAX, self.writer.shutdown()).await;
     }
 
     async fn send(&mut self, frame: Bytes) -> Result<(), ReadingError> {

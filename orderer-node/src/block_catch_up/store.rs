@@ -1,6 +1,6 @@
-//! One block that a source gave: judged, signed by us as well, and stored.
+//! Blocks that a source gave: judged and signed by us as well, each for itself, and stored one after the other.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
@@ -26,15 +26,35 @@ pub(super) struct BlockStore {
     pub(super) group: Arc<OrderingGroup>,
     pub(super) signer: BlockSigner,
     pub(super) style: SignatureStyle,
-    /// The configuration in force after the block with this number.
-    pub(super) rules: Mutex<Option<Arc<Rules>>>,
 }
 
-/// What a configuration says of the blocks under it.
+/// What a configuration says of the blocks under it. The same until the next config block.
 pub(super) struct Rules {
     last_config: u64,
     /// None if the configuration cannot be read in this version: no certificate is believed then.
     judge: Option<CertificateJudge>,
+}
+
+/// A block that is the expected one, ready to be stored.
+pub(super) struct Judged {
+    expected: Expected,
+    given: GivenBlock,
+    rules: Arc<Rules>,
+    /// With our signature alone.
+    encoded: Bytes,
+    /// What certifies it, if that has come with it: the content of its signatures slot.
+    certificate: Option<Bytes>,
+    is_config: bool,
+    complaint: Option<Complaint>,
+}
+
+/// What was stored of some blocks.
+pub(super) struct Put {
+    pub(super) stored: Vec<Stored>,
+    /// The rules for the block after them.
+    pub(super) rules: Arc<Rules>,
+    /// Why the rest was not.
+    pub(super) outcome: Result<(), Refused>,
 }
 
 /// A block that was stored.
@@ -62,54 +82,70 @@ impl From<LedgerError> for Refused {
 }
 
 impl BlockStore {
-    /// Stores the block that follows the ledger's newest one, if it is the expected one. Takes long: not for a task.
-    pub(super) fn put(&self, expected: Expected, given: &GivenBlock) -> Result<Stored, Refused> {
+    /// Judges a block by itself: it must be the expected one. Its certificate is judged by these rules. Takes long, and
+    /// leaves the ledger alone: any number of blocks can be judged at a time.
+    pub(super) fn judge(&self, rules: Arc<Rules>, expected: Expected, given: GivenBlock) -> Result<Judged, Refused> {
         let Expected { number, previous_hash, .. } = expected;
-        let data = check_body(expected, &given.body).map_err(|what| Refused::Lie((Grievance::WrongBody, what)))?;
+        let (data, data_hash) =
+            check_body(expected, &given.body).map_err(|what| Refused::Lie((Grievance::WrongBody, what)))?;
         let header = BlockHeader {
             number,
             previous_hash: Bytes::copy_from_slice(&previous_hash),
-            data_hash: Bytes::copy_from_slice(&data_hash(&data.data)),
+            data_hash: Bytes::copy_from_slice(&data_hash),
         };
-        let rules = self.rules_after(number - 1)?;
         let is_config = is_config(&data.data);
         let last_config = if is_config { number } else { rules.last_config };
-        let judged = rules.judge(&header, &given.signatures, &metadata_value(last_config, Bytes::new()));
-        let (certificate, complaint) = match judged {
+        let own_value = metadata_value(last_config, Bytes::new());
+        let (certificate, complaint) = match rules.judge(&header, &given.signatures, &own_value) {
             Ok(certificate) => (certificate, None),
             Err(what) => (None, Some((Grievance::WrongSignature, what))),
         };
-        let value = match &certificate {
-            Some(certificate) => OrdererBlockMetadata::decode(certificate.value.clone()).ok(),
-            None => None,
-        };
-        let last_config = value.as_ref().and_then(|value| value.last_config).map_or(last_config, |last| last.index);
-        let consenter_metadata = value.map_or(Bytes::new(), |value| value.consenter_metadata);
-        let mut metadata = block_metadata(last_config, consenter_metadata, Vec::new());
-        let value = match &certificate {
-            Some(certificate) => certificate.value.clone(),
-            None => metadata_value(last_config, Bytes::new()),
-        };
+        let value = certificate.as_ref().map_or(own_value, |certificate| certificate.value.clone());
+        let said = OrdererBlockMetadata::decode(value.clone()).unwrap_or_default();
+        let last_config = said.last_config.map_or(last_config, |last| last.index);
         let own = self.signer.sign(self.style, &value, &header.der()).map_err(Refused::Fault)?;
+        let mut metadata = block_metadata(last_config, said.consenter_metadata, Vec::new());
         metadata.metadata[0] = signatures_slot(value, vec![own]);
         let block = Block { header: Some(header), data: Some(data), metadata: Some(metadata) };
-        self.ledger.append(number, block.encode_to_vec().into())?;
-        let is_certified = certificate.is_some();
-        if let Some(Metadata { value, signatures }) = certificate {
-            self.ledger.certify(number, signatures_slot(value, signatures))?;
-        }
-        if is_config {
-            *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-        Ok(Stored { is_certified, complaint })
+        let encoded = block.encode_to_vec().into();
+        let certificate = certificate.map(|Metadata { value, signatures }| signatures_slot(value, signatures));
+        Ok(Judged { expected, given, rules, encoded, certificate, is_config, complaint })
     }
 
-    /// The rules for the block after this one, which the ledger has. They stay until the next config block.
-    fn rules_after(&self, number: u64) -> Result<Arc<Rules>, Refused> {
-        let mut known = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(rules) = &*known {
-            return Ok(Arc::clone(rules));
+    /// Stores blocks that follow the ledger's newest one, in this order, under the rules in force for the first of them.
+    /// Takes long: not for a task.
+    pub(super) fn put(&self, blocks: Vec<Judged>, rules: Arc<Rules>) -> Put {
+        let mut put = Put { stored: Vec::new(), rules, outcome: Ok(()) };
+        for judged in blocks {
+            match self.put_one(judged, &mut put.rules) {
+                Ok(stored) => put.stored.push(stored),
+                Err(refused) => {
+                    put.outcome = Err(refused);
+                    break;
+                }
+            }
         }
+        put
+    }
+
+    fn put_one(&self, judged: Judged, rules: &mut Arc<Rules>) -> Result<Stored, Refused> {
+        // It was judged before a config block ahead of it had been stored.
+        let is_outdated = !Arc::ptr_eq(&judged.rules, rules);
+        let judged = if is_outdated { self.judge(Arc::clone(rules), judged.expected, judged.given)? } else { judged };
+        let number = judged.expected.number;
+        self.ledger.append(number, judged.encoded)?;
+        let is_certified = judged.certificate.is_some();
+        if let Some(slot0) = judged.certificate {
+            self.ledger.certify(number, slot0)?;
+        }
+        if judged.is_config {
+            *rules = self.rules_after(number)?;
+        }
+        Ok(Stored { is_certified, complaint: judged.complaint })
+    }
+
+    /// The rules for the block after this one, which the ledger has. Reads files: not for a task.
+    pub(super) fn rules_after(&self, number: u64) -> Result<Arc<Rules>, Refused> {
         let malformed = || Refused::Fault(Fault::Diverged { channel: self.channel.to_string(), number });
         let stored = self.ledger.read(number)?.ok_or_else(malformed)?;
         let block = Block::decode(stored.encoded.clone()).map_err(|_| malformed())?;
@@ -122,9 +158,14 @@ impl BlockStore {
                 None
             }
         };
-        let rules = Arc::new(Rules { last_config, judge });
-        *known = Some(Arc::clone(&rules));
-        Ok(rules)
+        Ok(Arc::new(Rules { last_config, judge }))
+    }
+}
+
+impl Judged {
+    /// Bytes of its body.
+    pub(super) fn bytes(&self) -> usize {
+        self.given.body.len()
     }
 }
 
@@ -143,12 +184,12 @@ impl Rules {
     }
 }
 
-/// The data of a block, if it is what the header's hash says.
-fn check_body(expected: Expected, body: &Bytes) -> Result<BlockData, String> {
+/// The data of a block, and its hash, if it is what the header's hash says.
+fn check_body(expected: Expected, body: &Bytes) -> Result<(BlockData, [u8; 32]), String> {
     let data = read_body(body)?;
-    let hash = header_hash(expected.number, &expected.previous_hash, &data_hash(&data.data));
-    if hash != expected.header_hash {
+    let data_hash = data_hash(&data.data);
+    if header_hash(expected.number, &expected.previous_hash, &data_hash) != expected.header_hash {
         return Err("it does not belong to the header that the chain says".to_owned());
     }
-    Ok(data)
+    Ok((data, data_hash))
 }

@@ -87,6 +87,9 @@ pub enum JournalError {
         /// The request.
         digest: Digest,
     },
+    /// Every number that a segment can have is used.
+    #[error("{} is the last segment there can be", segment::name(u32::MAX))]
+    Full,
     /// An earlier write failed: what is on the disk is unknown until the journal is opened again.
     #[error("the journal has stopped after a failed write")]
     Stopped,

@@ -322,7 +322,8 @@ impl Journal {
 
     /// Goes on in a new segment, which is durable with its name before it takes a record.
     fn roll(&mut self) -> Result<(), JournalError> {
-        let segment = Segment::create(&*self.disk, self.segment.number + 1, self.group, self.chain)?;
+        let number = self.segment.number.checked_add(1).ok_or(JournalError::Full)?;
+        let segment = Segment::create(&*self.disk, number, self.group, self.chain)?;
         make_durable(&*self.disk, &segment, self.options)?;
         let End { segment, offset, chain } = End::at_begin(segment);
         (self.segment, self.chain) = (segment, chain);

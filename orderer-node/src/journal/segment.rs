@@ -99,7 +99,9 @@ impl Segment {
     /// The disk fails, or what stands there is not that record.
     pub(crate) fn read(&self, position: Position) -> Result<Bytes, JournalError> {
         let damaged = |reason| self.damaged(position.offset, reason);
-        if position.length as usize > RECORD_BYTES_MAX {
+        // Positions are read from records, too: nothing is made room for that the file cannot hold.
+        let end = u64::from(position.offset) + HEAD_BYTES as u64 + u64::from(position.length);
+        if position.length as usize > RECORD_BYTES_MAX || end > self.file.len()? {
             return Err(damaged("the length of a record is out of range"));
         }
         let mut frame = vec![0; HEAD_BYTES + position.length as usize];
@@ -147,7 +149,7 @@ pub(crate) fn numbers(disk: &dyn Disk) -> Result<Vec<u32>, DiskError> {
 pub(crate) fn range(disk: &dyn Disk, first: u32) -> Result<Option<RangeInclusive<u32>>, JournalError> {
     let numbers = numbers(disk)?.into_iter().filter(|number| *number >= first);
     let mut last = None;
-    for (expected, found) in (first..).zip(numbers) {
+    for (expected, found) in (first..=u32::MAX).zip(numbers) {
         if expected != found {
             return Err(JournalError::SegmentMissing { segment: expected });
         }

@@ -116,7 +116,7 @@ pub fn set_aside(disk: &dyn Disk, group: GroupId) -> Result<String, JournalError
     let begin = Start::read(disk, group).map_or(0, |start| start.first);
     let numbers: Vec<u32> = segment::numbers(disk)?.into_iter().filter(|number| *number >= begin).collect();
     let aside = numbers.first().copied().unwrap_or(begin);
-    let first = numbers.last().map_or(begin, |last| last.saturating_add(1));
+    let first = numbers.last().map_or(Some(begin), |last| last.checked_add(1)).ok_or(JournalError::Full)?;
     let start = Start { first, aside };
     start.write(disk, group)?;
     start.clear(disk)?;

@@ -65,7 +65,7 @@ impl Survey {
             make_durable(disk, &segment, options)?;
             return Ok(Self::new(options, after, End::at_begin(segment)));
         };
-        let (first, last) = numbers.into_inner();
+        let (first, last) = (*numbers.start(), *numbers.end());
         let open = |number, chain| match number == last {
             true => open_last(disk, number, group, chain),
             false => Ok((Segment::open(disk, number, group)?, None)),
@@ -73,7 +73,7 @@ impl Survey {
         let (segment, torn) = open(first, 0)?;
         let mut survey = Self::new(options, after, End::at_begin(segment));
         survey.summary.torn = torn;
-        for number in first + 1..=last {
+        for number in numbers.skip(1) {
             survey.read_whole()?;
             let (segment, torn) = open(number, survey.end.chain)?;
             survey.enter(End::at_begin(segment))?;

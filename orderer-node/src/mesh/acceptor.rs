@@ -69,6 +69,7 @@ where
     let replaced = CancellationToken::new();
     peer.replace_inbound(replaced.clone());
     peer.meter.on_inbound();
+    peer.show_up();
     let end = tokio::select! {
         end = receive(shared, peer, reader, writer) => end,
         () = replaced.cancelled() => LinkEnd::Replaced,

@@ -77,6 +77,11 @@ impl Meter {
         self.heard.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Does a link from it stand?
+    pub(super) fn is_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed) > 0
+    }
+
     pub(super) fn on_sent(&self, frames: u64, bytes: u64) {
         add(&self.frames_out, frames);
         add(&self.bytes_out, bytes);
@@ -101,7 +106,7 @@ impl Meter {
             replica: about.replica.0,
             address: about.address.clone(),
             connected: self.connected.load(Ordering::Relaxed),
-            heard: read(&self.heard) > 0,
+            heard: self.is_heard(),
             links: read(&self.links),
             dials_failed: read(&self.dials_failed),
             frames_out: read(&self.frames_out),

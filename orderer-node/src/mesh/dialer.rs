@@ -8,12 +8,13 @@ use frontend_shim::framing::{COALESCE_BYTES, FrameError, FrameReader, FrameWrite
 use frontend_shim::tls::{self, TlsError};
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::frame::{Hello, MeshFrame, MeshFrameError};
 use super::gossip::Gossip;
 use super::limits::HELLO_TIME_MAX;
-use super::{MeshEvent, PeerState, Shared};
+use super::{MeshEvent, MeshLimits, PeerState, Shared};
 use crate::keys::BindError;
 
 /// Keeps a link to the peer up until the mesh ends.
@@ -22,8 +23,9 @@ pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>, con
     let dialling = async {
         let mut wait = shared.limits.redial_min;
         let mut down_since = Instant::now();
+        let mut up = peer.up.subscribe();
         loop {
-            let (end, stood_for) = run_once(&shared, &peer, &config, down_since).await;
+            let (end, stood_for) = run_once(&shared, &peer, &config, down_since, &mut up).await;
             if matches!(end, LinkEnd::Unheard) {
                 return;
             }
@@ -34,8 +36,7 @@ pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>, con
                     wait = shared.limits.redial_min;
                 }
             }
-            sleep(wait).await;
-            wait = (wait * 2).min(shared.limits.redial_max);
+            wait = pause(&shared.limits, &peer, wait, &mut up).await;
         }
     };
     tokio::select! {
@@ -45,12 +46,25 @@ pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>, con
     peer.meter.on_disconnected();
 }
 
+/// Waits before the next attempt, and says how long to wait after it. A peer that shows up is dialled at once, and the
+/// waits begin anew: it may be gone again soon, and what it misses until then it has to be sent later. That it showed up
+/// while an attempt failed counts too.
+async fn pause(limits: &MeshLimits, peer: &PeerState, wait: Duration, up: &mut watch::Receiver<u64>) -> Duration {
+    let wait_max = if peer.meter.is_heard() { limits.redial_heard_max } else { limits.redial_max };
+    let wait = wait.min(wait_max);
+    tokio::select! {
+        Ok(()) = up.changed() => limits.redial_min,
+        () = sleep(wait) => wait * 2,
+    }
+}
+
 /// One attempt: why it ended, and how long the link stood if it came to that.
 async fn run_once(
     shared: &Shared,
     peer: &PeerState,
     config: &Arc<ClientConfig>,
     down_since: Instant,
+    up: &mut watch::Receiver<u64>,
 ) -> (LinkEnd, Option<Duration>) {
     let (mut reader, writer) = match dial(shared, peer, config).await {
         Ok(link) => link,
@@ -64,6 +78,9 @@ async fn run_once(
         forget_outdated(peer);
     }
     peer.meter.on_connected();
+    peer.show_up();
+    // What was to be dialled for stands.
+    up.mark_unchanged();
     tracing::info!(replica = %peer.about.replica, address = %peer.about.address, "link stands");
     if shared.events.send(MeshEvent::Connected(peer.about.replica)).await.is_err() {
         return (LinkEnd::Unheard, None);

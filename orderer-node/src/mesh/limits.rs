@@ -17,6 +17,8 @@ pub struct MeshLimits {
     pub redial_min: Duration,
     /// The wait before a peer is dialled again, at most.
     pub redial_max: Duration,
+    /// The same while a link from that peer stands: then it is up, and what keeps us out is about to pass.
+    pub redial_heard_max: Duration,
     /// How long a link must have stood for the next wait to be the shortest again.
     pub steady_after: Duration,
     /// How long a link must have been down for what waits to be outdated: it is forgotten, the core starts from
@@ -39,6 +41,7 @@ impl Default for MeshLimits {
             inflight_frames_max: 4096,
             redial_min: Duration::from_millis(50),
             redial_max: Duration::from_secs(2),
+            redial_heard_max: Duration::from_millis(200),
             steady_after: Duration::from_secs(10),
             outdated_after: Duration::from_secs(2),
             ping_interval: Duration::from_secs(3),

@@ -80,6 +80,40 @@ async fn a_node_that_comes_back_is_connected_again() {
 }
 
 #[tokio::test]
+async fn a_peer_that_comes_to_us_is_dialled_at_once_however_long_the_wait_was_to_be() {
+    let mut world = World::new(2).await;
+    let long = Duration::from_secs(3600);
+    world.limits = MeshLimits { redial_min: long, redial_max: long, redial_heard_max: long, ..world.limits.clone() };
+    let mut node = world.start(0).await;
+    until(|| node.counters(1).dials_failed == 1).await;
+    let mut signs = node.mesh.signs_of_life(ReplicaId(1)).unwrap();
+    for life in 1..=3 {
+        let mut peer = world.start(1).await;
+        peer.connected([0]).await;
+        node.connected([1]).await;
+        assert_eq!(node.counters(1).links, life);
+        assert!(signs.has_changed().unwrap(), "and others can know");
+        drop(peer);
+        assert!(matches!(node.event().await, MeshEvent::Disconnected(ReplicaId(1))));
+        until(|| !node.counters(1).heard).await;
+        signs.mark_unchanged();
+    }
+    assert!(node.mesh.signs_of_life(ReplicaId(0)).is_none());
+}
+
+#[tokio::test]
+async fn while_a_peer_is_heard_and_cannot_be_reached_yet_the_waits_stay_short() {
+    let mut world = World::new(2).await;
+    world.limits.redial_max = Duration::from_secs(3600);
+    world.limits.redial_heard_max = Duration::from_millis(20);
+    let node = world.start(0).await;
+    let mut recovering = world.join_as(1, 0).await;
+    assert!(matches!(recovering.hear().await, Some(MeshFrame::Hello(_))));
+    // Doubled each time, so many waits would take hours.
+    until(|| node.counters(1).dials_failed >= 20).await;
+}
+
+#[tokio::test]
 async fn what_waited_for_too_long_is_not_sent() {
     let mut world = World::new(2).await;
     world.limits.outdated_after = Duration::from_millis(50);

@@ -5,6 +5,7 @@ mod sources;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use rustls_pki_types::CertificateDer;
 
 use self::sources::{InFlight, Manners};
 use self::world::{ENTRY_BYTES, World, channel, entry, style};
+use super::limits::{ASKS_AHEAD_MAX, CatchUpLimits};
 use crate::fault::Fault;
 use crate::sessions::Caller;
 
@@ -51,9 +53,77 @@ async fn a_ledger_ten_thousand_blocks_behind_catches_up_from_two_honest_sources_
     assert!(report.channels.is_empty());
     assert_eq!((report.sources[0].name.as_str(), report.sources[0].wrong_bodies), ("replica 1", 1));
     assert!(report.sources[1..].iter().all(|honest| honest.wrong_bodies + honest.silent_bodies == 0), "{report:?}");
-    // Links and signatures are read once more and never stored; all else is one block and what pipes and buffers hold.
+    // Links and signatures are read once more and never stored; all else is judged, or what pipes and buffers hold.
     let beside_bodies = count.read() - 10_000 * ENTRY_BYTES as u64;
     assert!(count.most() < beside_bodies + (512 << 10), "{} bytes in flight", count.most());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_far_away_is_asked_ahead_and_not_without_bound() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    world.grow(&truth, 1200, 1200);
+    let asks = Arc::new(AtomicU64::new(0));
+    let far = world.source(1, &truth, Manners::Far(Arc::clone(&asks)));
+    let node = world.node_with(Arc::clone(&ledger), vec![far], CatchUpLimits::default());
+    let started = Instant::now();
+    assert!(node.start(truth.tip().unwrap()));
+    node.has_all(1200).await;
+    println!("1,200 blocks from a source 50 ms away in {:?}", started.elapsed());
+    world.check(&ledger, &truth, 1200);
+    let most = asks.load(Ordering::Relaxed) as usize;
+    assert!((2..=ASKS_AHEAD_MAX).contains(&most), "{most} asks waited");
+    assert_eq!(node.catch_up.report().retries, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_that_become_large_are_asked_for_again_when_an_answer_is_cut_short() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    world.grow(&truth, 200, 0);
+    for number in 200..220 {
+        world.append(&truth, 0, vec![entry(number, 1 << 20)]);
+    }
+    world.grow(&truth, 300, 0);
+    let count = InFlight::new(&ledger);
+    let source = world.source(1, &truth, Manners::Counted(Arc::clone(&count)));
+    let node = world.node_with(Arc::clone(&ledger), vec![source], CatchUpLimits::default());
+    assert!(node.start(truth.tip().unwrap()));
+    node.has_all(300).await;
+    world.check(&ledger, &truth, 300);
+    let report = node.catch_up.report();
+    assert_eq!((report.retries, report.sources[0].garbage), (0, 0), "that is nobody's fault");
+    assert!(count.connections().0 <= 3, "{:?}", count.connections());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_closed_in_good_order() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    world.grow(&truth, 300, 300);
+    let count = InFlight::new(&ledger);
+    let counted = |replica| world.source(replica, &truth, Manners::Counted(Arc::clone(&count)));
+    let node = world.node(Arc::clone(&ledger), vec![counted(1), counted(2)]);
+    assert!(node.start(truth.tip().unwrap()));
+    node.has_all(300).await;
+    let closed = async {
+        while count.connections().0 != count.connections().1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.expect("all of them");
+    assert!(count.connections().0 >= 2, "both were asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_before_a_connection_broke_is_stored() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    world.grow(&truth, 7, 7);
+    let node = world.node(Arc::clone(&ledger), vec![world.source(1, &truth, Manners::Closes)]);
+    assert!(node.start(truth.tip().unwrap()));
+    node.has_all(7).await;
+    assert_eq!(node.catch_up.report().retries, 2, "three blocks each time");
 }
 
 /// Each liar is asked first, and everybody else is honest.
@@ -222,6 +292,31 @@ async fn a_config_block_on_the_way_governs_what_follows() {
         let last_config = fabric_proto::metadata::last_config_index(&block).unwrap();
         assert_eq!(last_config, if number < 5 { 0 } else { 5 }, "block {number}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_judged_before_a_config_block_was_stored_are_judged_again() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    let genesis = Block::decode(world.genesis.clone()).unwrap();
+    let mut last_config = 0;
+    for number in 1..150 {
+        let is_config = number % 20 == 7;
+        let data = if is_config { genesis.data.clone().unwrap().data } else { vec![entry(number, 100)] };
+        last_config = if is_config { number } else { last_config };
+        world.append(&truth, last_config, data);
+    }
+    let node = world.node(Arc::clone(&ledger), vec![world.source(1, &truth, Manners::Honest)]);
+    assert!(node.start(truth.tip().unwrap()));
+    node.has_all(150).await;
+    // Without a certificate, what a block says of its configuration is our own conclusion.
+    for number in 1..150 {
+        let last_config = |ledger| {
+            fabric_proto::metadata::last_config_index(&Block::decode(encoded(ledger, number)).unwrap()).unwrap()
+        };
+        assert_eq!(last_config(&*ledger), last_config(&*truth), "block {number}");
+    }
+    assert_eq!(node.catch_up.report().sources[0].wrong_signatures, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

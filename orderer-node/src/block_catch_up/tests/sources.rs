@@ -24,6 +24,8 @@ use crate::sessions::{self, Caller, SessionHost};
 pub(super) enum Manners {
     /// As the program does.
     Honest,
+    /// Honest and far away: it hears of every ask a moment later, and so many of them waited at most.
+    Far(Arc<AtomicU64>),
     /// The same, and what is read from it is counted.
     Counted(Arc<InFlight>),
     /// Right headers, other bodies.
@@ -51,17 +53,60 @@ pub(super) fn source(replica: u16, host: Arc<SessionHost>, caller: Caller, manne
         let (near, far) = tokio::io::duplex(PIPE_BYTES);
         let (host, caller, manners) = (Arc::clone(&host), caller.clone(), manners.clone());
         let near: Box<dyn Connection> = match &manners {
-            Manners::Counted(count) => Box::new(Counting { io: near, count: Arc::clone(count) }),
+            Manners::Counted(count) => {
+                count.opened.fetch_add(1, Ordering::Relaxed);
+                Box::new(Counting { io: near, count: Arc::clone(count) })
+            }
             _ => Box::new(near),
         };
         tokio::spawn(async move {
             match manners {
                 Manners::Honest | Manners::Counted(_) => drop(sessions::serve(&[host], far, caller).await),
+                Manners::Far(asks) => drop(answer_late(far, &host.channels[&channel()].ledger, &asks).await),
                 lie => drop(tell_lies(far, &host.channels[&channel()].ledger, lie).await),
             }
         });
         Box::pin(async move { Ok(near) })
     })
+}
+
+/// Answers every ask some time after it was made, however many wait.
+async fn answer_late(io: DuplexStream, ledger: &Ledger, most: &AtomicU64) -> Option<()> {
+    let (reading, writing) = tokio::io::split(io);
+    let (mut reader, mut writer) = (FrameReader::new(reading, FRAME_BYTES_MAX), FrameWriter::new(writing));
+    reader.read_frame().await.ok()??;
+    writer.write_frame(Told::Welcome.encode()).await.ok()?;
+    writer.flush().await.ok()?;
+    let (asks, mut asked) = tokio::sync::mpsc::unbounded_channel();
+    let hearing = async {
+        loop {
+            let ask = Ask::decode(reader.read_frame().await.ok()??).ok()?;
+            asks.send((tokio::time::Instant::now() + FAR, ask)).ok()?;
+        }
+    };
+    let answering = async {
+        while let Some((due, ask)) = asked.recv().await {
+            tokio::time::sleep_until(due).await;
+            most.fetch_max(asked.len() as u64 + 1, Ordering::Relaxed);
+            let answer = match ask {
+                Ask::Links { last, count, .. } => vec![Told::Links(ledger.links(last, count.into()).ok()?)],
+                Ask::Blocks { from, count, .. } => {
+                    let until = (from + u64::from(count)).min(ledger.height());
+                    let blocks = (from..until).map(|number| twisted(ledger, number, &Manners::Honest));
+                    blocks.chain([Told::End(until)]).collect()
+                }
+            };
+            for told in answer {
+                writer.write_frame(told.encode()).await.ok()?;
+            }
+            writer.flush().await.ok()?;
+        }
+        Some(())
+    };
+    tokio::select! {
+        ended = hearing => ended,
+        ended = answering => ended,
+    }
 }
 
 async fn tell_lies(io: DuplexStream, ledger: &Ledger, manners: Manners) -> Option<()> {
@@ -139,12 +184,16 @@ pub(super) struct InFlight {
     start: u64,
     read: AtomicU64,
     most: AtomicU64,
+    opened: AtomicU64,
+    closed: AtomicU64,
 }
 
 impl InFlight {
     pub(super) fn new(ledger: &Arc<Ledger>) -> Arc<Self> {
         let start = ledger.height();
-        Arc::new(Self { ledger: Arc::clone(ledger), start, read: AtomicU64::new(0), most: AtomicU64::new(0) })
+        let zero = AtomicU64::default;
+        let ledger = Arc::clone(ledger);
+        Arc::new(Self { ledger, start, read: zero(), most: zero(), opened: zero(), closed: zero() })
     }
 
     /// At most so many bytes at any time. Links and signatures count as held, so this is above the truth.
@@ -154,6 +203,11 @@ impl InFlight {
 
     pub(super) fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Connections that were made, and those of them that were closed in good order.
+    pub(super) fn connections(&self) -> (u64, u64) {
+        (self.opened.load(Ordering::Relaxed), self.closed.load(Ordering::Relaxed))
     }
 
     fn on_read(&self, bytes: usize) {
@@ -187,8 +241,11 @@ impl AsyncWrite for Counting {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        let polled = Pin::new(&mut self.io).poll_shutdown(cx);
+        self.count.closed.fetch_add(u64::from(matches!(polled, Poll::Ready(Ok(())))), Ordering::Relaxed);
+        polled
     }
 }
 
 const PIPE_BYTES: usize = 64 << 10;
+const FAR: Duration = Duration::from_millis(50);

@@ -140,20 +140,26 @@ impl World {
         ledger.certify(number, signatures_slot(value.clone(), replicas.iter().map(sign).collect())).unwrap();
     }
 
-    /// Our node over this ledger, with these replicas to read from.
+    /// Our node over this ledger, with these replicas to read from, and little patience.
     pub(super) fn node(&self, ledger: Arc<Ledger>, sources: Vec<BlockSource>) -> Node {
+        let limits = CatchUpLimits {
+            patience_min: Duration::from_millis(300),
+            silent_avoided: Duration::from_secs(1),
+            lacking_avoided: Duration::from_millis(20),
+            ..CatchUpLimits::default()
+        };
+        self.node_with(ledger, sources, limits)
+    }
+
+    pub(super) fn node_with(&self, ledger: Arc<Ledger>, sources: Vec<BlockSource>, limits: CatchUpLimits) -> Node {
         let (faults, fault) = Faults::channel();
         let catch_up = BlockCatchUp::new(CatchUpSetup {
             group: Arc::clone(&self.group),
             sources,
             signer: self.signers[0].clone(),
+            verify: WorkPool::start("verify", 2, 64).unwrap(),
             faults,
-            limits: CatchUpLimits {
-                patience_min: Duration::from_millis(300),
-                silent_avoided: Duration::from_secs(1),
-                lacking_avoided: Duration::from_millis(20),
-                ..CatchUpLimits::default()
-            },
+            limits,
         });
         Node { ledger, catch_up, fault }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::fixture::*;
 use crate::disk::{Disk as _, MemDisk};
 use crate::journal::limits::DAMAGED_KEPT_MAX;
+use crate::journal::start::Start;
 use crate::journal::{Journal, JournalError, JournalOptions, segment, set_aside};
 use mod_smart::{InstanceId, Record};
 
@@ -200,6 +201,25 @@ fn a_damaged_journal_is_moved_aside_whole_and_only_the_newest_of_these_are_kept(
         assert_eq!(incidents.len(), DAMAGED_KEPT_MAX.min(round + 2));
         assert_eq!(incidents.last().unwrap(), &format!("damaged-{next:06}"));
     }
+}
+
+#[test]
+fn a_journal_in_the_last_segment_there_can_be_opens_again_and_says_when_it_is_full() {
+    let disk = MemDisk::default();
+    Start::at(u32::MAX).write(&disk, GROUP).unwrap();
+    for life in 1..=3 {
+        let (mut journal, replay) = try_open(&disk, small_segments(900), 0).unwrap();
+        assert_eq!(replay.count(), life as usize - 1);
+        commit(&mut journal, &[mark(life)]);
+        disk.crash();
+    }
+    assert_eq!(segments(&disk), [u32::MAX]);
+    let (mut journal, _) = try_open(&disk, small_segments(900), 0).unwrap();
+    let full =
+        (4..100).find_map(|number| journal.append(&mark(number)).and_then(|()| journal.commit().map(drop)).err());
+    assert!(matches!(full, Some(JournalError::Full)), "{full:?}");
+    assert!(replayed(&disk).len() > 3, "what it has taken stays");
+    assert!(matches!(set_aside(&disk, GROUP), Err(JournalError::Full)), "no other journal can follow");
 }
 
 /// A journal of which only a part was moved must never be taken for a journal: votes would be forgotten.
