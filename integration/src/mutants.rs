@@ -7,6 +7,7 @@
 //! ```text
 //! # What is wrong, where it was seen, and what should find it.
 //! run: --n 6                       (optional: arguments for the simulator)
+//! test: -p mod-smart --test X      (optional: this test is to fail, because the simulator cannot see it)
 //! file: mod-smart/src/selection.rs
 //! <<<<
 //! the lines as they are
@@ -19,7 +20,7 @@ mod mutant;
 mod tree;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -50,7 +51,14 @@ pub enum Verdict {
         /// How long the simulator ran.
         took: Duration,
     },
-    /// Every seed passed.
+    /// This test failed.
+    KilledByTest {
+        /// Its name.
+        test: String,
+        /// How long the tests ran.
+        took: Duration,
+    },
+    /// Every seed, or every test, passed.
     Alive {
         /// How long that took.
         took: Duration,
@@ -78,7 +86,10 @@ pub fn all() -> anyhow::Result<Vec<Mutant>> {
 /// The mutant does not fit the tree or does not compile, or the simulator cannot be run.
 pub fn run(tree: &Tree, mutant: &Mutant, budget: Budget) -> anyhow::Result<Verdict> {
     tree.reset(mutant)?;
-    let simulator = build(tree)?;
+    if let Some(arguments) = &mutant.test {
+        return run_test(tree, arguments);
+    }
+    let simulator = build_simulator(tree)?;
     let began = Instant::now();
     let output = Command::new(simulator)
         .args(["--once", "--failures", "1", "--seeds", &budget.seeds.to_string(), "--jobs", &budget.jobs.to_string()])
@@ -96,12 +107,37 @@ pub fn run(tree: &Tree, mutant: &Mutant, budget: Budget) -> anyhow::Result<Verdi
     Ok(Verdict::Killed { seeds: seed + 1, why: why.trim().to_owned(), took })
 }
 
-fn build(tree: &Tree) -> anyhow::Result<std::path::PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let target = tree.root().join("target");
-    let output = Command::new(cargo)
-        .args(["build", "--quiet", "--release", "--package", "integration", "--bin", "sim"])
-        .env("CARGO_TARGET_DIR", &target)
+fn run_test(tree: &Tree, arguments: &[String]) -> anyhow::Result<Verdict> {
+    let command = ["test", "--quiet", "--release", "--no-fail-fast"];
+    build(tree, command.into_iter().chain(["--no-run"]).chain(arguments.iter().map(String::as_str)))?;
+    let began = Instant::now();
+    let output = cargo(tree, command.into_iter().chain(arguments.iter().map(String::as_str)))?;
+    let took = began.elapsed();
+    if output.status.success() {
+        return Ok(Verdict::Alive { took });
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let failed = text.lines().find_map(failed_test).unwrap_or("the test program itself stopped");
+    Ok(Verdict::KilledByTest { test: failed.to_owned(), took })
+}
+
+fn build_simulator(tree: &Tree) -> anyhow::Result<std::path::PathBuf> {
+    build(tree, ["build", "--quiet", "--release", "--package", "integration", "--bin", "sim"])?;
+    Ok(target(tree).join("release/sim"))
+}
+
+fn build<'a>(tree: &Tree, arguments: impl IntoIterator<Item = &'a str>) -> anyhow::Result<()> {
+    let output = cargo(tree, arguments)?;
+    if !output.status.success() {
+        bail!("the mutant does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+fn cargo<'a>(tree: &Tree, arguments: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Output> {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(arguments)
+        .env("CARGO_TARGET_DIR", target(tree))
         // Thirty builds are more work than thirty short campaigns: the optimiser's costly half does not pay.
         .env("CARGO_INCREMENTAL", "1")
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
@@ -109,17 +145,22 @@ fn build(tree: &Tree) -> anyhow::Result<std::path::PathBuf> {
         .env("RUSTFLAGS", "-Awarnings")
         .current_dir(tree.root())
         .output()
-        .context("cannot run cargo")?;
-    if !output.status.success() {
-        bail!("the mutant does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok(target.join("release/sim"))
+        .context("cannot run cargo")
+}
+
+fn target(tree: &Tree) -> std::path::PathBuf {
+    tree.root().join("target")
 }
 
 /// The seed and the reason in a line of the form `seed N FAILED why`.
 fn failed_seed(line: &str) -> Option<(u64, &str)> {
     let (seed, why) = line.strip_prefix("seed ")?.split_once(" FAILED ")?;
     Some((seed.parse().ok()?, why))
+}
+
+/// The name in a heading of the form `---- NAME stdout ----`, under which a failed test's words stand.
+fn failed_test(line: &str) -> Option<&str> {
+    line.strip_prefix("---- ")?.strip_suffix(" stdout ----")
 }
 
 /// Where the copy of the tree is kept.
@@ -151,8 +192,9 @@ mod tests {
     }
 
     #[test]
-    fn the_simulators_words_name_the_seed_and_the_reason() {
+    fn words_of_the_simulator_and_of_tests_name_what_failed() {
         assert_eq!(failed_seed("seed 17 FAILED agreement: two values"), Some((17, "agreement: two values")));
         assert_eq!(failed_seed("17 seeds, 0 failures"), None);
+        assert_eq!(failed_test("---- a_test_of_something stdout ----"), Some("a_test_of_something"));
     }
 }

@@ -37,6 +37,9 @@ fn main() -> anyhow::Result<ExitCode> {
             Verdict::Killed { seeds, why, took } => {
                 println!("| {} | killed | {seeds} seeds, {:.1} s | {why} |", mutant.name, took.as_secs_f64());
             }
+            Verdict::KilledByTest { test, took } => {
+                println!("| {} | killed | {:.1} s | test `{test}` |", mutant.name, took.as_secs_f64());
+            }
             Verdict::Alive { took } => {
                 alive += 1;
                 println!("| {} | ALIVE | {} seeds, {:.1} s | |", mutant.name, budget.seeds, took.as_secs_f64());

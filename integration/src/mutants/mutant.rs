@@ -14,6 +14,8 @@ pub struct Mutant {
     pub prose: String,
     /// Arguments for the simulator.
     pub arguments: Vec<String>,
+    /// Arguments for `cargo test`, where a test looks for it instead of the simulator.
+    pub test: Option<Vec<String>>,
     /// What to change.
     pub replacements: Vec<Replacement>,
 }
@@ -45,7 +47,8 @@ impl Mutant {
     /// # Errors
     /// It does not follow the form.
     pub fn parse(name: String, text: &str) -> anyhow::Result<Self> {
-        let mut mutant = Self { name, prose: String::new(), arguments: Vec::new(), replacements: Vec::new() };
+        let mut mutant =
+            Self { name, prose: String::new(), arguments: Vec::new(), test: None, replacements: Vec::new() };
         let mut file = PathBuf::new();
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
@@ -56,6 +59,8 @@ impl Mutant {
                 file = PathBuf::from(path.trim());
             } else if let Some(arguments) = line.strip_prefix("run: ") {
                 mutant.arguments = arguments.split_whitespace().map(str::to_owned).collect();
+            } else if let Some(arguments) = line.strip_prefix("test: ") {
+                mutant.test = Some(arguments.split_whitespace().map(str::to_owned).collect());
             } else if line == "<<<<" {
                 let mut take_until = |end: &str| -> anyhow::Result<String> {
                     let mut part = Vec::new();
@@ -114,6 +119,9 @@ mod tests {
         assert_eq!((mutant.prose.as_str(), mutant.arguments.len()), ("Counts wrong.", 2));
         let changed = mutant.apply(|_| Ok("if x > 1 {}".to_owned())).unwrap();
         assert_eq!(changed[Path::new("a.rs")], "if x > 0 {}");
+        assert_eq!(mutant.test, None);
+        let tested = Mutant::parse("m".to_owned(), &TEXT.replace("run: --n 6", "test: -p a")).unwrap();
+        assert_eq!(tested.test, Some(vec!["-p".to_owned(), "a".to_owned()]));
         assert!(mutant.apply(|_| Ok("x > 1 x > 1".to_owned())).is_err());
         assert!(mutant.apply(|_| Ok(String::new())).is_err());
         assert!(Mutant::parse("m".to_owned(), "# only prose").is_err());

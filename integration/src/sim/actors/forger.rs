@@ -13,8 +13,8 @@ use mod_smart::certificate::{Vote, VoteKind};
 use mod_smart::message::DecidedBatch;
 use mod_smart::synchronization::{Claim, SignedStopData};
 use mod_smart::{
-    Client, Digest, Epoch, Evidence, GroupId, Message, Regency, ReplicaId, Request, RequestId, Sealed, Sequence,
-    SessionId, StopData, Sync,
+    Client, Digest, Epoch, Evidence, GroupId, InstanceId, Message, Regency, ReplicaId, Request, RequestId, Sealed,
+    Sequence, SessionId, StopData, Sync,
 };
 
 use super::forge::{self, Signatures};
@@ -40,11 +40,22 @@ impl Actor for Forger {
     fn on_send(&mut self, to: ReplicaId, message: Message, hand: &mut Hand<'_>) {
         self.memory.hear(&message);
         self.sample = Some(message.encode());
+        if let Message::StopData(honest) = &message
+            && hand.random.bool()
+            && let Some(bent) = self.bent_stop_data(honest, hand)
+        {
+            return hand.send(to, Message::StopData(bent));
+        }
         hand.send(to, message);
     }
 
-    fn on_receive(&mut self, _from: ReplicaId, message: &Message, _hand: &mut Hand<'_>) -> bool {
+    fn on_receive(&mut self, _from: ReplicaId, message: &Message, hand: &mut Hand<'_>) -> bool {
         self.memory.hear(message);
+        if let Message::Vote(signed) = message
+            && hand.random.u8(..8) == 0
+        {
+            self.pass_off(signed.vote, hand);
+        }
         true
     }
 
@@ -105,6 +116,27 @@ impl Forger {
         hand.send(to, Message::Vote(vote.sign(GroupId([0; 32]), hand.me, &hand.key())));
     }
 
+    /// Real votes of a quorum, and the batch they are for, as the proof of a decision: WRITEs for ACCEPTs, or the votes of this
+    /// instance for the next.
+    fn pass_off(&self, vote: Vote, hand: &mut Hand<'_>) {
+        let signatures = self.memory.signatures(vote);
+        if !forge::is_quorum(&signatures, hand.view) {
+            return;
+        }
+        let Some(batch) = self.memory.batch(vote.digest) else { return };
+        let request = |digest: &Digest| hand.requests.iter().find(|request| request.digest() == *digest).cloned();
+        let Some(requests) = batch.iter().map(request).collect::<Option<Vec<_>>>() else { return };
+        let instance = match vote.kind {
+            VoteKind::Write => vote.instance,
+            VoteKind::Accept => vote.instance.next(),
+        };
+        let Some(proof) = forge::proof(Vote { kind: VoteKind::Accept, instance, ..vote }, &signatures) else { return };
+        for to in hand.others() {
+            let requests = requests.clone();
+            hand.send(to, Message::Decisions(vec![DecidedBatch { proof: proof.clone(), requests }]));
+        }
+    }
+
     /// A proof that consists of WRITEs, of the liars' votes, and of signatures of another instance.
     fn send_false_decision(&self, to: ReplicaId, hand: &mut Hand<'_>) {
         let Some((vote, signatures)) = self.heard(hand) else { return };
@@ -132,6 +164,26 @@ impl Forger {
             None => StopData { regency, delivered: Evidence::Start, claims: vec![claim] },
         };
         Some(data.sign(hand.group, hand.me, &hand.key()))
+    }
+
+    /// Our own STOPDATA, in its place and time, with a certificate or a proof inside that is none, for an instance that is open:
+    /// invented, or made of signatures that stand under something else.
+    fn bent_stop_data(&self, honest: &SignedStopData, hand: &mut Hand<'_>) -> Option<SignedStopData> {
+        let (heard, signatures) = self.heard(hand)?;
+        let data = &honest.data;
+        let instance = InstanceId(data.delivered.instance().0 + hand.random.u64(1..3));
+        let digest = if hand.random.bool() { heard.digest } else { forge::invented_digest(hand) };
+        let epoch = if hand.random.bool() { heard.epoch } else { Epoch(data.regency.0.saturating_sub(1)) };
+        let vote = Vote { kind: VoteKind::Write, instance, epoch, digest };
+        let bent = if hand.random.bool() {
+            let accept = Vote { kind: VoteKind::Accept, ..vote };
+            let proof = forge::proof(accept, &complete(accept, signatures, hand))?;
+            StopData { regency: data.regency, delivered: Evidence::Decision(proof), claims: Vec::new() }
+        } else {
+            let certificate = forge::certificate(vote, &complete(vote, signatures, hand))?;
+            StopData { claims: vec![Claim::Written(certificate)], ..data.clone() }
+        };
+        Some(bent.sign(hand.group, hand.me, &hand.key()))
     }
 
     fn send_false_stop_data(&self, to: ReplicaId, hand: &mut Hand<'_>) {

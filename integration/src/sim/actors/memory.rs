@@ -1,11 +1,11 @@
 //! What a liar remembers of what it heard: enough to use signatures again, and no more than so much.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use mod_smart::certificate::{SignedVote, Vote};
 use mod_smart::checkpoint::{CheckpointVote, SignedCheckpoint};
 use mod_smart::synchronization::SignedStopData;
-use mod_smart::{Message, Regency, ReplicaId};
+use mod_smart::{Digest, Message, Regency, ReplicaId};
 
 use super::forge::Signatures;
 
@@ -15,12 +15,15 @@ pub(super) struct Memory {
     votes: BTreeMap<(u64, u64, Vote), Signatures>,
     checkpoints: BTreeMap<CheckpointVote, Signatures>,
     collects: BTreeMap<(Regency, ReplicaId), SignedStopData>,
+    /// What was proposed lately, by the digest of the batch.
+    batches: VecDeque<(Digest, Vec<Digest>)>,
     /// The highest regency anybody was seen in.
     pub(super) regency: Regency,
 }
 
 /// Distinct statements of one kind that are remembered; the oldest instances and regencies are forgotten first.
 const STATEMENTS_MAX: usize = 128;
+const BATCHES_MAX: usize = 32;
 
 impl Memory {
     /// Remembers what is worth it.
@@ -28,6 +31,7 @@ impl Memory {
         self.regency = super::forge::regency_of(message).unwrap_or_default().max(self.regency);
         match message {
             Message::Vote(signed) => self.hear_vote(signed),
+            Message::Propose(propose) => self.hear_batch(&propose.requests),
             Message::Checkpoint(signed) => self.hear_checkpoint(signed),
             Message::StopData(signed) => self.hear_collect(signed),
             Message::Sync(sync) => sync.collects.iter().for_each(|collect| self.hear_collect(collect)),
@@ -58,6 +62,18 @@ impl Memory {
     /// Every STOPDATA heard for any regency.
     pub(super) fn collects(&self) -> impl DoubleEndedIterator<Item = &SignedStopData> {
         self.collects.values()
+    }
+
+    /// The requests of a batch that was proposed lately.
+    pub(super) fn batch(&self, digest: Digest) -> Option<&[Digest]> {
+        self.batches.iter().find(|(of, _)| *of == digest).map(|(_, requests)| &requests[..])
+    }
+
+    fn hear_batch(&mut self, requests: &[Digest]) {
+        if self.batches.len() == BATCHES_MAX {
+            self.batches.pop_front();
+        }
+        self.batches.push_back((Digest::of_batch(requests), requests.to_vec()));
     }
 
     fn hear_vote(&mut self, signed: &SignedVote) {

@@ -18,10 +18,11 @@ mod mute;
 mod pass_through;
 mod replayer;
 mod sides;
-mod slow_leader;
+pub(super) mod slow_leader;
 mod stale;
 mod stopper;
 mod twin;
+mod usurper;
 mod whisperer;
 mod withholder;
 mod wrong_block_signer;
@@ -47,6 +48,7 @@ const ALL: &[Make] = &[
     equivocator::make,
     twin::make,
     hider::make,
+    usurper::make,
     whisperer::make,
     stale::make,
     replayer::make,

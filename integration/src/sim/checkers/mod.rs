@@ -114,7 +114,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(acknowledged::Acknowledged::default()),
         Box::new(agreement::Agreement::default()),
         Box::new(bounds::Bounds::default()),
-        Box::new(certificate::Certificate),
+        Box::new(certificate::Certificate::default()),
         Box::new(durability::Durability::default()),
         Box::new(hash_chain::HashChain::default()),
         Box::new(no_duplicate::NoDuplicate::default()),
