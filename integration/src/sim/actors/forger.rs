@@ -207,12 +207,17 @@ impl Forger {
         hand.send(to, Message::Sync(Sync { regency, collects }));
     }
 
-    /// A stable checkpoint of the liars' signatures, and a manifest that fits it.
+    /// A stable checkpoint of the liars' signatures, alone or among honest ones that were given for another, and a manifest that
+    /// fits it.
     fn send_false_checkpoint(&self, to: ReplicaId, hand: &mut Hand<'_>) {
         let Some(manifest) = forge::invented_manifest(hand) else { return };
         let Some((mut vote, signatures)) = self.memory.newest_checkpoint().map(|(v, s)| (v, s.clone())) else { return };
         vote.digest = manifest.digest();
         let mut all = signatures;
+        if hand.random.bool() {
+            all.clear();
+            vote.instance = InstanceId(vote.instance.0 + hand.random.choice([0, 20, 1000]).unwrap_or_default());
+        }
         for liar in hand.coalition.iter() {
             if let Some(key) = hand.key_of(liar) {
                 all.insert(liar, vote.sign(hand.group, liar, &key).signature);
