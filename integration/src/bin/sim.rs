@@ -1,10 +1,12 @@
-//! `sim`: runs simulated worlds from seeds, and tells the story of one. See [`integration::sim`].
+//! `sim`: runs simulated worlds from seeds, tells the story of one, and measures in worlds set by hand. See [`integration::sim`].
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use integration::sim::campaign::{Campaign, Summary};
+use integration::sim::scenarios::Scenario;
 use integration::sim::{Options, run};
 
 /// Runs simulated worlds, each from one number.
@@ -43,12 +45,19 @@ struct Args {
     /// The last so many lines of it.
     #[arg(long, default_value_t = 1_000_000)]
     lines: usize,
+    /// Runs this scenario, or all of them (`all`), or names them (`list`).
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "actor", "n", "trace"])]
+    scenario: Option<String>,
 }
 
 /// Exits with 1 when something was seen that must not be, with 2 when the arguments make no sense.
 fn main() -> ExitCode {
     let args = Args::parse();
-    let result = if let Some(seed) = args.seed { one(&args, seed) } else { many(&args) };
+    let result = match (&args.scenario, args.seed) {
+        (Some(name), _) => scenarios(name),
+        (None, Some(seed)) => one(&args, seed),
+        (None, None) => many(&args),
+    };
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -107,4 +116,30 @@ fn many(args: &Args) -> anyhow::Result<bool> {
         println!("not worth counting: {low}");
     }
     Ok(summary.failures.is_empty() && (averages.is_ok() || !args.averages))
+}
+
+/// Runs the scenarios of this name and prints what they came to.
+fn scenarios(name: &str) -> anyhow::Result<bool> {
+    if name == "list" {
+        for scenario in Scenario::all() {
+            println!("{:<20} {}", scenario.name, scenario.about);
+        }
+        return Ok(true);
+    }
+    let chosen: Vec<&Scenario> = Scenario::all().iter().filter(|known| name == "all" || name == known.name).collect();
+    anyhow::ensure!(!chosen.is_empty(), "no scenario is called {name}; `--scenario list` names them");
+    let mut is_well = true;
+    for scenario in chosen {
+        println!("{}: {}", scenario.name, scenario.about);
+        let (begun, report) = (Instant::now(), scenario.run()?);
+        for (figure, value) in &report.figures {
+            println!("  {figure}: {value}");
+        }
+        for failure in &report.failures {
+            println!("  FAILED {failure}");
+        }
+        println!("  ({:.1} s)", begun.elapsed().as_secs_f64());
+        is_well &= report.failures.is_empty();
+    }
+    Ok(is_well)
 }

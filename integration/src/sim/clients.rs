@@ -9,6 +9,7 @@ use super::actor::BlockPush;
 use super::checkers::Observation;
 use super::frontend::Wish;
 use super::genesis::{channel, envelope};
+use super::plan::Rhythm;
 use super::queue::{Frame, Happening, Place};
 use super::world::{Phase, World};
 
@@ -21,16 +22,30 @@ impl World {
             Phase::Liveness(_) => self.plan.request_every * 4,
             Phase::Settled => return,
         };
-        let spread = Duration::from_nanos(self.random.u64(..2 * wait.as_nanos() as u64));
+        let spread = match self.plan.rhythm {
+            Rhythm::Random => Duration::from_nanos(self.random.u64(..2 * wait.as_nanos() as u64)),
+            Rhythm::Steady | Rhythm::Full => wait,
+        };
         self.queue.after(self.now, spread, Happening::Submit(at));
         if matches!(self.phase, Phase::Liveness(_)) && !self.is_load_needed() {
             return;
         }
-        if !self.frontends[at].has_room(self.plan.limits.session_window) {
-            return;
+        while self.counts.requests < self.plan.requests_max {
+            if !self.frontends[at].has_room(self.plan.frontend_window) {
+                self.counts.refused += 1;
+                return;
+            }
+            self.submit_one(at);
+            if self.plan.rhythm != Rhythm::Full {
+                return;
+            }
         }
+    }
+
+    fn submit_one(&mut self, at: usize) {
         let mut bundle = BundleBuilder::new();
-        for _ in 0..self.random.usize(1..=3) {
+        let (least, most) = self.plan.envelopes;
+        for _ in 0..self.random.usize(least..=most) {
             self.counts.envelopes += 1;
             bundle.push(&channel(), envelope(self.counts.envelopes, self.random.usize(1..200)));
         }

@@ -1,9 +1,13 @@
-//! What a run came to, in numbers.
+//! What a run came to, in numbers: at its end, and over its course.
 
 use std::collections::BTreeMap;
 use std::ops::AddAssign;
+use std::time::Duration;
 
-use mod_smart::{Decision, InstanceId, Regency};
+use mod_smart::replica::StopReason;
+use mod_smart::{Client, Decision, InstanceId, Message, Regency, ReplicaId, Time};
+
+use super::checkers::Observation;
 
 /// Figures of one run, or of many added up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +22,8 @@ pub struct Counts {
     pub requests: u64,
     /// See `requests`.
     pub acknowledged: u64,
+    /// Requests that found no room at a frontend.
+    pub refused: u64,
     /// Envelopes in requests.
     pub envelopes: u64,
     /// Blocks certified, over all frontends.
@@ -100,6 +106,7 @@ impl AddAssign<&Self> for Counts {
         self.runs_with_regency_change += other.runs_with_regency_change;
         self.requests += other.requests;
         self.acknowledged += other.acknowledged;
+        self.refused += other.refused;
         self.envelopes += other.envelopes;
         self.certified += other.certified;
         self.checkpoints += other.checkpoints;
@@ -121,5 +128,80 @@ impl AddAssign<&Self> for Counts {
         self.settling_max = self.settling_max.max(other.settling_max);
         self.queue_max = self.queue_max.max(other.queue_max);
         self.events += other.events;
+    }
+}
+
+/// What was delivered when, and who asked for another leader.
+#[derive(Clone, Debug)]
+pub struct Course {
+    interval: Duration,
+    /// Clients' requests that somebody correct was given first in each interval from the beginning on.
+    delivered: Vec<u64>,
+    last: InstanceId,
+    /// Why each replica last asked for another regency, as it says itself.
+    reasons: BTreeMap<ReplicaId, StopReason>,
+    /// Who asked for which regency: when, and why.
+    asked: BTreeMap<(Regency, ReplicaId), (Time, StopReason)>,
+    /// When somebody correct first was in a regency.
+    entered: BTreeMap<Regency, Time>,
+}
+
+impl Course {
+    pub(super) const fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            delivered: Vec::new(),
+            last: InstanceId(0),
+            reasons: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            entered: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn observe(&mut self, now: Time, seen: &Observation<'_>) {
+        match seen {
+            Observation::Delivered(_, decision) if decision.instance > self.last => {
+                self.last = decision.instance;
+                let at = (u128::from(now.0) / self.interval.as_nanos()) as usize;
+                if self.delivered.len() <= at {
+                    self.delivered.resize(at + 1, 0);
+                }
+                let is_clients = |client| matches!(client, Client::Frontend(_));
+                let requests = decision.requests.iter().filter(|request| is_clients(request.value().id.client));
+                self.delivered[at] += requests.count() as u64;
+            }
+            Observation::Stepped(id, replica) => {
+                if let Some(reason) = replica.last_stop_reason() {
+                    self.reasons.insert(*id, reason);
+                }
+                self.entered.entry(replica.regency()).or_insert(now);
+            }
+            Observation::Sent(id, Message::Stop(regency)) => {
+                if let Some(reason) = self.reasons.get(id) {
+                    self.asked.entry((*regency, *id)).or_insert((now, *reason));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Requests delivered per second between two times, rounded to whole intervals.
+    #[must_use]
+    pub fn rate(&self, from: Duration, to: Duration) -> f64 {
+        let at = |time: Duration| (time.as_nanos() / self.interval.as_nanos()) as usize;
+        let (from, to) = (at(from), at(to));
+        let delivered: u64 = self.delivered.iter().skip(from).take(to.saturating_sub(from)).sum();
+        delivered as f64 / (self.interval.as_secs_f64() * to.saturating_sub(from).max(1) as f64)
+    }
+
+    /// When somebody correct first was in this regency.
+    #[must_use]
+    pub fn entered(&self, regency: Regency) -> Option<Duration> {
+        self.entered.get(&regency).map(|at| Duration::from_nanos(at.0))
+    }
+
+    /// Who of the correct replicas asked for another regency: for which one, when, and why.
+    pub fn asked(&self) -> impl Iterator<Item = (Regency, ReplicaId, Duration, StopReason)> {
+        self.asked.iter().map(|((regency, id), (at, reason))| (*regency, *id, Duration::from_nanos(at.0), *reason))
     }
 }

@@ -5,7 +5,7 @@
 //! What stands in for the outside is here: the [`network`], the [`disk`]s, the [`keys`]. The [`plan`] draws all of it from
 //! the seed; the [`nemesis`] breaks things in the *safety phase*, while the [`checkers`] look at every step; then faults
 //! end, and in the *liveness phase* everybody correct must come to the same place. Liars are [`actor`]s; they lie to the
-//! end.
+//! end. [`scenarios`] are worlds that are set by hand to measure one thing.
 //!
 //! Nothing reads a clock, and nothing depends on an order that is not planned: a seed that is run twice must come to the
 //! same hash of its [`trace`].
@@ -32,6 +32,7 @@ mod perform;
 pub mod plan;
 mod queue;
 mod recovery;
+pub mod scenarios;
 mod settling;
 mod speech;
 mod states;
@@ -40,7 +41,7 @@ mod traffic;
 mod world;
 
 use checkers::Violation;
-use counts::Counts;
+use counts::{Counts, Course};
 pub use plan::Options;
 
 /// What became of a run.
@@ -54,6 +55,8 @@ pub struct Outcome {
     pub hash: u64,
     /// The story, as far as it was asked for.
     pub story: Vec<String>,
+    /// What happened when, if that was asked for.
+    pub course: Option<Course>,
 }
 
 /// Lives one world to its end.

@@ -6,7 +6,7 @@ use fastrand::Rng;
 use mod_smart::{GroupId, Limits, ReplicaId, View, Voters};
 use orderer_node::journal::JournalOptions;
 
-use super::actors;
+use super::actors::{self, Make};
 use super::nemesis::FaultKind;
 use super::network::Delays;
 
@@ -32,8 +32,8 @@ pub(super) struct Plan {
     pub view: View,
     pub limits: Limits,
     pub journal: JournalOptions,
-    /// Who lies, and how: the position in [`actors::all`].
-    pub liars: Vec<(ReplicaId, usize)>,
+    /// Who lies, and how.
+    pub liars: Vec<(ReplicaId, Make)>,
     pub delays: Delays,
     /// How far apart places are at most.
     pub distances: Duration,
@@ -43,12 +43,34 @@ pub(super) struct Plan {
     pub safety: Duration,
     /// Between two requests of one frontend, on average.
     pub request_every: Duration,
+    pub rhythm: Rhythm,
+    /// No more requests than this in all.
+    pub requests_max: u64,
+    /// Envelopes in a request: from, to.
+    pub envelopes: (usize, usize),
     pub frontends: usize,
+    /// How far a frontend numbers beyond its lowest request that is not held: beyond that it refuses.
+    pub frontend_window: u64,
+    /// May one more client be there, that lies?
+    pub may_client_lie: bool,
     /// Bytes that every state is padded with.
     pub padding: usize,
     /// Which faults happen in this world, and how often on average.
     pub faults: Vec<FaultKind>,
     pub fault_every: Duration,
+    /// Deliveries are counted over so long each; not at all if none.
+    pub interval: Option<Duration>,
+}
+
+/// When the clients of a frontend ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rhythm {
+    /// At random times.
+    Random,
+    /// At equal distances.
+    Steady,
+    /// Whenever the frontend has room, as far as it looks.
+    Full,
 }
 
 impl Plan {
@@ -75,6 +97,7 @@ impl Plan {
             readmission_interval: Duration::from_secs(1),
             ..Limits::default()
         };
+        let frontend_window = limits.session_window;
         let journal = JournalOptions {
             segment_bytes: 1 << random.u32(12..=16),
             bodies_waiting_max: [4, 100, 10_000][random.usize(..3)],
@@ -97,10 +120,16 @@ impl Plan {
             sync: (micros(random, 100..1_000), micros(random, 100..4_000)),
             safety: millis(random, 7_000..11_000),
             request_every: millis(random, 35..70) * frontends as u32,
+            rhythm: Rhythm::Random,
+            requests_max: u64::MAX,
+            envelopes: (1, 3),
             frontends,
+            frontend_window,
+            may_client_lie: true,
             padding: if random.u8(..10) == 0 { random.usize(300..600) << 10 } else { 0 },
             faults: FaultKind::ALL.iter().copied().filter(|_| random.u8(..3) > 0).collect(),
             fault_every: millis(random, 200..600),
+            interval: None,
         })
     }
 }
@@ -126,7 +155,7 @@ fn draw_view(n: Option<usize>, random: &mut Rng) -> anyhow::Result<View> {
     })
 }
 
-fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Result<Vec<(ReplicaId, usize)>> {
+fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Result<Vec<(ReplicaId, Make)>> {
     let kinds = actors::all();
     let named = match &options.actor {
         None => None,
@@ -143,7 +172,8 @@ fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Resul
     };
     let mut ids: Vec<ReplicaId> = view.replicas().collect();
     random.shuffle(&mut ids);
-    Ok(ids.into_iter().take(count).map(|id| (id, named.unwrap_or_else(|| random.usize(..kinds.len())))).collect())
+    let mut draw = || kinds[named.unwrap_or_else(|| random.usize(..kinds.len()))];
+    Ok(ids.into_iter().take(count).map(|id| (id, draw())).collect())
 }
 
 fn millis(random: &mut Rng, range: std::ops::Range<u64>) -> Duration {

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use mod_smart::{Event, InstanceId, ReplicaId, RequestId, Time, Voters};
 
 use super::checkers::{self, Checker, Observation, Scene, Standing, Violation};
-use super::counts::Counts;
+use super::counts::{Counts, Course};
 use super::frontend::Frontend;
 use super::liar_client::LiarClient;
 use super::nemesis::Nemesis;
@@ -17,7 +17,7 @@ use super::node::Node;
 use super::plan::{Options, Plan};
 use super::queue::{Happening, Life, Place, Queue, SharedBlock};
 use super::trace::Trace;
-use super::{Outcome, actors, genesis};
+use super::{Outcome, genesis};
 
 /// Everything there is.
 pub(super) struct World {
@@ -40,6 +40,7 @@ pub(super) struct World {
     pub counts: Counts,
     pub trace: Trace,
     checkers: Vec<Box<dyn Checker>>,
+    course: Option<Course>,
     /// Requests of correct clients that nobody correct has executed.
     pub outstanding: BTreeSet<RequestId>,
     /// Where everybody must come to: a decision and a height.
@@ -61,9 +62,15 @@ pub(super) enum Phase {
 }
 
 impl World {
+    /// The world that a seed stands for.
     pub fn new(options: &Options) -> anyhow::Result<Self> {
         let mut random = Rng::with_seed(options.seed ^ 0x00b1_7e5a_dd1e_5eed);
         let plan = Plan::of(options, &mut random)?;
+        Self::of(plan, random, options.lines)
+    }
+
+    /// A planned world. What the plan leaves to chance comes from `random`.
+    pub fn of(plan: Plan, mut random: Rng, lines: usize) -> anyhow::Result<Self> {
         let fork = |random: &mut Rng| Rng::with_seed(random.u64(..));
         let n = plan.view.n();
         // The last place is the lying client's.
@@ -72,16 +79,17 @@ impl World {
         let coalition = plan.liars.iter().map(|(id, _)| *id).collect::<Voters>();
         let mut nodes = Vec::new();
         for me in plan.view.replicas() {
-            let kind = plan.liars.iter().find(|(id, _)| *id == me).map(|(_, kind)| *kind);
-            nodes.push(Node::new(me, kind.map(|kind| actors::all()[kind](random.u64(..)))));
+            let make = plan.liars.iter().find(|(id, _)| *id == me).map(|(_, make)| *make);
+            nodes.push(Node::new(me, make.map(|make| make(random.u64(..)))));
         }
         let standing = |me| if coalition.contains(me) { Standing::Liar } else { Standing::Correct };
         let mut world = Self {
             standings: plan.view.replicas().map(standing).collect(),
             frontends: (0..plan.frontends).map(|at| Frontend::new(at, plan.view.clone())).collect(),
-            liar_client: (random.u8(..4) == 0).then(|| LiarClient::new(fork(&mut random))),
+            liar_client: (random.u8(..4) == 0 && plan.may_client_lie).then(|| LiarClient::new(fork(&mut random))),
             nemesis: Nemesis::new(fork(&mut random)),
             beginning: genesis::opened(&plan.view)?,
+            course: plan.interval.map(Course::new),
             plan,
             now: Time(1_000_000),
             queue: Queue::default(),
@@ -92,7 +100,7 @@ impl World {
             chain: BTreeMap::new(),
             random,
             counts: Counts::default(),
-            trace: if options.lines > 0 { Trace::written(options.lines) } else { Trace::hashed() },
+            trace: if lines > 0 { Trace::written(lines) } else { Trace::hashed() },
             checkers: checkers::all(),
             outstanding: BTreeSet::new(),
             goal: None,
@@ -105,8 +113,7 @@ impl World {
 
     fn begin(&mut self) {
         let plan = &self.plan;
-        let liars: Vec<String> =
-            plan.liars.iter().map(|(id, kind)| format!("{id}: {}", actors::all()[*kind](0).name())).collect();
+        let liars: Vec<String> = plan.liars.iter().map(|(id, make)| format!("{id}: {}", make(0).name())).collect();
         self.trace.say(self.now, || {
             format!(
                 "{} replicas, f = {}, quorum {}, alpha {}, liars [{}], checkpoint every {}, timeout {:?}",
@@ -205,6 +212,9 @@ impl World {
         if self.violation.is_some() {
             return;
         }
+        if let Some(course) = &mut self.course {
+            course.observe(self.now, seen);
+        }
         let scene = Scene { view: &self.plan.view, now: self.now, standings: &self.standings };
         if let Some(violation) = checkers::observe(&mut self.checkers, &scene, seen) {
             self.fail(violation.property, violation.what);
@@ -230,7 +240,8 @@ impl World {
         self.counts.events = self.trace.events();
         (self.counts.messages_lost, self.counts.messages_repeated) = (self.network.lost, self.network.repeated);
         let (violation, hash) = (self.violation, self.trace.hash());
-        Outcome { counts: self.counts, violation, hash, story: self.trace.into_lines().collect() }
+        let story = self.trace.into_lines().collect();
+        Outcome { counts: self.counts, violation, hash, story, course: self.course }
     }
 
     /// Who is neither a liar nor without a working memory.
