@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn every_mutant_fits_the_tree_as_it_is() {
-        assert!(check_all(&workspace()).unwrap() >= 30);
+        assert!(check_all(workspace()).unwrap() >= 30);
     }
 
     #[test]
