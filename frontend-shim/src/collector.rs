@@ -43,6 +43,8 @@ pub(crate) struct Collector {
     silence: Silence,
     /// Size of recent bodies, leaning towards the large ones.
     usual_body_bytes: usize,
+    /// When to look again whether nodes need credit.
+    credit_due: Instant,
     stats: Arc<CollectorStats>,
 }
 
@@ -105,7 +107,21 @@ impl Collector {
         let (judge, _, tally) = start_at(channel.ledger(), number, &group)?;
         let silence = Silence::new(inbox.nodes().len());
         let phase = Phase::Tallying(tally);
-        Ok(Self { inbox, channel, group, frontend, bodies, judge, number, phase, silence, usual_body_bytes: 0, stats })
+        let (usual_body_bytes, credit_due) = (0, Instant::now());
+        Ok(Self {
+            inbox,
+            channel,
+            group,
+            frontend,
+            bodies,
+            judge,
+            number,
+            phase,
+            silence,
+            usual_body_bytes,
+            credit_due,
+            stats,
+        })
     }
 
     /// Runs until `stop`, or until it cannot go on: the channel is marked as errored then.
@@ -136,16 +152,21 @@ impl Collector {
         }
     }
 
-    async fn wait(&self, heights: &mut watch::Receiver<Heights>) {
+    async fn wait(&mut self, heights: &mut watch::Receiver<Heights>) {
         let deadline = match &self.phase {
-            Phase::Certified(_, Some(search)) => search.deadline(),
-            // Credit that could not be given to a node that lags is tried again.
-            _ => Instant::now() + CREDIT_INTERVAL,
+            Phase::Certified(_, Some(search)) => search.deadline().min(self.credit_due),
+            _ => self.credit_due,
         };
         tokio::select! {
             () = self.inbox.changed() => {}
             _ = heights.changed() => {}
-            () = tokio::time::sleep_until(deadline.into()) => self.inbox.extend_credit(),
+            () = tokio::time::sleep_until(deadline.into()) => {}
+        }
+        // Credit that could not be given to a node that lags is tried again, however much else happens meanwhile.
+        let now = Instant::now();
+        if now >= self.credit_due {
+            self.inbox.extend_credit();
+            self.credit_due = now + CREDIT_INTERVAL;
         }
     }
 
@@ -163,6 +184,8 @@ impl Collector {
         self.inbox.skip_to(number, self.window_blocks());
         self.number = number;
         self.phase = Phase::Tallying(tally);
+        // Nobody may push what comes now before it is told so.
+        self.inbox.extend_credit();
         Ok(())
     }
 
