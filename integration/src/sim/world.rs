@@ -154,12 +154,20 @@ impl World {
 
     fn live(&mut self) {
         let end_of_safety = self.now.after(self.plan.safety);
+        let (mut second, mut happened) = (self.now, 0_u64);
         while self.violation.is_none() && self.phase != Phase::Settled {
             let Some((at, happening)) = self.queue.pop() else { return };
             if self.phase == Phase::Safety && at >= end_of_safety {
                 self.end_faults(end_of_safety);
             }
             self.now = self.now.max(at);
+            if self.now >= second.after(Duration::from_secs(1)) {
+                (second, happened) = (self.now, 0);
+            }
+            happened += 1;
+            if happened > HAPPENINGS_PER_SECOND_MAX {
+                return self.fail("bounds", format!("{happened} things happened in less than a second"));
+            }
             self.happen(happening);
         }
     }
@@ -249,6 +257,9 @@ impl World {
         self.standings[place] != Standing::Liar
     }
 }
+
+/// Ten replicas under load, liars among them, come to a tenth of it.
+const HAPPENINGS_PER_SECOND_MAX: u64 = 1_000_000;
 
 /// Nodes of a new group start within so many microseconds.
 const STARTS_WITHIN_US: u64 = 20_000;
