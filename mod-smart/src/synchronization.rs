@@ -257,6 +257,7 @@ mod tests {
     use super::*;
     use crate::certificate::{Vote, VoteKind};
     use crate::id::{Client, Digest, Epoch};
+    use crate::selection::Binding;
 
     /// A signature is the first bytes of what was signed and the name of who did: nobody here forges.
     struct Name(ReplicaId);
@@ -315,6 +316,23 @@ mod tests {
         assert_eq!(verify(written(2)), Err(Reject::Certificate));
         assert_eq!(verify(written(3)), Err(Reject::Certificate));
         assert_eq!(verify(decided(2)), Ok(()));
+    }
+
+    /// What was certified later was certified by replicas that knew of what had been certified before.
+    #[test]
+    fn of_several_certificates_the_one_of_the_highest_epoch_binds_and_a_decision_before_all() {
+        let of = |claims: [Claim; 3]| {
+            let collects: Vec<SignedStopData> =
+                (0..).zip(claims).map(|(sender, claim)| collect(sender, 9, vec![claim])).collect();
+            match crate::selection::binding(InstanceId(1), &collects) {
+                Binding::Written(certificate) => (certificate.epoch().0, false),
+                Binding::Decided(proof) => (proof.epoch().0, true),
+                Binding::Unbound => unreachable!("three claims bind"),
+            }
+        };
+        assert_eq!(of([written(2), written(5), written(3)]), (5, false));
+        assert_eq!(of([written(5), written(0), written(0)]), (5, false));
+        assert_eq!(of([written(5), decided(2), written(3)]), (2, true));
     }
 
     /// Published holes 2 and 3.

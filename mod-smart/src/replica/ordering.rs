@@ -151,7 +151,7 @@ impl Replica {
         }
         let requests = proposal.propose.requests.clone();
         if !self.is_valid(id, &requests) {
-            return report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+            return self.reject_invalid(id, actions);
         }
         let missing: BTreeSet<Digest> = requests.into_iter().filter(|d| self.pending.body(*d).is_none()).collect();
         let complete = missing.is_empty();
@@ -220,10 +220,18 @@ impl Replica {
             if self.is_valid(id, &proposal.propose.requests.clone()) {
                 self.write(id, actions);
             } else {
-                report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+                self.reject_invalid(id, actions);
             }
         }
         self.deliver_ready(now, actions);
+    }
+
+    /// An invalid batch convicts its leader only when everything before it is delivered here. Until then a client's window may
+    /// still move with what the leader has delivered already; the batch is looked at again after each delivery.
+    fn reject_invalid(&self, id: InstanceId, actions: &mut Vec<Action>) {
+        if id == self.delivered.next() {
+            report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+        }
     }
 
     /// Casts WRITE: every body is in the journal by an earlier action, and so are the batch and this vote before it
