@@ -318,6 +318,16 @@ mod tests {
         assert_eq!(verify(decided(2)), Ok(()));
     }
 
+    /// Published hole 4.
+    #[test]
+    fn a_claim_whose_certificate_holds_one_wrong_signature_is_refused() {
+        let view = View::flat(GROUP, 4).unwrap();
+        let mut votes = votes(VoteKind::Write, Epoch(1));
+        votes[1].signature = votes[0].signature;
+        let claim = Claim::Written(WriteCertificate::collect(InstanceId(1), Epoch(1), DIGEST, &votes));
+        assert_eq!(collect(0, 2, vec![claim]).verify(&view, &Names), Err(Reject::Signature));
+    }
+
     /// What was certified later was certified by replicas that knew of what had been certified before.
     #[test]
     fn of_several_certificates_the_one_of_the_highest_epoch_binds_and_a_decision_before_all() {
