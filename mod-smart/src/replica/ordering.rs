@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::{Replica, report};
-use crate::certificate::{SignedVote, Vote, VoteKind};
+use crate::certificate::{Proof, SignedVote, Vote, VoteKind};
 use crate::id::{Digest, InstanceId, ReplicaId, Time};
 use crate::instance::Progress;
 use crate::message::{Message, Propose};
 use crate::record::Record;
+use crate::sessions::Sessions;
 use crate::surface::{Action, MisbehaviourKind, Recipients, Statement};
 
 impl Replica {
@@ -37,7 +38,7 @@ impl Replica {
                 }
                 continue;
             }
-            let requests = self.next_batch();
+            let Some(requests) = self.next_batch(id) else { return };
             if requests.is_empty() && id >= self.highest_bound() {
                 return;
             }
@@ -48,15 +49,37 @@ impl Replica {
         }
     }
 
-    fn next_batch(&mut self) -> Vec<Digest> {
+    /// What waits for a batch of this instance. `None` while that cannot be said, because bodies below it are missing.
+    fn next_batch(&mut self, id: InstanceId) -> Option<Vec<Digest>> {
         if self.pending.is_empty() {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let epoch = self.epoch();
         let open = self.instances.iter();
         let proposed: BTreeSet<Digest> =
             open.flat_map(|(id, instance)| instance.proposed(epoch, self.binding(*id).digest())).collect();
-        self.pending.next_batch(&proposed, &self.sessions, &self.limits)
+        let sessions = self.sessions_before(id)?;
+        Some(self.pending.next_batch(&proposed, sessions.as_ref().unwrap_or(&self.sessions), &self.limits))
+    }
+
+    /// The sessions as they will be when everything open below this instance is delivered: that is the state in which the
+    /// followers judge a batch. What is fresh now need not be then, since a client can end a session. The inner `None` is the
+    /// present state, the outer one a body that is missing.
+    #[allow(clippy::option_option)]
+    fn sessions_before(&self, id: InstanceId) -> Option<Option<Sessions>> {
+        let (epoch, mut sessions) = (self.epoch(), None);
+        for (open, instance) in self.instances.range(self.delivered.next()..id) {
+            let bound = instance.proof().map(Proof::digest).or_else(|| self.binding(*open).digest());
+            let batch = match bound {
+                Some(digest) => instance.batch(digest)?,
+                None => instance.proposal(epoch).map_or(&[][..], |proposal| &proposal.propose.requests),
+            };
+            for digest in batch {
+                let request = self.pending.body(*digest)?;
+                sessions.get_or_insert_with(|| self.sessions.clone()).order(request.value().id, *open);
+            }
+        }
+        Some(sessions)
     }
 
     /// Is this instance not free for any batch: bound by the SYNC, or delivered before the regency began?
@@ -228,9 +251,13 @@ impl Replica {
 
     /// An invalid batch convicts its leader only when everything before it is delivered here. Until then a client's window may
     /// still move with what the leader has delivered already; the batch is looked at again after each delivery.
-    fn reject_invalid(&self, id: InstanceId, actions: &mut Vec<Action>) {
+    fn reject_invalid(&mut self, id: InstanceId, actions: &mut Vec<Action>) {
         if id == self.delivered.next() {
-            report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+            return report(self.leader(), MisbehaviourKind::InvalidBatch, actions);
+        }
+        let epoch = self.epoch();
+        if let Some(proposal) = self.instances.get_mut(&id).and_then(|instance| instance.proposal_mut(epoch)) {
+            proposal.valid = false;
         }
     }
 

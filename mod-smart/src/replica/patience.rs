@@ -105,8 +105,7 @@ impl Patience {
     pub(crate) fn voted(&mut self, now: Time, instance: InstanceId, waited_since: Time) {
         if let Some(at) = self.certified.remove(&instance) {
             let sample = now.0.saturating_sub(at.0);
-            let is_first = self.accept_time == 0 || !self.is_measured;
-            self.accept_time = if is_first { sample } else { self.accept_time / 8 * 7 + sample / 8 };
+            self.accept_time = if self.is_measured { self.accept_time / 8 * 7 + sample / 8 } else { sample };
             self.is_measured = true;
         }
         let could_propose = waited_since.max(self.progress);
