@@ -82,7 +82,8 @@ impl Chain {
         }
     }
 
-    /// The chain with its configuration and nothing else of its past, not even the blocks before the configuration.
+    /// The chain with its configuration and nothing else of its past: what was ordered, its last blocks and its open cut are
+    /// for whoever reads a state to fill in.
     pub(crate) fn only_configured(&self) -> Self {
         Self {
             channel: self.channel.clone(),

@@ -5,7 +5,7 @@
 //! ordered command, and a body that makes no sense is skipped alike by everybody. Signing, storing and sending blocks is
 //! for others.
 //!
-//! Read in this order: [`command`], [`admission`], [`cutter`], [`chain`], [`ordering`], [`snapshot`].
+//! Read in this order: [`command`], [`admission`], [`cutter`], [`chain`], [`ordering`], [`timers`], [`snapshot`].
 #![forbid(unsafe_code)]
 
 pub mod admission;
@@ -20,6 +20,7 @@ pub mod ordered;
 pub mod ordering;
 pub mod output;
 pub mod snapshot;
+pub mod timers;
 
 pub use admission::{CommandReject, EnvelopeReject, check};
 pub use asks::{GenesisDigest, OpeningAsk};
@@ -31,3 +32,4 @@ pub use cutter::Cutter;
 pub use ordering::Ordering;
 pub use output::{CutBlock, Output, SkipReason};
 pub use snapshot::RestoreError;
+pub use timers::CutTimers;

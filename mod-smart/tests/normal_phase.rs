@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mod_smart::certificate::{SignedVote, Vote, VoteKind};
+use mod_smart::limits::SESSIONS_MAX;
 use mod_smart::message::Propose;
 use mod_smart::surface::MisbehaviourKind;
 use mod_smart::{
@@ -230,6 +231,33 @@ fn proposals_that_no_correct_leader_makes_get_no_vote() {
         world.run(Duration::from_millis(100));
         assert_eq!(world.nodes[1].reports.first().map(|r| (r.replica, r.kind)), Some((from, expected)));
         assert!(!world.nodes[1].journal.iter().any(|record| matches!(record, Record::Voted(_))));
+    }
+}
+
+#[test]
+fn a_leader_with_a_window_proposes_nothing_that_an_open_instance_makes_stale() {
+    for seed in 1..=40 {
+        let limits = Limits { instances_open_max: 3, ..Limits::default() };
+        let mut world = World::new(View::flat(GROUP, 4).unwrap(), limits, seed);
+        for session in 1..=SESSIONS_MAX as u64 {
+            world.submit(&World::request_in_session(1, session, 1));
+        }
+        world.run(SECOND);
+        for session in 1..=8 {
+            // The first of these ends the session of the second, which the leader sees while the first is still open.
+            world.submit(&World::request_in_session(1, SESSIONS_MAX as u64 + session, 1));
+            let open = world.replica(0).delivered();
+            world.run_until(SECOND, |world| {
+                world.nodes[0].journal.iter().any(|r| matches!(r, Record::Proposed(p) if p.instance > open))
+            });
+            world.submit(&World::request_in_session(1, session, 2));
+            world.run(SECOND);
+        }
+        world.check_safety();
+        for node in 0..4 {
+            assert_eq!(world.delivered(node).len(), SESSIONS_MAX + 8, "seed {seed}, replica {node}");
+            assert!(world.node(node).reports.is_empty(), "seed {seed}, replica {node}: {:?}", world.node(node).reports);
+        }
     }
 }
 

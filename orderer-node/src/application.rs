@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use blockcutter::{CutBlock, Ordering, Output, SkipReason};
+use blockcutter::{CutBlock, CutTimers, Ordering, Output, SkipReason};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use frontend_shim::ledger::{Ledger, Tip};
@@ -13,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::block_catch_up::BlockCatchUp;
+use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::signer::{SignatureStyle, SigningJob};
 
@@ -37,35 +37,10 @@ pub struct Application {
     signing: mpsc::Sender<SigningJob>,
     /// Fetches blocks that the ledgers lack.
     catch_up: BlockCatchUp,
-    timers: BTreeMap<ChannelId, CutTimer>,
+    timers: CutTimers,
+    clock: Clock,
     counts: ApplicationCounts,
     outputs: Vec<Output>,
-}
-
-/// The local timer of an open cut.
-#[derive(Clone, Copy, Debug)]
-struct CutTimer {
-    at: Instant,
-    /// The block that the cut will become.
-    number: u64,
-    /// How long after that it fires again.
-    repeat: Duration,
-}
-
-impl CutTimer {
-    fn new(timeout: Duration, number: u64) -> Self {
-        Self { at: Instant::now() + timeout, number, repeat: TIMER_REPEAT }
-    }
-
-    /// Is it time? Then it is again after twice as long.
-    fn fires(&mut self, now: Instant) -> bool {
-        if now < self.at {
-            return false;
-        }
-        self.at = now + self.repeat;
-        self.repeat = (self.repeat * 2).min(TIMER_REPEAT_MAX);
-        true
-    }
 }
 
 /// What the application has done since the node started.
@@ -97,9 +72,11 @@ impl Application {
         channels: BTreeMap<ChannelId, JoinedChannel>,
         signing: mpsc::Sender<SigningJob>,
         catch_up: BlockCatchUp,
+        clock: Clock,
     ) -> Result<Self, Fault> {
-        let (timers, counts) = (BTreeMap::new(), ApplicationCounts::default());
-        let mut application = Self { ordering, channels, signing, catch_up, timers, counts, outputs: Vec::new() };
+        let (timers, counts) = (CutTimers::default(), ApplicationCounts::default());
+        let mut application =
+            Self { ordering, channels, signing, catch_up, timers, clock, counts, outputs: Vec::new() };
         application.take_up()?;
         Ok(application)
     }
@@ -125,9 +102,7 @@ impl Application {
             }
             channel.open.send_replace(tip.is_some());
         }
-        // A cut that was open when the state was kept gets its whole time again.
-        let open_cuts = ordering.channels().filter_map(|id| Some((id.clone(), ordering.open_cut(id)?)));
-        self.timers = open_cuts.map(|(id, cut)| (id, CutTimer::new(cut.timeout, cut.number))).collect();
+        self.timers = CutTimers::of(ordering, self.clock.now());
         Ok(())
     }
 
@@ -148,7 +123,7 @@ impl Application {
                 Output::Opened { channel, genesis, .. } => self.on_opened(&channel, &genesis),
                 Output::Block(block) => self.on_block(block).await?,
                 Output::CutOpened { channel, number, timeout } => {
-                    self.timers.insert(channel, CutTimer::new(timeout, number));
+                    self.timers.open(self.clock.now(), channel, number, timeout);
                 }
                 Output::Skipped { channel, reason } => self.on_skipped(channel.as_ref(), &reason),
             }
@@ -172,24 +147,12 @@ impl Application {
     /// When the next local timer of an open cut fires.
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
-        self.timers.values().map(|timer| timer.at).min()
+        self.timers.next().map(|at| self.clock.instant(at))
     }
 
-    /// The cuts whose timers have fired and that are still open: each is to be asked for by an ordered command. A timer
-    /// fires again, because the command may be lost, and ever later, because it may only be waiting behind those of others.
-    pub fn take_expired(&mut self, now: Instant) -> Vec<(ChannelId, u64)> {
-        let mut expired = Vec::new();
-        let ordering = &self.ordering;
-        self.timers.retain(|channel, timer| {
-            if ordering.open_cut(channel).is_none_or(|cut| cut.number != timer.number) {
-                return false;
-            }
-            if timer.fires(now) {
-                expired.push((channel.clone(), timer.number));
-            }
-            true
-        });
-        expired
+    /// The cuts whose timers have fired and that are still open: each is to be asked for by an ordered command.
+    pub fn take_expired(&mut self) -> Vec<(ChannelId, u64)> {
+        self.timers.take_expired(self.clock.now(), &self.ordering)
     }
 
     /// The channels joined here that are not open yet, with their genesis blocks.
@@ -246,29 +209,5 @@ impl Application {
             let channel = channel.map_or("", ChannelId::as_str);
             tracing::info!(channel, %reason, count = *count, "ordered but left out of every block");
         }
-    }
-}
-
-/// How long after its first firing the timer of a cut that is still open fires again.
-const TIMER_REPEAT: Duration = Duration::from_secs(2);
-
-/// The longest time between two firings.
-const TIMER_REPEAT_MAX: Duration = Duration::from_secs(64);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cut_that_stays_open_is_asked_for_ever_more_rarely() {
-        let mut timer = CutTimer::new(Duration::from_millis(100), 7);
-        let begun = timer.at;
-        let firings = |timer: &mut CutTimer, seconds: u64| {
-            (0..seconds * 10).filter(|tenth| timer.fires(begun + Duration::from_millis(tenth * 100))).count()
-        };
-        // After 0, 2, 6, 14, 30 and 62 s, and then every 64 s.
-        assert_eq!(firings(&mut timer, 62), 5);
-        let mut timer = CutTimer { at: begun, repeat: TIMER_REPEAT, ..timer };
-        assert_eq!(firings(&mut timer, 3600), 61);
     }
 }

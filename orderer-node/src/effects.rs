@@ -114,7 +114,7 @@ async fn perform_all(
                 }
             }
             () = tokio::time::sleep_until(timer) => {
-                for (channel, number) in application.take_expired(Instant::now()) {
+                for (channel, number) in application.take_expired() {
                     performer.request(&[Command::CutAfterTimeout { channel, number }]);
                 }
                 if Instant::now() >= ask_again {

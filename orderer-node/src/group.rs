@@ -133,6 +133,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         faults: faults.clone(),
         limits: limits_of_fetching,
     });
+    let clock = Clock::start();
     let recovery = Recovery {
         me,
         view: view.clone(),
@@ -142,11 +143,11 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         channels: channels.clone(),
         signing,
         catch_up: catch_up.clone(),
+        clock: clock.clone(),
     };
     let Restored { replica, application, journal, checkpoints, said, asked } = recovery.run().await?;
     let (decisions, truncator) = (journal.reader(), journal.truncator());
     let (released, durable) = mpsc::channel(BATCHES_MAX);
-    let clock = Clock::start();
     let (disk_thread, batches) = DiskThread::start(journal, BATCHES_MAX, released, clock.clone())?;
     let disk = disk_thread.metrics();
     tokio::spawn(report_disk(disk_thread, faults.clone()));

@@ -9,7 +9,8 @@
 //!
 //! Links are not perfect and need not be: what is lost is sent again by the core when it hears
 //! [`MeshEvent::Connected`], or on its slow timer. So nothing here waits for a peer. What cannot be sent is queued within
-//! bounds and the oldest gives way; what is not consumed stops the reading from the one peer it came from. A replica's messages to itself do not come through here.
+//! bounds and the oldest gives way; what is not consumed stops the reading from the one peer it came from. A replica's
+//! messages to itself do not come through here.
 
 mod acceptor;
 mod counters;

@@ -1,10 +1,10 @@
 //! The ordering application of one replica, with the chain it has cut.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use blockcutter::{CutBlock, Ordering, Output};
+use blockcutter::{CutBlock, CutTimers, Ordering, Output};
 use bytes::Bytes;
+use fabric_proto::ChannelId;
 use mod_smart::{Decision, Time};
 
 use super::genesis::channel;
@@ -16,24 +16,9 @@ pub(super) struct Application {
     ordering: Ordering,
     /// The blocks from number 1 on.
     pub blocks: Vec<SharedBlock>,
-    timer: Option<Timer>,
+    timers: CutTimers,
     /// Bytes that make the state as large as that of a busy service.
     padding: usize,
-}
-
-/// The timer of the open cut.
-#[derive(Clone, Copy, Debug)]
-struct Timer {
-    at: Time,
-    number: u64,
-    /// How long until it fires again.
-    repeat: Duration,
-}
-
-impl Timer {
-    fn new(now: Time, timeout: Duration, number: u64) -> Self {
-        Self { at: now.after(timeout), number, repeat: TIMER_REPEAT }
-    }
 }
 
 /// A block that is not the one this replica holds under its number.
@@ -41,9 +26,7 @@ pub(super) struct Diverged(pub u64);
 
 impl Application {
     pub fn new(ordering: Ordering, blocks: Vec<SharedBlock>, padding: usize, now: Time) -> Self {
-        let mut application = Self { ordering, blocks, timer: None, padding };
-        application.restart_timer(now);
-        application
+        Self { timers: CutTimers::of(&ordering, now), ordering, blocks, padding }
     }
 
     /// Reads the state back from a snapshot of the group that began so.
@@ -87,7 +70,7 @@ impl Application {
         for output in outputs {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
-                Output::CutOpened { number, timeout, .. } => self.timer = Some(Timer::new(now, timeout, number)),
+                Output::CutOpened { channel, number, timeout } => self.timers.open(now, channel, number, timeout),
                 Output::Opened { .. } | Output::Skipped { .. } => {}
             }
         }
@@ -120,26 +103,12 @@ impl Application {
 
     /// When the timer of the open cut fires.
     pub fn timer(&self) -> Option<Time> {
-        self.timer.map(|timer| timer.at)
+        self.timers.next()
     }
 
-    /// The open cut whose timer has fired. It fires again, because what is asked for may be lost, and ever later, because it
-    /// may only be waiting behind what others asked for.
-    pub fn take_expired(&mut self, now: Time) -> Option<u64> {
-        let Timer { at, number, repeat } = self.timer?;
-        if self.ordering.open_cut(&channel()).is_none_or(|cut| cut.number != number) {
-            self.timer = None;
-            return None;
-        }
-        if at > now {
-            return None;
-        }
-        self.timer = Some(Timer { at: now.after(repeat), number, repeat: repeat * 2 });
-        Some(number)
-    }
-
-    fn restart_timer(&mut self, now: Time) {
-        self.timer = self.ordering.open_cut(&channel()).map(|cut| Timer::new(now, cut.timeout, cut.number));
+    /// The open cuts whose timers have fired.
+    pub fn take_expired(&mut self, now: Time) -> Vec<(ChannelId, u64)> {
+        self.timers.take_expired(now, &self.ordering)
     }
 
     /// Is nothing waiting to be cut?
@@ -165,5 +134,3 @@ impl Application {
         true
     }
 }
-
-const TIMER_REPEAT: Duration = Duration::from_millis(700);

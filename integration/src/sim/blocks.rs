@@ -7,7 +7,6 @@ use mod_smart::{Client, Event, Message, Recipients, Request, RequestId, Signatur
 
 use super::actor::BlockPush;
 use super::checkers::Observation;
-use super::genesis::channel;
 use super::keys::Key;
 use super::plan::GROUP;
 use super::queue::{Happening, Life, Place, SharedBlock};
@@ -74,11 +73,13 @@ impl World {
         let node = &mut self.nodes[place];
         let (Some(process), me) = (&mut node.process, node.me) else { return };
         process.timer_at = None;
-        if let Some(number) = process.application.take_expired(self.now) {
+        let expired = process.application.take_expired(self.now);
+        if !expired.is_empty() {
             let (session, sequence) = &mut process.numbers;
             *sequence = sequence.next();
             let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
-            let body = command::encode(&[Command::CutAfterTimeout { channel: channel(), number }]);
+            let asks = expired.into_iter().map(|(channel, number)| Command::CutAfterTimeout { channel, number });
+            let body = command::encode(&asks.collect::<Vec<_>>());
             let request = Request { id, body }.seal(GROUP, &Key::vote(me));
             self.observe(&Observation::Submitted(&request));
             self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));

@@ -58,16 +58,15 @@ impl Replica {
         let open = self.instances.iter();
         let proposed: BTreeSet<Digest> =
             open.flat_map(|(id, instance)| instance.proposed(epoch, self.binding(*id).digest())).collect();
-        let sessions = self.sessions_before(id)?;
-        Some(self.pending.next_batch(&proposed, sessions.as_ref().unwrap_or(&self.sessions), &self.limits))
+        let later = if id == self.delivered.next() { None } else { Some(self.sessions_before(id)?) };
+        Some(self.pending.next_batch(&proposed, later.as_ref().unwrap_or(&self.sessions), &self.limits))
     }
 
     /// The sessions as they will be when everything open below this instance is delivered: that is the state in which the
-    /// followers judge a batch. What is fresh now need not be then, since a client can end a session. The inner `None` is the
-    /// present state, the outer one a body that is missing.
-    #[allow(clippy::option_option)]
-    fn sessions_before(&self, id: InstanceId) -> Option<Option<Sessions>> {
-        let (epoch, mut sessions) = (self.epoch(), None);
+    /// followers judge a batch. What is fresh now need not be then, since a client can end a session. `None` while a body is
+    /// missing.
+    fn sessions_before(&self, id: InstanceId) -> Option<Sessions> {
+        let (epoch, mut sessions) = (self.epoch(), self.sessions.clone());
         for (open, instance) in self.instances.range(self.delivered.next()..id) {
             let bound = instance.proof().map(Proof::digest).or_else(|| self.binding(*open).digest());
             let batch = match bound {
@@ -75,8 +74,7 @@ impl Replica {
                 None => instance.proposal(epoch).map_or(&[][..], |proposal| &proposal.propose.requests),
             };
             for digest in batch {
-                let request = self.pending.body(*digest)?;
-                sessions.get_or_insert_with(|| self.sessions.clone()).order(request.value().id, *open);
+                sessions.order(self.pending.body(*digest)?.value().id, *open);
             }
         }
         Some(sessions)

@@ -125,9 +125,13 @@ impl World {
     }
 
     pub fn request(client: u8, sequence: u64) -> Sealed<Request> {
+        Self::request_in_session(client, 1, sequence)
+    }
+
+    pub fn request_in_session(client: u8, session: u64, sequence: u64) -> Sealed<Request> {
         let client = Client::Frontend(FrontendId([client; 32]));
-        let id = RequestId { client, session: SessionId(1), sequence: Sequence(sequence) };
-        Request { id, body: Bytes::from(format!("body {client} {sequence}")) }.seal(GROUP, &Name(client))
+        let id = RequestId { client, session: SessionId(session), sequence: Sequence(sequence) };
+        Request { id, body: Bytes::from(format!("body {client} {session} {sequence}")) }.seal(GROUP, &Name(client))
     }
 
     /// A client sends a request to these replicas.

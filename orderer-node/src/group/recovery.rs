@@ -21,6 +21,7 @@ use super::past::{self, Useless, instance_of};
 use crate::application::{Application, JoinedChannel};
 use crate::block_catch_up::BlockCatchUp;
 use crate::checkpoint::{CheckpointStore, Found};
+use crate::clock::Clock;
 use crate::disk::{DirDisk, Disk};
 use crate::effects::Asked;
 use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
@@ -38,6 +39,7 @@ pub(super) struct Recovery {
     pub(super) channels: BTreeMap<ChannelId, JoinedChannel>,
     pub(super) signing: mpsc::Sender<SigningJob>,
     pub(super) catch_up: BlockCatchUp,
+    pub(super) clock: Clock,
 }
 
 /// What there is to go on with.
@@ -164,7 +166,7 @@ impl Recovery {
             None => Ordering::new(self.view.clone()),
         };
         let (channels, signing) = (self.channels.clone(), self.signing.clone());
-        let application = Application::new(ordering, channels, signing, self.catch_up.clone())?;
+        let application = Application::new(ordering, channels, signing, self.catch_up.clone(), self.clock.clone())?;
         for (ledger, height) in application.ledgers() {
             anyhow::ensure!(
                 ledger.height() >= height || self.view.n() > 1,

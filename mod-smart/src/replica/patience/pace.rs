@@ -51,30 +51,35 @@ impl Pace {
 impl Replica {
     /// The time from a certificate to the delivery that the group agrees on.
     fn agreed_accept_time(&self) -> Duration {
-        let own = (self.me, self.patience.accept_time);
-        let mut reports: Vec<(u64, ReplicaId)> =
-            self.patience.reports.iter().map(|(id, time)| (*time, *id)).chain([(own.1, own.0)]).collect();
-        reports.sort_unstable();
-        let mut heard = Voters::NONE;
-        let agreed = reports.iter().find(|(_, id)| heard.insert(*id) && self.view.is_any_correct(heard));
-        Duration::from_nanos(agreed.map_or(own.1, |(time, _)| *time))
+        let own = Duration::from_nanos(self.patience.accept_time);
+        let reports = self.patience.reports.iter().map(|(peer, time)| (Duration::from_nanos(*time), *peer));
+        self.confirmed(reports.chain([(own, self.me)]), Voters::NONE).unwrap_or(own)
     }
 
     /// As much of that as does not rest on the word of the leader that is judged by it.
     pub(super) fn trusted_accept_time(&self) -> Duration {
         let agreed = self.agreed_accept_time();
-        let Some(others) = self.view.f().checked_sub(1) else { return agreed };
-        let mut shown: Vec<Duration> = self.judged_others().map(|judged| judged.accept_time).collect();
-        shown.sort_unstable();
-        let shown = shown.get(others).copied().unwrap_or_default();
-        agreed.min(shown.max(ACCEPT_TIME_UNSHOWN_MAX))
+        let leader = [self.leader()].into_iter().collect();
+        if self.view.is_any_correct(leader) {
+            return agreed;
+        }
+        let others = self.judged_others().map(|(leader, judged)| (judged.accept_time, leader));
+        agreed.min(self.confirmed(others, leader).unwrap_or_default().max(ACCEPT_TIME_UNSHOWN_MAX))
+    }
+
+    /// The least time that a correct replica answers for, if these were heard already: one of the witnesses up to it is.
+    fn confirmed(&self, times: impl Iterator<Item = (Duration, ReplicaId)>, mut heard: Voters) -> Option<Duration> {
+        let mut times: Vec<_> = times.collect();
+        times.sort_unstable();
+        let is_last = |witness| heard.insert(witness) && self.view.is_any_correct(heard);
+        times.iter().map(|(_, witness)| *witness).position(is_last).map(|at| times[at].0)
     }
 
     /// The other replicas' last regencies, as far as they were judged in them.
-    fn judged_others(&self) -> impl Iterator<Item = &Judged> {
+    fn judged_others(&self) -> impl Iterator<Item = (ReplicaId, &Judged)> {
         let current = self.regencies.current;
         let oldest = Regency(current.0.saturating_sub(self.view.n() as u64 - 1));
-        self.patience.judged.range(oldest..current).map(|(_, judged)| judged)
+        self.patience.judged.range(oldest..current).map(|(regency, judged)| (self.view.leader(*regency), judged))
     }
 
     /// Looks at the windows that have ended.
@@ -107,7 +112,7 @@ impl Replica {
         let fair = self.trusted_accept_time().saturating_mul(ACCEPT_TIMES_PER_FAIR_INSTANCE);
         let floor = self.limits.pace_floor.saturating_mul(2);
         let had_all_turns = self.regencies.current.0 + 1 >= self.view.n() as u64;
-        let best = self.judged_others().filter_map(|judged| judged.pace).min().filter(|_| had_all_turns);
+        let best = self.judged_others().filter_map(|(_, judged)| judged.pace).min().filter(|_| had_all_turns);
         fair.max(floor).max(best.map_or(Duration::ZERO, |best| best / 3 * 4))
     }
 }
