@@ -209,7 +209,12 @@ impl World {
             }
             Relief::Calm => self.network.calm(),
             Relief::Disk(place) => self.nodes[place].disk_delay = Duration::ZERO,
-            Relief::LyingDisk(place) => drop(self.end(place, End::PowerLost)),
+            Relief::LyingDisk(place) => {
+                // Nobody may be running on it just now. It loses its power all the same, or it would go on lying.
+                if !self.end(place, End::PowerLost) {
+                    self.nodes[place].journal_disk.lose_power(&mut self.nemesis.random);
+                }
+            }
         }
     }
 
