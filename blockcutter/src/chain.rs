@@ -6,10 +6,11 @@
 //!
 //! Sources: contract sections 3.1 to 3.3 and 4; cutting by time, protocol.md, Normal phase.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fabric_channel::BatchSize;
+use fabric_channel::{ChannelConfig, config_transaction};
 use fabric_proto::block::{data_hash, header_hash};
 use fabric_proto::common::{Block, BlockData, BlockHeader};
 use fabric_proto::metadata::{block_metadata, metadata_value};
@@ -17,8 +18,9 @@ use fabric_proto::{ChannelId, Envelope};
 use mod_smart::{ReplicaId, View, Voters};
 use prost::Message as _;
 
+use crate::admission::{EnvelopeReject, Verification, permit};
 use crate::asks::{GenesisDigest, genesis_digest};
-use crate::config_block::{ConfigBlock, ConfigBlockReject};
+use crate::config_block::{ConfigBlock, check_length, cut_timeout};
 use crate::cutter::{Cuts, Cutter};
 use crate::ordered::OrderedDigests;
 use crate::output::{CutBlock, SkipReason};
@@ -29,9 +31,8 @@ pub struct Chain {
     pub(crate) channel: ChannelId,
     /// The latest config block, marshalled; the genesis block at first.
     pub(crate) config_block: Bytes,
-    pub(crate) config_sequence: u64,
-    pub(crate) batch_size: BatchSize,
-    pub(crate) batch_timeout: Duration,
+    /// What it configures.
+    pub(crate) config: Arc<ChannelConfig>,
     pub(crate) genesis: GenesisDigest,
     pub(crate) tip: Tip,
     pub(crate) last_config: u64,
@@ -70,13 +71,11 @@ impl Chain {
         Self {
             channel: genesis.config.channel_id().clone(),
             config_block: genesis.encoded.clone(),
-            config_sequence: genesis.config.sequence(),
-            batch_size: genesis.batch_size(),
-            batch_timeout: genesis.batch_timeout(),
+            config: Arc::clone(&genesis.config),
             genesis: genesis_digest(&genesis.encoded),
             tip: Tip { number, header_hash: genesis.header.hash() },
             last_config: number,
-            cutter: Cutter::new(genesis.batch_size()),
+            cutter: Cutter::new(genesis.config.batch_size()),
             askers: Voters::NONE,
             ordered: OrderedDigests::default(),
         }
@@ -88,13 +87,11 @@ impl Chain {
         Self {
             channel: self.channel.clone(),
             config_block: self.config_block.clone(),
-            config_sequence: self.config_sequence,
-            batch_size: self.batch_size,
-            batch_timeout: self.batch_timeout,
+            config: Arc::clone(&self.config),
             genesis: self.genesis,
             tip: self.tip,
             last_config: self.last_config,
-            cutter: Cutter::new(self.batch_size),
+            cutter: Cutter::new(self.config.batch_size()),
             askers: Voters::NONE,
             ordered: OrderedDigests::default(),
         }
@@ -112,10 +109,10 @@ impl Chain {
         self.last_config
     }
 
-    /// How many config updates the channel has seen.
+    /// The configuration in force.
     #[must_use]
-    pub const fn config_sequence(&self) -> u64 {
-        self.config_sequence
+    pub const fn config(&self) -> &Arc<ChannelConfig> {
+        &self.config
     }
 
     /// The last config block, marshalled, without signatures unless it is the genesis block as it was given.
@@ -137,19 +134,26 @@ impl Chain {
             number: self.next_number(),
             envelopes: self.cutter.open().len(),
             bytes: self.cutter.open_bytes(),
-            timeout: self.batch_timeout,
+            timeout: cut_timeout(&self.config),
         })
     }
 
-    /// An ordinary envelope of this channel, admitted, has its turn.
+    /// An ordinary envelope of this channel, admitted under the configuration of this sequence, has its turn. If that is in
+    /// force, a quorum has seen that it permits the envelope; if not, the envelope is judged now.
     ///
     /// # Errors
-    /// It is larger than the channel allows, or was ordered lately.
-    pub fn on_envelope(&mut self, envelope: &Envelope) -> Result<Vec<CutBlock>, SkipReason> {
+    /// It is larger than the channel allows, was ordered lately, or is not permitted any more.
+    pub fn on_envelope(&mut self, envelope: &Envelope, sequence: u64) -> Result<Vec<CutBlock>, SkipReason> {
         let size = envelope.size() as u64;
-        let size_max = self.batch_size.absolute_max_bytes;
+        let size_max = self.config.batch_size().absolute_max_bytes;
         if size > u64::from(size_max) {
             return Err(SkipReason::TooLarge { size, size_max });
+        }
+        if self.ordered.contains(&envelope.digest()) {
+            return Err(SkipReason::Duplicate);
+        }
+        if sequence != self.config.sequence() {
+            permit(&self.config, envelope, Verification::Full)?;
         }
         self.remember(envelope)?;
         // A copy: an envelope that waits must not keep alive the whole body that brought it.
@@ -157,21 +161,26 @@ impl Chain {
         Ok(self.chain_all(cuts))
     }
 
-    /// A CONFIG envelope of this channel has its turn. It cuts what is open and becomes a block of its own, after which its
-    /// batch size and timeout apply.
+    /// A CONFIG envelope of this channel has its turn, which leads on from the configuration of this sequence. It is
+    /// computed again from its own update, whoever has vouched for it: a wrong one would stop every peer. It cuts what is
+    /// open and becomes a block of its own, after which its batch size and timeout apply.
     ///
     /// # Errors
     /// It was ordered lately, or does not bring the next configuration of this channel. The chain is as it was then.
-    pub fn on_config(&mut self, envelope: &Envelope) -> Result<Vec<CutBlock>, SkipReason> {
+    pub fn on_config(&mut self, envelope: &Envelope, sequence: u64) -> Result<Vec<CutBlock>, SkipReason> {
         if self.ordered.contains(&envelope.digest()) {
             return Err(SkipReason::Duplicate);
+        }
+        let current = self.config.sequence();
+        if sequence != current {
+            return Err(SkipReason::OtherSequence { current, found: sequence });
         }
         let config = self.next_config(envelope)?;
         self.remember(envelope)?;
         let cuts = self.cutter.on_config(Bytes::copy_from_slice(envelope.bytes()));
         let mut blocks = self.chain_all(cuts);
         if let Some(block) = blocks.last_mut() {
-            self.enter_config(&config, block);
+            self.enter_config(config, block);
         }
         Ok(blocks)
     }
@@ -229,35 +238,26 @@ impl Chain {
         }
     }
 
-    /// Reads a CONFIG envelope in a block as long as the one that it will stand in can become. Its number is not known yet,
-    /// since what is open has to be cut first, and nothing that is read depends on it.
-    fn next_config(&self, envelope: &Envelope) -> Result<ConfigBlock, ConfigBlockReject> {
-        let data = vec![envelope.bytes().clone()];
-        let header = BlockHeader {
-            number: u64::MAX,
-            previous_hash: Bytes::copy_from_slice(&self.tip.header_hash),
-            data_hash: Bytes::copy_from_slice(&data_hash(&data)),
-        };
-        let block = ConfigBlock::of_channel(&self.channel, encode_block(header, data, u64::MAX))?;
-        let (expected, found) = (self.config_sequence.saturating_add(1), block.config.sequence());
-        if found != expected {
-            return Err(ConfigBlockReject::Sequence { expected, found });
-        }
-        Ok(block)
+    /// The configuration that a CONFIG envelope brings, in a block that can be kept. Its number is not known yet, since what
+    /// is open has to be cut first, so the longest one stands for it.
+    fn next_config(&self, envelope: &Envelope) -> Result<Arc<ChannelConfig>, SkipReason> {
+        let config = config_transaction::verify(&self.config, envelope).map_err(EnvelopeReject::from)?;
+        let hash = Bytes::copy_from_slice(&self.tip.header_hash);
+        let header = BlockHeader { number: u64::MAX, previous_hash: hash.clone(), data_hash: hash };
+        check_length(&encode_block(header, vec![envelope.bytes().clone()], u64::MAX))?;
+        Ok(config)
     }
 
     /// Turns the block just cut into the config block that it is, and puts its configuration in force.
-    fn enter_config(&mut self, config: &ConfigBlock, block: &mut CutBlock) {
+    fn enter_config(&mut self, config: Arc<ChannelConfig>, block: &mut CutBlock) {
         let number = block.header.number;
         block.is_config = true;
         block.last_config = number;
         block.metadata_value = metadata_value(number, Bytes::new());
         self.last_config = number;
         self.config_block = encode_block(block.header.clone(), block.data.clone(), number);
-        self.config_sequence = config.config.sequence();
-        self.batch_size = config.batch_size();
-        self.batch_timeout = config.batch_timeout();
-        self.cutter.set_batch_size(self.batch_size);
+        self.cutter.set_batch_size(config.batch_size());
+        self.config = config;
     }
 }
 

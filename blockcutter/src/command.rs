@@ -17,8 +17,19 @@ pub enum Command {
     Envelopes {
         /// Where they belong.
         channel: ChannelId,
+        /// The config sequence under which they were admitted.
+        sequence: u64,
         /// Marshalled envelopes in canonical form.
         envelopes: Vec<Bytes>,
+    },
+    /// Put the next configuration in force.
+    Config {
+        /// Whose.
+        channel: ChannelId,
+        /// The config sequence that it leads on from.
+        sequence: u64,
+        /// A marshalled CONFIG envelope.
+        envelope: Bytes,
     },
     /// The sender's timer for the open cut has fired. Replicas only.
     CutAfterTimeout {
@@ -54,6 +65,12 @@ pub enum CommandError {
         /// Its length.
         bytes: usize,
     },
+    /// A CONFIG envelope above [`CONFIG_BLOCK_BYTES_MAX`].
+    #[error("a configuration of {bytes} bytes is longer than {CONFIG_BLOCK_BYTES_MAX}")]
+    ConfigTooLong {
+        /// Its length.
+        bytes: usize,
+    },
     /// The bytes do not follow the format, or there are more envelopes than [`ENVELOPES_MAX`].
     #[error(transparent)]
     Codec(#[from] CodecError),
@@ -70,7 +87,12 @@ pub fn encode(commands: &[Command]) -> Bytes {
     let mut writer = Writer::with_capacity(commands.iter().map(encoded_bytes).sum());
     for command in commands {
         match command {
-            Command::Envelopes { channel, envelopes } => write_envelopes(&mut writer, channel, envelopes),
+            Command::Envelopes { channel, sequence, envelopes } => {
+                write_envelopes(&mut writer, channel, *sequence, envelopes);
+            }
+            Command::Config { channel, sequence, envelope } => {
+                write_config(&mut writer, channel, *sequence, envelope);
+            }
             Command::CutAfterTimeout { channel, number } => {
                 writer.u8(CUT_AFTER_TIMEOUT);
                 write_channel(&mut writer, channel);
@@ -106,13 +128,21 @@ pub fn decode(body: Bytes) -> Result<Vec<Command>, CommandError> {
     Ok(commands)
 }
 
-pub(crate) fn write_envelopes(writer: &mut Writer, channel: &ChannelId, envelopes: &[Bytes]) {
+pub(crate) fn write_envelopes(writer: &mut Writer, channel: &ChannelId, sequence: u64, envelopes: &[Bytes]) {
     writer.u8(ENVELOPES);
     write_channel(writer, channel);
+    writer.u64(sequence);
     writer.count(envelopes.len());
     for envelope in envelopes {
         writer.bytes(envelope);
     }
+}
+
+pub(crate) fn write_config(writer: &mut Writer, channel: &ChannelId, sequence: u64, envelope: &Bytes) {
+    writer.u8(CONFIG);
+    write_channel(writer, channel);
+    writer.u64(sequence);
+    writer.bytes(envelope);
 }
 
 pub(crate) fn write_channel(writer: &mut Writer, channel: &ChannelId) {
@@ -126,15 +156,23 @@ pub(crate) fn read_channel(reader: &mut Reader) -> Result<ChannelId, CommandErro
 
 fn read_command(reader: &mut Reader, envelopes_left: &mut usize) -> Result<Command, CommandError> {
     let tag = reader.u8()?;
-    if !(ENVELOPES..=OPEN_CHANNEL).contains(&tag) {
+    if !(ENVELOPES..=CONFIG).contains(&tag) {
         return Err(CodecError::Tag(tag).into());
     }
     let channel = read_channel(reader)?;
     match tag {
         ENVELOPES => {
+            let sequence = reader.u64()?;
             let envelopes = reader.list(*envelopes_left, LENGTH_BYTES, Reader::bytes)?;
             *envelopes_left -= envelopes.len();
-            Ok(Command::Envelopes { channel, envelopes })
+            Ok(Command::Envelopes { channel, sequence, envelopes })
+        }
+        CONFIG => {
+            let (sequence, envelope) = (reader.u64()?, reader.bytes()?);
+            if envelope.len() > CONFIG_BLOCK_BYTES_MAX {
+                return Err(CommandError::ConfigTooLong { bytes: envelope.len() });
+            }
+            Ok(Command::Config { channel, sequence, envelope })
         }
         CUT_AFTER_TIMEOUT => Ok(Command::CutAfterTimeout { channel, number: reader.u64()? }),
         _ => {
@@ -149,17 +187,25 @@ fn read_command(reader: &mut Reader, envelopes_left: &mut usize) -> Result<Comma
 
 fn encoded_bytes(command: &Command) -> usize {
     match command {
-        Command::Envelopes { channel, envelopes } => {
+        Command::Envelopes { channel, envelopes, .. } => {
             group_bytes(channel) + envelopes.iter().map(envelope_bytes).sum::<usize>()
         }
+        Command::Config { channel, envelope, .. } => config_bytes(channel, envelope),
         Command::CutAfterTimeout { channel, .. } => 1 + LENGTH_BYTES + channel.as_str().len() + 8,
-        Command::OpenChannel { channel, genesis } => group_bytes(channel) + genesis.len(),
+        Command::OpenChannel { channel, genesis } => {
+            1 + LENGTH_BYTES + channel.as_str().len() + envelope_bytes(genesis)
+        }
     }
 }
 
-/// What naming a channel and counting its envelopes costs.
+/// What naming a channel with its sequence and counting its envelopes costs.
 pub(crate) fn group_bytes(channel: &ChannelId) -> usize {
-    1 + LENGTH_BYTES + channel.as_str().len() + LENGTH_BYTES
+    1 + LENGTH_BYTES + channel.as_str().len() + SEQUENCE_BYTES + LENGTH_BYTES
+}
+
+/// What a command for this configuration costs.
+pub(crate) fn config_bytes(channel: &ChannelId, envelope: &Bytes) -> usize {
+    1 + LENGTH_BYTES + channel.as_str().len() + SEQUENCE_BYTES + envelope_bytes(envelope)
 }
 
 /// What one envelope costs inside its group.
@@ -170,6 +216,8 @@ pub(crate) const fn envelope_bytes(envelope: &Bytes) -> usize {
 const ENVELOPES: u8 = 1;
 const CUT_AFTER_TIMEOUT: u8 = 2;
 const OPEN_CHANNEL: u8 = 3;
+const CONFIG: u8 = 4;
+const SEQUENCE_BYTES: usize = 8;
 /// A length or a count.
 const LENGTH_BYTES: usize = 4;
 
@@ -191,8 +239,13 @@ mod tests {
     fn any_command() -> impl Strategy<Value = Command> {
         let channels = || "[a-z][a-z0-9.-]{0,8}".prop_map(|name| ChannelId::new(&name).unwrap());
         prop_oneof![
-            (channels(), proptest::collection::vec(any_bytes(40), 0..5))
-                .prop_map(|(channel, envelopes)| Command::Envelopes { channel, envelopes }),
+            (channels(), any::<u64>(), proptest::collection::vec(any_bytes(40), 0..5))
+                .prop_map(|(channel, sequence, envelopes)| Command::Envelopes { channel, sequence, envelopes }),
+            (channels(), any::<u64>(), any_bytes(40)).prop_map(|(channel, sequence, envelope)| Command::Config {
+                channel,
+                sequence,
+                envelope
+            }),
             (channels(), any::<u64>()).prop_map(|(channel, number)| Command::CutAfterTimeout { channel, number }),
             (channels(), any_bytes(60)).prop_map(|(channel, genesis)| Command::OpenChannel { channel, genesis }),
         ]
@@ -235,14 +288,19 @@ mod tests {
 
     #[test]
     fn envelopes_share_the_memory_of_the_body() {
-        let body = encode(&[Command::Envelopes { channel: channel("ch"), envelopes: vec![Bytes::from_static(b"e")] }]);
+        let body = encode(&[Command::Envelopes {
+            channel: channel("ch"),
+            sequence: 0,
+            envelopes: vec![Bytes::from_static(b"e")],
+        }]);
         let Command::Envelopes { envelopes, .. } = decode(body.clone()).unwrap().remove(0) else { panic!("tag") };
         assert!(body.as_ptr_range().contains(&envelopes[0].as_ptr()));
     }
 
     #[test]
     fn bounds_hold_over_all_commands_of_a_body() {
-        let group = |count| Command::Envelopes { channel: channel("ch"), envelopes: vec![Bytes::new(); count] };
+        let group =
+            |count| Command::Envelopes { channel: channel("ch"), sequence: 0, envelopes: vec![Bytes::new(); count] };
         assert!(decode(encode(&[group(ENVELOPES_MAX - 1), group(1)])).is_ok());
         let beyond = decode(encode(&[group(ENVELOPES_MAX - 1), group(2)]));
         assert_eq!(beyond, Err(CommandError::Codec(CodecError::Count(2))));
@@ -255,6 +313,10 @@ mod tests {
         assert!(decode(encode(&[open(CONFIG_BLOCK_BYTES_MAX)])).is_ok());
         let bytes = CONFIG_BLOCK_BYTES_MAX + 1;
         assert_eq!(decode(encode(&[open(bytes)])), Err(CommandError::GenesisTooLong { bytes }));
+
+        let config = |len| Command::Config { channel: channel("ch"), sequence: 0, envelope: vec![0; len].into() };
+        assert!(decode(encode(&[config(CONFIG_BLOCK_BYTES_MAX)])).is_ok());
+        assert_eq!(decode(encode(&[config(bytes)])), Err(CommandError::ConfigTooLong { bytes }));
 
         let bytes = BODY_BYTES_MAX + 1;
         assert_eq!(decode(vec![0; bytes].into()), Err(CommandError::TooLong { bytes }));

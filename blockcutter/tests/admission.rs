@@ -4,12 +4,15 @@
 mod world;
 
 use blockcutter::config_block::ConfigBlockReject;
-use blockcutter::{Command, CommandReject, EnvelopeReject, check, command};
+use blockcutter::{Command, CommandReject, EnvelopeReject, Objection, Ordering, Verification, check, command, judge};
 use bytes::Bytes;
 use fabric_proto::EnvelopeError;
 use fabric_proto::canonical::CanonicalError;
 use mod_smart::Client;
-use world::{FRONTEND, Genesis, bftch, block_of, channel, envelope, envelope_of, real_genesis, replica};
+use world::{
+    FRONTEND, Genesis, bend, bftch, block_of, channel, envelope, envelope_of, next_config, opened, order_config,
+    real_genesis, replica,
+};
 
 fn check_one(command: Command, origin: Client) -> Result<(), CommandReject> {
     check(&command::encode(&[command]), origin)
@@ -17,7 +20,7 @@ fn check_one(command: Command, origin: Client) -> Result<(), CommandReject> {
 
 fn check_envelope(bytes: Bytes) -> Result<(), EnvelopeReject> {
     let envelopes = vec![envelope(1), bytes];
-    match check_one(Command::Envelopes { channel: bftch(), envelopes }, FRONTEND) {
+    match check_one(Command::Envelopes { channel: bftch(), sequence: 0, envelopes }, FRONTEND) {
         Ok(()) => Ok(()),
         Err(CommandReject::Envelope { channel, index: 1, reject }) if channel == bftch() => Err(reject),
         other => panic!("{other:?}"),
@@ -27,7 +30,7 @@ fn check_envelope(bytes: Bytes) -> Result<(), EnvelopeReject> {
 #[test]
 fn an_empty_body_is_admitted_and_an_empty_group_is_not() {
     assert_eq!(check(&Bytes::new(), FRONTEND), Ok(()));
-    let empty = check_one(Command::Envelopes { channel: bftch(), envelopes: vec![] }, FRONTEND);
+    let empty = check_one(Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![] }, FRONTEND);
     assert_eq!(empty, Err(CommandReject::NoEnvelopes { channel: bftch() }));
     assert!(matches!(check(&Bytes::from_static(b"?"), FRONTEND), Err(CommandReject::Body(_))));
 }
@@ -90,4 +93,66 @@ fn a_genesis_block_must_open_the_channel_it_is_sent_for() {
     let at = block.windows(32).position(|window| window == data_hash).unwrap();
     block[at] ^= 1;
     assert_eq!(check_genesis(bftch(), block.into()), Err(ConfigBlockReject::DataHash));
+}
+
+fn judge_one(command: Command, ordering: &Ordering, verification: Verification) -> Result<(), Objection> {
+    judge(&command::encode(&[command]), FRONTEND, &ordering.configurations(), verification)
+}
+
+#[test]
+fn what_the_configuration_it_names_does_not_permit_is_not_taken_in() {
+    let (strict, free) = (opened(&Genesis::default().block()), opened(&Genesis::free().block()));
+    let under = |sequence| Command::Envelopes { channel: bftch(), sequence, envelopes: vec![envelope(1)] };
+    let refused = judge_one(under(0), &strict, Verification::Full);
+    let Err(Objection::NotPermitted { channel, index: 0, reject: EnvelopeReject::Filter(_) }) = &refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(channel, &bftch());
+    assert_eq!(judge_one(under(0), &strict, Verification::Frontends), Ok(()));
+    assert_eq!(judge_one(under(0), &free, Verification::Full), Ok(()));
+
+    let large =
+        Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![envelope_of(&bftch(), 3, 1, 100_001)] };
+    assert!(matches!(judge_one(large, &free, Verification::Full), Err(Objection::NotPermitted { .. })));
+}
+
+#[test]
+fn what_names_a_later_configuration_waits_and_what_names_an_earlier_one_is_judged_at_its_turn() {
+    let mut ordering = opened(&Genesis::free().block());
+    let under = |sequence| Command::Envelopes { channel: bftch(), sequence, envelopes: vec![envelope(1)] };
+    let ahead = Err(Objection::Ahead { channel: bftch(), sequence: 1 });
+    assert_eq!(judge_one(under(1), &ordering, Verification::Full), ahead);
+    let elsewhere = Command::Envelopes {
+        channel: channel("other"),
+        sequence: 0,
+        envelopes: vec![envelope_of(&channel("other"), 3, 1, 1)],
+    };
+    let unknown = Err(Objection::Ahead { channel: channel("other"), sequence: 0 });
+    assert_eq!(judge_one(elsewhere, &ordering, Verification::Full), unknown);
+
+    let first = ordering.configurations()[&bftch()].clone();
+    order_config(&mut ordering, 0, next_config(&first, 2));
+    for sequence in [0, 1] {
+        assert_eq!(judge_one(under(sequence), &ordering, Verification::Full), Ok(()));
+    }
+}
+
+#[test]
+fn a_config_that_is_not_what_its_update_leads_to_is_not_taken_in() {
+    let ordering = opened(&Genesis::free().block());
+    let config = ordering.configurations()[&bftch()].clone();
+    let right = next_config(&config, 2);
+    let command = |envelope| Command::Config { channel: bftch(), sequence: 0, envelope };
+    for verification in [Verification::Full, Verification::Frontends] {
+        assert_eq!(judge_one(command(right.clone()), &ordering, verification), Ok(()));
+        let bent = bend(&right, 2, 3);
+        let refused = judge_one(command(bent), &ordering, verification);
+        assert!(
+            matches!(refused, Err(Objection::NotPermitted { reject: EnvelopeReject::Config(_), .. })),
+            "{refused:?}"
+        );
+    }
+    assert!(matches!(judge_one(command(envelope(1)), &ordering, Verification::Full), Err(Objection::Form(_))));
+    let among_others = Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![envelope(1), right] };
+    assert!(matches!(judge_one(among_others, &ordering, Verification::Full), Err(Objection::Form(_))));
 }

@@ -1,39 +1,41 @@
-//! The cutting rules against the verdicts of Fabric's own code: every case of `cutter.jsonl`.
+//! The cutting rules against the verdicts of Fabric's own code: every case of the corpus `cutter`.
 //!
-//! The cases beside this test are half of those that exist; `FABRIC_CORPUS` names a folder with others.
+//! The cases packed beside this test are half of those that exist; `FABRIC_CORPUS` names a folder with others.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use std::io::Write as _;
-use std::path::PathBuf;
+#[path = "../../fabric-channel/tests/corpus/folder.rs"]
+mod folder;
+#[path = "../../fabric-channel/tests/corpus/tally.rs"]
+mod tally;
+
+use std::io::Read as _;
 
 use blockcutter::cutter::{Cuts, Cutter};
 use fabric_channel::BatchSize;
 use serde_json::Value;
+use tally::{Outcome, Tally};
 
 #[test]
-fn corpus_of_block_cutting() {
-    let folder = std::env::var_os("FABRIC_CORPUS")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data")), PathBuf::from);
-    let file = folder.join("cutter.jsonl");
-    let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let (mut run, mut passed, mut failures) = (0, 0, Vec::new());
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
-        let case: Value = serde_json::from_str(line).unwrap();
-        run += 1;
-        match replay(&case) {
-            Ok(()) => passed += 1,
-            Err(failure) => failures.push(format!("{}: {failure}", case["id"])),
+fn corpus_cutter() {
+    let (origin, lines) = match folder::folder() {
+        Some(folder) => (folder.display().to_string(), folder::lines(&folder, "cutter")),
+        None => ("the packed copy".to_owned(), packed()),
+    };
+    let mut tally = Tally::new("cutter", &origin);
+    for (place, line) in lines {
+        match serde_json::from_str::<Value>(&line) {
+            Ok(case) => tally.case(case["id"].as_str().unwrap_or(&place), || replay(&case).map(|()| Outcome::Passed)),
+            Err(error) => tally.unreadable(&format!("{place}: {error}")),
         }
     }
-    // Written to the stream itself, since the test harness hides what a passing test prints.
-    writeln!(
-        std::io::stdout(),
-        "corpus cutter: {run} cases run, {passed} passed, {} failed, 0 skipped",
-        failures.len()
-    )
-    .unwrap();
-    assert!(run > 0, "{} holds no case", file.display());
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    tally.finish();
+}
+
+fn packed() -> Vec<(String, String)> {
+    let compressed = include_bytes!("data/corpus/cutter.jsonl.zst");
+    let mut text = String::new();
+    ruzstd::decoding::StreamingDecoder::new(&compressed[..]).unwrap().read_to_string(&mut text).unwrap();
+    (1..).zip(text.lines()).map(|(number, line)| (format!("cutter:{number}"), line.to_owned())).collect()
 }
 
 /// Feeds the events of one case to a cutter and compares everything that the case says.

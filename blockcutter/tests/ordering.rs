@@ -6,15 +6,15 @@ mod world;
 use std::time::Duration;
 
 use blockcutter::limits::{ENVELOPES_MAX, ORDERED_DIGESTS_MAX};
-use blockcutter::{Command, Ordering, Output, SkipReason, Tip, command};
+use blockcutter::{Command, EnvelopeReject, Ordering, Output, SkipReason, Tip, command};
 use bytes::Bytes;
 use fabric_proto::block;
 use fabric_proto::common::Block;
 use mod_smart::{Client, FrontendId};
 use prost::Message;
 use world::{
-    FRONTEND, Genesis, ask_cut, ask_open, bftch, blocks, channel, cuts_opened, envelope, envelope_of, opened, order,
-    order_envelopes, real_genesis, replica, skips, view,
+    FRONTEND, Genesis, ask_cut, ask_open, bftch, blocks, channel, cuts_opened, envelope, envelope_of, next_config,
+    opened, order, order_config, order_envelopes, real_genesis, replica, skips, view,
 };
 
 #[test]
@@ -146,7 +146,7 @@ fn an_envelope_through_several_frontends_is_ordered_once() {
     for frontend in 0..4 {
         let client = Client::Frontend(FrontendId([frontend; 32]));
         let envelopes = vec![envelope(1), envelope(2), envelope(3)];
-        let out = order(&mut ordering, client, Command::Envelopes { channel: bftch(), envelopes });
+        let out = order(&mut ordering, client, Command::Envelopes { channel: bftch(), sequence: 0, envelopes });
         assert_eq!(skips(&out), vec![SkipReason::Duplicate; if frontend == 0 { 0 } else { 3 }]);
         cut.extend(blocks(&out));
     }
@@ -196,9 +196,9 @@ fn channels_are_cut_apart() {
     let mut out = Vec::new();
     let of_other = |numbers: std::ops::Range<u64>| numbers.map(|n| envelope_of(&other, 3, n, 8)).collect::<Vec<_>>();
     let body = command::encode(&[
-        Command::Envelopes { channel: other.clone(), envelopes: of_other(0..2) },
-        Command::Envelopes { channel: bftch(), envelopes: vec![envelope(1), envelope(2)] },
-        Command::Envelopes { channel: other.clone(), envelopes: of_other(2..4) },
+        Command::Envelopes { channel: other.clone(), sequence: 0, envelopes: of_other(0..2) },
+        Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![envelope(1), envelope(2)] },
+        Command::Envelopes { channel: other.clone(), sequence: 0, envelopes: of_other(2..4) },
     ]);
     ordering.apply(FRONTEND, &body, &mut out);
     let cut: Vec<_> = blocks(&out).iter().map(|b| (b.channel.to_string(), b.header.number, b.data.len())).collect();
@@ -210,11 +210,64 @@ fn channels_are_cut_apart() {
 #[test]
 fn a_body_that_is_no_list_of_commands_is_skipped_whole() {
     let mut ordering = opened(&real_genesis());
-    let good = command::encode(&[Command::Envelopes { channel: bftch(), envelopes: vec![envelope(1)] }]);
+    let good = command::encode(&[Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![envelope(1)] }]);
     let mut out = Vec::new();
     ordering.apply(FRONTEND, &Bytes::from([&good[..], &[0]].concat()), &mut out);
     assert!(matches!(&out[..], [Output::Skipped { channel: None, reason: SkipReason::Malformed(_) }]), "{out:?}");
     out.clear();
     ordering.apply(FRONTEND, &Bytes::new(), &mut out);
     assert!(out.is_empty() && ordering.open_cut(&bftch()).is_none());
+}
+
+/// Four replicas with the channel open, which everybody may configure.
+fn free() -> Ordering {
+    opened(&Genesis::free().block())
+}
+
+#[test]
+fn a_configuration_is_in_force_from_the_block_that_brings_it() {
+    let mut ordering = free();
+    let next = next_config(ordering.chain(&bftch()).unwrap().config(), 1);
+    order_envelopes(&mut ordering, vec![envelope(1)]);
+    let out = order_config(&mut ordering, 0, next.clone());
+    let cut: Vec<_> = blocks(&out).iter().map(|block| (block.header.number, block.is_config)).collect();
+    assert_eq!(cut, [(1, false), (2, true)]);
+    let Some(Output::Configured { channel, config }) = out.last() else { panic!("{out:?}") };
+    assert_eq!((channel, config.sequence(), config.batch_size().max_message_count), (&bftch(), 1, 1));
+    assert_eq!(ordering.configurations()[&bftch()].sequence(), 1);
+    assert_eq!(skips(&order_config(&mut ordering, 0, next)), [SkipReason::Duplicate]);
+
+    // The state carries it, read with a configuration that is known and with one that is not.
+    let again = ordering.successor(ordering.snapshot()).unwrap();
+    let restored = Ordering::restore(view(4), ordering.snapshot()).unwrap();
+    for mut carried in [again, restored] {
+        assert_eq!(carried.snapshot(), ordering.snapshot());
+        let chain = carried.chain(&bftch()).unwrap();
+        assert_eq!((chain.last_config(), chain.config().batch_size().max_message_count), (2, 1));
+        assert_eq!(blocks(&order_envelopes(&mut carried, vec![envelope(2)])).len(), 1);
+    }
+}
+
+#[test]
+fn of_two_configurations_that_lead_on_from_one_the_first_wins() {
+    let mut ordering = free();
+    let config = ordering.chain(&bftch()).unwrap().config().clone();
+    let (first, second) = (next_config(&config, 2), next_config(&config, 3));
+    assert_eq!(blocks(&order_config(&mut ordering, 0, first)).len(), 1);
+    let late = order_config(&mut ordering, 0, second);
+    assert_eq!(skips(&late), [SkipReason::OtherSequence { current: 1, found: 0 }]);
+    assert_eq!(ordering.tip(&bftch()).unwrap().number, 1);
+}
+
+#[test]
+fn what_was_admitted_under_another_configuration_is_judged_again_at_its_turn() {
+    // Nobody signed these envelopes with a certificate of the channel, so that the real Writers policy does not permit them.
+    let mut strict = opened(&Genesis::default().block());
+    let under = |sequence| Command::Envelopes { channel: bftch(), sequence, envelopes: vec![envelope(1)] };
+    for sequence in [1, 2, u64::MAX] {
+        let out = order(&mut strict, FRONTEND, under(sequence));
+        assert!(matches!(&skips(&out)[..], [SkipReason::Envelope(EnvelopeReject::Filter(_))]), "{out:?}");
+    }
+    assert_eq!(skips(&order(&mut strict, FRONTEND, under(0))), [], "a quorum vouches for it");
+    assert_eq!(skips(&order(&mut free(), FRONTEND, under(9))), []);
 }

@@ -40,7 +40,7 @@ fn any_envelope() -> impl Strategy<Value = Bytes> {
 fn any_command() -> impl Strategy<Value = Command> {
     prop_oneof![
         6 => (any_channel(), proptest::collection::vec(any_envelope(), 0..5))
-            .prop_map(|(channel, envelopes)| Command::Envelopes { channel, envelopes }),
+            .prop_map(|(channel, envelopes)| Command::Envelopes { channel, sequence: 0, envelopes }),
         4 => (any_channel(), 0_u64..12).prop_map(|(channel, number)| Command::CutAfterTimeout { channel, number }),
         1 => (any_channel(), 0..geneses().len())
             .prop_map(|(channel, which)| Command::OpenChannel { channel, genesis: geneses()[which].clone() }),

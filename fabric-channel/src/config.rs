@@ -5,7 +5,7 @@
 //! policy. Contract §2.7, §9.1, §9.2.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use fabric_proto::common::{Block, Config, policy};
@@ -32,6 +32,8 @@ pub struct ChannelConfig {
     state: ConsensusState,
     consenters: Vec<Consenter>,
     block_policy: BlockPolicy,
+    /// The configuration that was found to follow this one, and the digest of the CONFIG envelope that brings it.
+    successor: Arc<OnceLock<([u8; 32], Arc<Self>)>>,
 }
 
 /// How the channel says that it is ordered.
@@ -162,7 +164,32 @@ impl ChannelConfig {
             consensus,
             consenters,
             block_policy,
+            successor: Arc::default(),
         })
+    }
+
+    /// What this CONFIG envelope is known to lead to. It is judged more than once, by whoever takes it in and at its turn,
+    /// and each time the same comes of it.
+    pub(crate) fn known_successor(&self, envelope: &[u8; 32]) -> Option<Arc<Self>> {
+        self.successor.get().filter(|(known, _)| known == envelope).map(|(_, next)| Arc::clone(next))
+    }
+
+    /// The same of a later configuration, if it is known how this one leads there.
+    #[must_use]
+    pub fn known_descendant(&self, envelope: &[u8; 32]) -> Option<Arc<Self>> {
+        let mut known = self.successor.get();
+        while let Some((digest, next)) = known {
+            if digest == envelope {
+                return Some(Arc::clone(next));
+            }
+            known = next.successor.get();
+        }
+        None
+    }
+
+    /// Keeps the first one: a configuration rarely has two.
+    pub(crate) fn remember_successor(&self, envelope: [u8; 32], next: &Arc<Self>) {
+        self.successor.get_or_init(|| (envelope, Arc::clone(next)));
     }
 
     /// Everything else about the configuration.

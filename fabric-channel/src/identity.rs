@@ -16,7 +16,7 @@ use crate::certificate::{Certificate, CertificateError};
 use crate::chain::{ChainError, SanitiseError};
 use crate::crl::CrlError;
 use crate::node_ous::OuIdentifier;
-use crate::public_key::{KeyAlgorithm, SignatureError};
+use crate::public_key::{SignatureError, SigningHash};
 
 /// An identity. Cloning is cheap; equality is equality of MSP and sanitised certificate.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ struct Parts {
     judgement: Result<(), InvalidIdentity>,
     units: Vec<OuIdentifier>,
     roles: Roles,
-    signs_with_sha2: bool,
+    signing_hash: SigningHash,
 }
 
 /// What tells identities apart: the MSP and the hash of the sanitised certificate.
@@ -132,7 +132,7 @@ impl Identity {
         roles: Roles,
         units: Vec<OuIdentifier>,
         judgement: Result<(), InvalidIdentity>,
-        signs_with_sha2: bool,
+        signing_hash: SigningHash,
         certificate: Certificate,
     ) -> Self {
         let identifier = Bytes::copy_from_slice(identifier);
@@ -142,7 +142,7 @@ impl Identity {
             judgement,
             units,
             roles,
-            signs_with_sha2,
+            signing_hash,
         }))
     }
 
@@ -187,12 +187,12 @@ impl Identity {
     /// # Errors
     /// [`SignatureError`].
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
-        let key = self.0.certificate.public_key();
-        // Ed25519 signs the message itself, so the hash family of the MSP does not concern it.
-        if !self.0.signs_with_sha2 && key.algorithm() != KeyAlgorithm::Ed25519 {
-            return Err(SignatureError::Unsupported);
-        }
-        key.verify(message, signature)
+        self.0.certificate.public_key().verify_over(self.0.signing_hash, message, signature)
+    }
+
+    /// What the identity takes in memory, about.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        COPIES_OF_DER * self.0.certificate.der().len() + PARSED_BYTES
     }
 
     /// The identity as a `SerializedIdentity` message around the sanitised certificate.
@@ -252,4 +252,8 @@ pub fn serialise(msp_id: &str, certificate_pem: &[u8]) -> Bytes {
     message.encode_to_vec().into()
 }
 
+/// A certificate is kept whole and once more in parts; names, units and extensions as texts beside it.
+const COPIES_OF_DER: usize = 3;
+/// The parsed key, and the frames of all that.
+const PARSED_BYTES: usize = 2048;
 const IDENTIFIER_OCTETS_SHOWN: usize = 8;

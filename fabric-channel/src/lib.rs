@@ -13,10 +13,12 @@
 //!            -> BlockVerifier    for collectors and receivers of blocks
 //! GenesisProfile::block          the way back, for a new channel
 //!
+//! any envelope -> filters::check: size, expiry, Writers
 //! CONFIG_UPDATE envelope -> ConfigChange::evaluate
 //!              update::propose   the algorithm that peers repeat
 //!              + orderer's part  transitions, consenters, maintenance
-//!            -> the next Bundle, the content of the CONFIG envelope
+//!            -> config_transaction::wrap, the CONFIG envelope
+//! CONFIG envelope -> config_transaction::verify -> the next ChannelConfig
 //! ```
 //!
 //! # Where this is stricter than Fabric
@@ -25,18 +27,19 @@
 //!   consenter ids that repeat or are zero, unreadable consenter certificates, unknown MSPs of consenters, options
 //!   that do not parse, an empty consenter set, the consenter mapping without capability V3_0, a missing
 //!   BlockValidation policy.
-//! - Idemix identities are not read. Signatures under P-224, and ECDSA signatures of MSPs with the SHA-3 family, are
-//!   not verified.
+//! - Idemix identities are not read. Signatures under P-224 are not verified.
 //! - A certificate authority whose name constraints concern anything but DNS names, or that demands explicit
 //!   policies, vouches for no certificate that these would concern.
 //! - Updates: the type BFT may not come without capability V3_0 or without its derived BlockValidation policy, a
 //!   consenter that stays needs a TLS certificate of a known issuer even after expiry, and
 //!   [`ConfigChange::check_orderable`] refuses updates without any effect and all that [`ChannelConfig`] refuses.
 //!   Whether enough consenters of type etcdraft are running is not asked.
+//! - [`consenter_set`]: an update that brings other ordering nodes, or another consensus type, is not ordered.
 //! - A known field of a configuration value with another wire type is an error, not an unknown field.
 //! - Bounds on nesting and numbers, see [`limits`].
 #![forbid(unsafe_code)]
 
+pub mod authoring;
 mod bft_options;
 mod bft_update;
 mod block_policy;
@@ -49,16 +52,20 @@ mod chain;
 mod config;
 pub mod config_change;
 mod config_content;
+pub mod config_transaction;
 pub mod config_tree;
 mod consenter;
+pub mod consenter_set;
 mod crl;
 mod der;
 mod ecdsa_signature;
+pub mod filters;
 mod genesis;
 mod genesis_organization;
 pub mod go_duration;
 mod group_values;
 mod identity;
+mod known_identities;
 pub mod limits;
 mod maintenance;
 mod membership;

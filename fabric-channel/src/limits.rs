@@ -11,6 +11,15 @@ pub const CHAIN_SIGNATURE_CHECKS_MAX: usize = 100;
 /// they come from.
 pub const POLICY_DEPTH_MAX: usize = 64;
 
+/// Verified identities that the MSPs of one configuration remember.
+pub const KNOWN_IDENTITIES_MAX: usize = 4096;
+
+/// What these identities may take together, in bytes; the few that are larger than usual leave room for fewer.
+pub const KNOWN_IDENTITIES_BYTES_MAX: usize = 24 << 20;
+
+/// Longest serialised identity that is remembered; certificates of members have a tenth of it.
+pub const KNOWN_IDENTITY_BYTES_MAX: usize = 16 << 10;
+
 /// Depth of configuration groups below the root.
 pub const GROUP_DEPTH_MAX: usize = 16;
 

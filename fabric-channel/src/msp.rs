@@ -6,8 +6,7 @@
 //! C 13 and 14.
 //!
 //! Covered: chains, revocation lists, MSP-level organizational units, node OUs, admin certificates, TLS
-//! authorities. Left out, always in the direction of refusing: Idemix, private keys inside the configuration,
-//! signatures under the SHA-3 family.
+//! authorities. Left out, always in the direction of refusing: Idemix, private keys inside the configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +18,7 @@ use crate::chain::{CaTree, Chain, ChainError, certifiers_identifier};
 use crate::crl::RevocationList;
 use crate::identity::{Identity, IdentityError, InvalidIdentity, Roles};
 use crate::node_ous::{NodeOus, OuIdentifier};
-use crate::public_key::KeyAlgorithm;
+use crate::public_key::{KeyAlgorithm, SigningHash};
 
 /// Levels of MSP behaviour, oldest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +45,7 @@ pub struct Msp {
     pub(crate) internal_authorities: BTreeSet<Bytes>,
     pub(crate) revocation_lists: Vec<RevocationList>,
     pub(crate) identifier_hash: &'static digest::Algorithm,
-    pub(crate) signs_with_sha2: bool,
+    pub(crate) signing_hash: SigningHash,
     pub(crate) ou_identifiers: BTreeMap<String, Vec<Bytes>>,
     pub(crate) node_ous: NodeOus,
     pub(crate) admins: Vec<Certificate>,
@@ -126,7 +125,7 @@ impl Msp {
             self.roles_of(&certificate, judgement.is_ok(), &units),
             units,
             judgement,
-            self.signs_with_sha2,
+            self.signing_hash,
             certificate,
         ))
     }

@@ -17,6 +17,7 @@ use crate::crl::{CrlError, RevocationList};
 use crate::identity::InvalidIdentity;
 use crate::msp::{Msp, MspVersion};
 use crate::node_ous::{NodeOus, OuIdentifier};
+use crate::public_key::SigningHash;
 
 /// Why an MSP definition is refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -105,7 +106,7 @@ impl Msp {
             internal_authorities: BTreeSet::new(),
             revocation_lists: read_revocation_lists(&config)?,
             identifier_hash: identifier_hash_of(&config)?,
-            signs_with_sha2: signs_with_sha2(&config),
+            signing_hash: signing_hash_of(&config),
             ou_identifiers: BTreeMap::new(),
             node_ous: NodeOus::default(),
             admins: Vec::new(),
@@ -338,8 +339,12 @@ fn identifier_hash_of(config: &FabricMspConfig) -> Result<&'static digest::Algor
     }
 }
 
-fn signs_with_sha2(config: &FabricMspConfig) -> bool {
-    matches!(crypto_config(config).signature_hash_family.as_str(), "" | "SHA2")
+fn signing_hash_of(config: &FabricMspConfig) -> SigningHash {
+    match crypto_config(config).signature_hash_family.as_str() {
+        "" | "SHA2" => SigningHash::Sha256,
+        "SHA3" => SigningHash::Sha3,
+        _ => SigningHash::Unknown,
+    }
 }
 
 fn crypto_config(config: &FabricMspConfig) -> FabricCryptoConfig {

@@ -1,6 +1,8 @@
 //! The MSPs of one channel, by ID.
 //!
 //! Every organization of the channel brings one; the same ID may stand in several groups if the definitions are equal.
+//! An identity that has been read and found valid is remembered by the bytes it came as: whoever signs again costs no
+//! certificate and no chain. Clones remember together; a new configuration has new MSPs, which begin with nothing.
 //! Contract §2.7 (last rules), §7.3.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +11,8 @@ use fabric_proto::msp::{MspConfig, SerializedIdentity};
 use prost::Message as _;
 use thiserror::Error;
 
-use crate::identity::{Identity, IdentityError, IdentityKey};
+use crate::identity::{self, Identity, IdentityError, IdentityKey};
+use crate::known_identities::KnownIdentities;
 use crate::msp::{Msp, MspVersion};
 use crate::msp_setup::MspError;
 
@@ -18,6 +21,7 @@ use crate::msp_setup::MspError;
 pub struct Msps {
     version: MspVersion,
     members: BTreeMap<String, Member>,
+    known: KnownIdentities,
 }
 
 #[derive(Debug, Clone)]
@@ -45,7 +49,7 @@ impl Msps {
     /// No MSPs yet.
     #[must_use]
     pub fn new(version: MspVersion) -> Self {
-        Self { version, members: BTreeMap::new() }
+        Self { version, members: BTreeMap::new(), known: KnownIdentities::default() }
     }
 
     /// The behaviour level all MSPs of the channel share.
@@ -71,6 +75,8 @@ impl Msps {
                 return Err(MspsError::Conflict(id));
             }
         } else {
+            // From here on this is another set of MSPs than that of any clone.
+            self.known = KnownIdentities::default();
             let definition = definition.clone();
             self.members.insert(id.clone(), Member { definition, msp });
         }
@@ -100,13 +106,24 @@ impl Msps {
         self.members.values().filter_map(|member| member.msp.as_ref())
     }
 
+    /// How many identities are remembered; at most [`crate::limits::KNOWN_IDENTITIES_MAX`].
+    #[must_use]
+    pub fn known_identities(&self) -> usize {
+        self.known.len()
+    }
+
     /// Reads a marshalled `SerializedIdentity`, the creator of a signature for example.
     ///
     /// # Errors
     /// [`IdentityError`]. A readable but invalid identity is no error; see [`Msp::deserialise`].
     pub fn deserialise(&self, serialised: &[u8]) -> Result<Identity, IdentityError> {
+        if let Some(identity) = self.known.get(serialised) {
+            return Ok(identity);
+        }
         let parts = SerializedIdentity::decode(serialised).map_err(|_| IdentityError::Malformed)?;
-        self.identity(&parts.mspid, &parts.id_bytes)
+        let identity = self.read(&parts.mspid, &parts.id_bytes)?;
+        self.known.keep(serialised, &identity);
+        Ok(identity)
     }
 
     /// Reads an identity from its MSP ID and its PEM certificate.
@@ -114,6 +131,10 @@ impl Msps {
     /// # Errors
     /// [`IdentityError`], as for [`Self::deserialise`].
     pub fn identity(&self, msp_id: &str, id_bytes: &[u8]) -> Result<Identity, IdentityError> {
+        self.deserialise(&identity::serialise(msp_id, id_bytes))
+    }
+
+    fn read(&self, msp_id: &str, id_bytes: &[u8]) -> Result<Identity, IdentityError> {
         match self.members.get(msp_id) {
             None => Err(IdentityError::UnknownMsp(msp_id.to_owned())),
             Some(Member { msp: None, .. }) => Err(IdentityError::UnsupportedMsp(msp_id.to_owned())),

@@ -247,10 +247,11 @@ impl ImplicitMetaPolicy {
 
     fn is_satisfied_by(&self, signers: &[Identity]) -> bool {
         let policies = self.children.iter().filter_map(|(_, policy)| policy.as_ref());
-        let satisfied = policies.filter(|policy| policy.is_satisfied_by(signers)).count();
-        if self.threshold == 0 {
-            return satisfied == 0;
+        let mut satisfied = policies.filter(|policy| policy.is_satisfied_by(signers));
+        match self.threshold {
+            0 => satisfied.next().is_none(),
+            // Enough is enough: with many organizations most of them need not be asked.
+            threshold => satisfied.take(threshold).count() == threshold,
         }
-        satisfied >= self.threshold
     }
 }

@@ -1,13 +1,14 @@
 //! A public key taken from a certificate, parsed once and ready to verify.
 //!
-//! Two uses, with different rules. *Fabric signatures* (blocks, envelopes): ECDSA over SHA-256 whatever the curve,
-//! low-S only, or Ed25519 over the message itself; contract §3.3, §7.4 step 7. *Certificate signatures*: the hash
+//! Two uses, with different rules. *Fabric signatures* (blocks, envelopes): ECDSA over SHA-256, or SHA3-256 if the MSP
+//! says so, whatever the curve, low-S only, or Ed25519 over the message itself; contract §3.3, §7.4 step 7. *Certificate signatures*: the hash
 //! that the certificate names, high-S allowed; contract §7.4 step 3. SHA-1 and MD5 are refused in certificates, as
 //! Go does.
 
 use std::fmt;
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{self, Digest};
 use aws_lc_rs::signature::{self, ParsedPublicKey, UnparsedPublicKey, VerificationAlgorithm};
 use bytes::Bytes;
 use thiserror::Error;
@@ -56,6 +57,17 @@ pub(crate) enum Hash {
     Sha256,
     Sha384,
     Sha512,
+}
+
+/// The hash over which the members of an MSP make ECDSA signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SigningHash {
+    /// Family SHA2, the default: SHA-256.
+    Sha256,
+    /// Family SHA3: SHA3-256.
+    Sha3,
+    /// A family that Fabric does not know, under which no ECDSA signature is good.
+    Unknown,
 }
 
 /// Why a public key cannot be used.
@@ -122,6 +134,16 @@ impl PublicKey {
     /// # Errors
     /// [`SignatureError`]; anyone can send a wrong signature, so this is never our fault.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        self.verify_over(SigningHash::Sha256, message, signature)
+    }
+
+    /// As [`Self::verify`], with the hash of the signer's MSP. Ed25519 signs the message itself, so no hash concerns it.
+    pub(crate) fn verify_over(
+        &self,
+        hash: SigningHash,
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), SignatureError> {
         let key = self.0.fabric_key.as_ref().ok_or(SignatureError::Unsupported)?;
         let KeyAlgorithm::Ecdsa(curve) = self.0.algorithm else {
             return key.verify_sig(message, signature).map_err(|_| SignatureError::Wrong);
@@ -130,7 +152,19 @@ impl PublicKey {
         if !parsed.is_low_s(curve) {
             return Err(SignatureError::HighS);
         }
-        key.verify_sig(message, &parsed.encode()).map_err(|_| SignatureError::Wrong)
+        let encoded = parsed.encode();
+        let outcome = match hash {
+            SigningHash::Sha256 => key.verify_sig(message, &encoded),
+            // The library knows these curves with SHA-2 alone. ECDSA does not ask which function made a digest, so one of
+            // the same length stands in for it.
+            SigningHash::Sha3 => {
+                let made = digest::digest(&digest::SHA3_256, message);
+                Digest::import_less_safe(made.as_ref(), &digest::SHA256)
+                    .and_then(|digest| key.verify_digest_sig(&digest, &encoded))
+            }
+            SigningHash::Unknown => return Err(SignatureError::Unsupported),
+        };
+        outcome.map_err(|_| SignatureError::Wrong)
     }
 
     /// Verifies the signature over a certificate or a revocation list.

@@ -3,20 +3,27 @@
 #![allow(clippy::unwrap_used)]
 
 mod free_channel;
+mod random;
+mod spelling;
 mod vectors;
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use fabric_channel::config_tree::{ConfigTree, Group, PolicyEntry, Value};
-use fabric_channel::update::{propose, validate};
+use fabric_channel::update::{ProposedConfig, propose, validate};
 use fabric_channel::{Bundle, ConfigChange, ConfigContent, ExpiryCheck};
 use fabric_proto::Envelope;
-use free_channel::{envelope_of, free_channel, update_bytes};
+use free_channel::{envelope_of, free_channel, update_bytes, update_of};
+use random::Random;
+use spelling::{spelled, spelled_tree, unknown_fields};
 use vectors::{block, config};
 
 #[test]
 fn random_updates_have_one_result() {
     let mut random = Random(1);
     let mut current = free_channel();
+    let mut twin = another_machine(&mut random, &current);
     let mut accepted = 0;
     for _ in 0..UPDATES {
         let (read_set, write_set) = random_sets(&mut random, current.tree().root.as_ref().unwrap());
@@ -25,7 +32,7 @@ fn random_updates_have_one_result() {
             random.mutate(&mut update);
         }
         let envelope = envelope_of(update);
-        let Ok(next) = outcome(&current, &envelope) else {
+        let Ok(next) = outcome(&current, &twin, &envelope) else {
             continue;
         };
         accepted += 1;
@@ -36,14 +43,22 @@ fn random_updates_have_one_result() {
         if random.below(50) == 0 {
             current = free_channel();
         }
+        twin = another_machine(&mut random, &current);
     }
     assert!(accepted > UPDATES / 20, "only {accepted} of {UPDATES} updates were accepted");
 }
 
-/// Everything that has to hold of an accepted update.
-fn outcome(current: &Bundle, envelope: &Envelope) -> Result<ConfigTree, String> {
+/// The same configuration, read from bytes in which nothing stands where it usually does.
+fn another_machine(random: &mut Random, current: &Bundle) -> Bundle {
+    let tree = ConfigTree::decode(&spelled_tree(random, current.tree())).unwrap();
+    assert_eq!(&tree, current.tree());
+    Bundle::from_tree("bftch", tree).unwrap()
+}
+
+/// Everything that has to hold of an accepted update; `twin` is another machine.
+fn outcome(current: &Bundle, twin: &Bundle, envelope: &Envelope) -> Result<ConfigTree, String> {
     let first = propose(current, envelope);
-    let second = propose(current, envelope);
+    let second = propose(twin, envelope);
     let whole = ConfigChange::evaluate(current, envelope, ExpiryCheck::Skip);
     let (first, second) = match (first, second) {
         (Ok(first), Ok(second)) => (first, second),
@@ -58,12 +73,77 @@ fn outcome(current: &Bundle, envelope: &Envelope) -> Result<ConfigTree, String> 
     assert_eq!(second.to_content().encode(), bytes);
     let content = ConfigContent::decode(&bytes).unwrap();
     assert_eq!(content, first.to_content());
-    assert_eq!(validate(current, &content), Ok(()));
+    assert_eq!(validate(twin, &content), Ok(()));
     if let Ok(change) = whole {
-        let again = ConfigChange::recompute(current, &bytes).unwrap();
+        let again = ConfigChange::recompute(twin, &bytes).unwrap();
         assert_eq!(again.proposed().to_content().encode(), change.proposed().to_content().encode());
     }
+    check_nothing_is_lost(current, envelope, &first);
     Ok(first.config().clone())
+}
+
+/// Every element of the result has the unknown fields of where it comes from: of the write set if it was changed, of
+/// the present configuration otherwise.
+fn check_nothing_is_lost(current: &Bundle, envelope: &Envelope, proposed: &ProposedConfig) {
+    let present = unknown_fields(current.tree().root.as_ref());
+    let written = unknown_fields(update_of(envelope).root.as_ref());
+    let changed: BTreeSet<String> = proposed.changed().iter().map(ToString::to_string).collect();
+    for (element, found) in unknown_fields(proposed.config().root.as_ref()) {
+        let source = if changed.contains(&element) { &written } else { &present };
+        assert_eq!(source.get(&element), Some(&found), "{element}");
+    }
+}
+
+#[test]
+fn unknown_fields_come_through_every_update() {
+    let mut random = Random(4);
+    let mut current = free_channel();
+    let mut twin = another_machine(&mut random, &current);
+    let (mut accepted, mut kept) = (0, 0);
+    for _ in 0..UPDATES / 2 {
+        let (read_set, write_set) = random_sets(&mut random, current.tree().root.as_ref().unwrap());
+        // The sets once more, with fields of versions to come at random places.
+        let read_set = read_set.map(|set| spelled(&mut random, &set, true));
+        let write_set = spelled(&mut random, &write_set, true);
+        let envelope = envelope_of(free_channel::update_of_bytes(read_set.as_deref(), &write_set));
+        let Ok(next) = outcome(&current, &twin, &envelope) else {
+            continue;
+        };
+        accepted += 1;
+        kept += unknown_fields(next.root.as_ref()).values().filter(|fields| !fields.is_empty()).count();
+        current = Bundle::from_tree("bftch", next).unwrap_or(current);
+        if random.below(20) == 0 {
+            current = free_channel();
+        }
+        twin = another_machine(&mut random, &current);
+    }
+    assert!(accepted > 20 && kept > 100, "{accepted} accepted, {kept} elements with unknown fields");
+}
+
+#[test]
+fn random_trees_are_taken_apart_or_refused() {
+    let mut random = Random(5);
+    let bases = ["bft/genesis", "raft/genesis"].map(|name| config(name).bundle().tree().clone());
+    let mut valid = 0;
+    for round in 0..TREES {
+        let mut tree = bases[round % 2].clone();
+        let root = tree.root.get_or_insert_default();
+        let present = root.clone();
+        (0..=random.below(3)).for_each(|_| change(&mut random, root, &present));
+        let mut bytes = spelled_tree(&mut random, &tree).to_vec();
+        if random.below(2) == 0 {
+            random.mutate(&mut bytes);
+        }
+        let Ok(read) = ConfigTree::decode(&bytes.into()) else {
+            continue;
+        };
+        let again = ConfigTree::decode(&read.encode().into());
+        assert_eq!(again.as_ref(), Ok(&read));
+        let verdicts = [read.clone(), again.unwrap()].map(|tree| Bundle::from_tree("bftch", tree).map(drop));
+        assert_eq!(verdicts[0], verdicts[1]);
+        valid += usize::from(verdicts[0].is_ok());
+    }
+    assert!(valid > TREES / 50 && valid < TREES, "{valid} of {TREES} are valid");
 }
 
 #[test]
@@ -162,51 +242,8 @@ fn change(random: &mut Random, group: &mut Group, present: &Group) {
     }
 }
 
-/// A small generator with a known seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let mixed = self.0 ^ (self.0 >> 33);
-        mixed.wrapping_mul(0xff51_afd7_ed55_8ccd) >> 16
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn octet(&mut self) -> u8 {
-        self.next() as u8
-    }
-
-    fn pick<'a, T: Clone + 'a>(&mut self, mut from: impl ExactSizeIterator<Item = &'a T>) -> Option<T> {
-        let count = from.len();
-        if count == 0 { None } else { from.nth(self.below(count)).cloned() }
-    }
-
-    /// Changes, removes or inserts a few octets, or repeats a stretch.
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
-        for _ in 0..=self.below(2) {
-            if bytes.is_empty() {
-                return;
-            }
-            let at = self.below(bytes.len());
-            match self.below(5) {
-                0 => bytes[at] = self.octet(),
-                1 => bytes[at] ^= 1 << self.below(8),
-                2 => drop(bytes.remove(at)),
-                3 => bytes.insert(at, self.octet()),
-                _ => {
-                    let stretch = bytes[at..(at + self.below(40)).min(bytes.len())].to_vec();
-                    bytes.splice(at..at, stretch);
-                }
-            }
-        }
-    }
-}
-
 const UPDATES: usize = 1_500;
 const MUTATIONS: usize = 3_000;
+const TREES: usize = 1_500;
 const NAMES: [&str; 5] = ["Org9", "BatchSize", "Capabilities", "x.y-z", "a_b"];
 const MOD_POLICIES: [&str; 5] = ["Admins", "/Channel/Application/Admins", "/Channel", "NoSuch", ""];

@@ -1,26 +1,49 @@
 //! Whether an envelope may be ordered: the one table of contract §1.3 and §2.1, for one envelope at a time.
 //!
-//! The order of the checks and the texts are those of Fabric v3, since tools match on them. Not yet checked: the
-//! Writers policy and the expiry of the creator's certificate; an envelope that nobody signed is refused all the
-//! same, because a peer would refuse the whole block. Config updates are not taken yet. An empty envelope is one
-//! without a header, as in Fabric.
+//! The order of the checks and the texts are those of Fabric v3, since tools match on them:
+//!
+//! ```text
+//! readable, channel known        400
+//! CONFIG, ORDERER_TRANSACTION    400
+//! CONFIG_UPDATE                  crate::config_update
+//! everything else                maintenance 503, then the filters: size 400, expiry 400, Writers 403
+//! ```
+//!
+//! What is admitted carries the config sequence under which it was judged: whoever orders it later knows what the
+//! verdict rests on. An empty envelope is one without a header, as in Fabric.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use fabric_channel::ConsensusState;
+use fabric_channel::config_transaction::EnvelopeSigner;
+use fabric_channel::filters::{self, FilterReject};
 use fabric_proto::common::{HeaderType, Status};
 use fabric_proto::{Envelope, EnvelopeError, canonical};
 
+use crate::broadcast::Order;
 use crate::channels::{Channel, ChannelState, Channels};
+use crate::config_update::{WrappedUpdate, wrap_update};
+
+/// An identity that signs for this process, shared by all that work for it.
+pub type Signer = Arc<dyn EnvelopeSigner + Send + Sync>;
 
 /// An envelope that may be ordered.
 #[derive(Clone, Debug)]
 pub struct Admitted {
     /// Where it belongs.
     pub channel: Arc<Channel>,
-    /// Its canonical form: the received bytes, unless those were spelled otherwise.
-    pub envelope: Bytes,
+    /// What is asked of the cluster.
+    pub what: Admissible,
+}
+
+/// What may be asked of the cluster.
+#[derive(Clone, Debug)]
+pub enum Admissible {
+    /// An ordinary envelope, in its canonical form: the received bytes, unless those were spelled otherwise.
+    Ordinary(Order),
+    /// A configuration update, wrapped.
+    Update(Box<WrappedUpdate>),
 }
 
 /// What the client is told instead.
@@ -37,71 +60,70 @@ impl Refusal {
     pub fn new(status: Status, info: impl Into<String>) -> Self {
         Self { status, info: info.into() }
     }
+
+    /// The answer to what a filter refuses, behind these words.
+    pub(crate) fn filtered(prefix: &str, reject: &FilterReject) -> Self {
+        let status = if reject.is_forbidden() { Status::Forbidden } else { Status::BadRequest };
+        Self::new(status, format!("{prefix}{reject}"))
+    }
 }
 
-/// Judges the bytes of an envelope.
+/// Judges the bytes of an envelope at this time. Without a signer no configuration update is taken. Costs the time of a
+/// signature verification, and for a configuration update milliseconds.
 ///
 /// # Errors
 /// The answer for the client, if the envelope is not taken.
-pub fn admit(channels: &Channels, bytes: Bytes) -> Result<Admitted, Refusal> {
+pub fn admit(
+    channels: &Channels,
+    signer: Option<&dyn EnvelopeSigner>,
+    bytes: Bytes,
+    now: SystemTime,
+) -> Result<Admitted, Refusal> {
+    let now = unix_seconds(now);
     let envelope = Envelope::decode(bytes).map_err(reject_unreadable)?;
     let channel = channels
         .find(envelope.channel_id())
         .ok_or_else(|| Refusal::new(Status::BadRequest, "channel does not exist"))?;
-    check_type(&envelope)?;
-    check_maintenance(&channel)?;
-    check_size(&envelope, &channel)?;
-    check_signed(&envelope)?;
+    let what = match HeaderType::try_from(envelope.header_type()) {
+        Ok(HeaderType::Config) => return Err(reject_type("message is of type that cannot be processed directly")),
+        Ok(HeaderType::OrdererTransaction) => {
+            return Err(reject_type("message is of type that is no longer supported"));
+        }
+        Ok(HeaderType::ConfigUpdate) => {
+            let signer = signer.ok_or_else(reject_without_signer)?;
+            Admissible::Update(Box::new(wrap_update(&channel.config(), &envelope, signer, now)?))
+        }
+        // Every other number is a normal message.
+        _ => Admissible::Ordinary(admit_ordinary(&channel, envelope, now)?),
+    };
     check_ready(&channel)?;
+    Ok(Admitted { channel, what })
+}
+
+fn admit_ordinary(channel: &Channel, envelope: Envelope, now: i64) -> Result<Order, Refusal> {
+    // One configuration for all checks, whatever comes into force meanwhile.
+    let config = channel.config();
+    if filters::is_in_maintenance(&config) {
+        let info = "normal transactions are rejected: maintenance mode";
+        return Err(Refusal::new(Status::ServiceUnavailable, info));
+    }
+    filters::check(&config, &envelope, Some(now)).map_err(|reject| Refusal::filtered("", &reject))?;
     let envelope = canonical::canonicalize(envelope.bytes().clone())
         .map_err(|error| Refusal::new(Status::BadRequest, error.to_string()))?;
-    Ok(Admitted { channel, envelope })
+    Ok(Order::Envelope { sequence: config.sequence(), envelope })
 }
 
 fn reject_unreadable(error: EnvelopeError) -> Refusal {
     Refusal::new(Status::BadRequest, format!("could not determine channel ID: {error}"))
 }
 
-fn check_type(envelope: &Envelope) -> Result<(), Refusal> {
-    let info = match HeaderType::try_from(envelope.header_type()) {
-        Ok(HeaderType::Config) => "message is of type that cannot be processed directly",
-        Ok(HeaderType::OrdererTransaction) => "message is of type that is no longer supported",
-        Ok(HeaderType::ConfigUpdate) => "config updates are not supported by this version of the ordering service yet",
-        // Every other number is a normal message.
-        _ => return Ok(()),
-    };
-    Err(Refusal::new(Status::BadRequest, info))
+fn reject_type(info: &str) -> Refusal {
+    Refusal::new(Status::BadRequest, info)
 }
 
-fn check_maintenance(channel: &Channel) -> Result<(), Refusal> {
-    match channel.config().state() {
-        ConsensusState::Normal => Ok(()),
-        ConsensusState::Maintenance => {
-            Err(Refusal::new(Status::ServiceUnavailable, "normal transactions are rejected: maintenance mode"))
-        }
-    }
-}
-
-fn check_size(envelope: &Envelope, channel: &Channel) -> Result<(), Refusal> {
-    let size = envelope.size();
-    let size_max = channel.config().batch_size().absolute_max_bytes;
-    if size as u64 <= u64::from(size_max) {
-        return Ok(());
-    }
-    let info = format!("message payload is {size} bytes and exceeds maximum allowed {size_max} bytes");
-    Err(Refusal::new(Status::BadRequest, info))
-}
-
-fn check_signed(envelope: &Envelope) -> Result<(), Refusal> {
-    match envelope.signature_header() {
-        Err(EnvelopeError::MalformedSignatureHeader(error)) => {
-            let info =
-                format!("could not convert message to signedData: GetSignatureHeaderFromBytes failed, err {error}");
-            Err(Refusal::new(Status::BadRequest, info))
-        }
-        Ok(header) if !header.creator.is_empty() && !envelope.signature().is_empty() => Ok(()),
-        _ => Err(Refusal::new(Status::Forbidden, NOT_A_WRITER)),
-    }
+fn reject_without_signer() -> Refusal {
+    let info = "this orderer takes no config updates: it has no MSP identity to sign their results with";
+    Refusal::new(Status::ServiceUnavailable, info)
 }
 
 fn check_ready(channel: &Channel) -> Result<(), Refusal> {
@@ -112,6 +134,8 @@ fn check_ready(channel: &Channel) -> Result<(), Refusal> {
     Err(Refusal::new(Status::ServiceUnavailable, info))
 }
 
-/// What Fabric says to a submitter that satisfies no organization's Writers policy.
-const NOT_A_WRITER: &str = "implicit policy evaluation failed - 0 sub-policies were satisfied, \
-    but this policy requires 1 of the 'Writers' sub-policies to be satisfied: permission denied";
+/// A clock before 1970 is taken for one at its beginning.
+pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,80 +1,66 @@
 //! One Broadcast stream: envelopes in, one answer for each, in order (contract §1.3).
 //!
-//! Envelopes are submitted as they arrive, so many may be under way at once; answers wait for those before them. When
-//! the bound on waiting answers is reached, or when the client does not read its answers, the stream is not read any
-//! more. The first answer other than SUCCESS ends the stream: nothing is read after a refused envelope, but envelopes
-//! that were submitted before the failure of an earlier one became known may still be ordered. So an envelope without
-//! an answer is in an unknown state, as it is whenever a connection breaks.
+//! ```text
+//! read -> wait for room -> judged by the pool, many at a time -> submitted in their order -> answered in their order
+//! ```
+//!
+//! When the bound on envelopes without an answer is reached, when the pool has no room, or when the client does not read
+//! its answers, the stream is not read any more. The first answer other than SUCCESS ends the stream: nothing behind a
+//! refused envelope is submitted, but envelopes that were submitted before the failure of an earlier one became known may
+//! still be ordered. So an envelope without an answer is in an unknown state, as it is whenever a connection breaks.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::SystemTime;
 
 use bytes::Bytes;
+use fabric_channel::config_transaction::EnvelopeSigner;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Status;
 use fabric_proto::orderer::BroadcastResponse;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesOrdered, Stream, StreamExt};
 use prost::Message;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::PollSemaphore;
 
-use crate::admission::{Admitted, Refusal, admit};
+pub use crate::order::{Order, Submit, SubmitError};
+
+use crate::admission::{Admissible, Admitted, Refusal, Signer, admit};
 use crate::channels::Channels;
+use crate::judge_pool::{JudgePool, cost};
 use crate::limits::BROADCAST_OUTSTANDING_MAX;
 use crate::status::Counters;
+use crate::update_tracker::UpdateTracker;
 
-/// The way of an admitted envelope into the cluster.
-pub trait Submit: Send + Sync {
-    /// Submits a canonical envelope of `channel`. The future is done when enough nodes hold it durably that it cannot
-    /// be lost, or when that failed. Must not block; what happens to the envelope may not depend on the future being
-    /// polled to its end.
-    fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>>;
-}
-
-/// Why an envelope was not taken, or is not known to be.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SubmitError {
-    /// Too much is waiting here or at the nodes.
-    #[error("the ordering service is overloaded, try again later")]
-    Overloaded,
-    /// Not connected to enough nodes that order this channel.
-    #[error("not connected to enough nodes of this channel")]
-    NotOpen,
-    /// Nobody knows in time; the envelope may still be ordered.
-    #[error("the ordering service did not confirm the message in time")]
-    TimedOut,
-    /// This process is shutting down.
-    #[error("the ordering service is shutting down")]
-    Closed,
-    /// The envelope itself is at fault, with the reason for the client.
-    #[error("{0}")]
-    Refused(String),
-}
-
-impl SubmitError {
-    /// The status that tells a client what to do: 503 to try another orderer, 400 to give up.
-    #[must_use]
-    pub const fn status(&self) -> Status {
-        match self {
-            Self::Refused(_) => Status::BadRequest,
-            Self::Overloaded | Self::NotOpen | Self::TimedOut | Self::Closed => Status::ServiceUnavailable,
-        }
-    }
-}
-
-/// The parts of the process that a Broadcast stream works with.
+/// The parts of the process that a Broadcast stream works with. Clones share them.
 #[derive(Clone)]
 pub struct BroadcastDesk {
-    /// Where envelopes may go.
-    pub channels: Channels,
-    /// How they get there.
-    pub submit: Arc<dyn Submit>,
-    /// What is counted.
-    pub counters: Arc<Counters>,
+    channels: Channels,
+    submit: Arc<dyn Submit>,
+    counters: Arc<Counters>,
+    signer: Option<Signer>,
+    pool: JudgePool,
+    updates: UpdateTracker,
 }
 
 impl BroadcastDesk {
+    /// A desk for envelopes of these channels, which go out by `submit`. Starts the threads that judge them.
+    #[must_use]
+    pub fn new(channels: Channels, submit: Arc<dyn Submit>, counters: Arc<Counters>) -> Self {
+        let updates = UpdateTracker::new(submit.clone());
+        Self { channels, submit, counters, signer: None, pool: JudgePool::start(), updates }
+    }
+
+    /// Takes configuration updates too, whose results this identity signs.
+    #[must_use]
+    pub fn signing_with(mut self, signer: Signer) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
     /// Answers the envelopes of one stream. Items are encoded `BroadcastResponse`s; an error is passed on from the
     /// client's side.
     pub fn answer<R, E>(&self, envelopes: R) -> Answers<R, E>
@@ -84,14 +70,39 @@ impl BroadcastDesk {
         Answers {
             desk: self.clone(),
             envelopes: Some(envelopes),
+            read: None,
+            room: self.pool.room(),
+            judged: FuturesOrdered::new(),
             waiting: FuturesOrdered::new(),
             broken: VecDeque::new(),
         }
     }
 
-    fn take(&self, bytes: Bytes) -> Result<BoxFuture<'static, Result<(), SubmitError>>, Refusal> {
-        let Admitted { channel, envelope } = admit(&self.channels, bytes)?;
-        Ok(self.submit.submit(channel.id(), envelope))
+    fn judge(&self, room: OwnedSemaphorePermit, bytes: Bytes) -> BoxFuture<'static, Result<Admitted, Refusal>> {
+        let (channels, signer) = (self.channels.clone(), self.signer.clone());
+        let judging = self.pool.run(room, move || {
+            let signer = signer.as_deref().map(|signer| signer as &dyn EnvelopeSigner);
+            admit(&channels, signer, bytes, SystemTime::now())
+        });
+        Box::pin(async move {
+            let panicked = || Refusal::new(Status::InternalServerError, "the message could not be judged");
+            judging.await.unwrap_or_else(|| Err(panicked()))
+        })
+    }
+
+    fn submit(&self, admitted: Admitted) -> BoxFuture<'static, Result<(), Refusal>> {
+        match (admitted.what, &self.signer) {
+            (Admissible::Update(update), Some(signer)) => {
+                self.updates.submit(admitted.channel, *update, signer.clone())
+            }
+            (Admissible::Update(update), None) => self.submit_order(admitted.channel.id(), update.order()),
+            (Admissible::Ordinary(order), _) => self.submit_order(admitted.channel.id(), order),
+        }
+    }
+
+    fn submit_order(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), Refusal>> {
+        let submitted = self.submit.submit(channel, order);
+        Box::pin(async move { submitted.await.map_err(|error| Refusal::new(error.status(), error.to_string())) })
     }
 }
 
@@ -100,6 +111,12 @@ pub struct Answers<R, E> {
     desk: BroadcastDesk,
     /// `None` once nothing more is read.
     envelopes: Option<R>,
+    /// An envelope that has no room in the pool yet.
+    read: Option<Bytes>,
+    room: PollSemaphore,
+    /// What is being judged, in the order it came.
+    judged: FuturesOrdered<BoxFuture<'static, Result<Admitted, Refusal>>>,
+    /// What is submitted, and the refusal that ends the stream behind it.
     waiting: FuturesOrdered<BoxFuture<'static, Result<(), Refusal>>>,
     /// How the client's side broke; said after the last answer.
     broken: VecDeque<E>,
@@ -109,42 +126,67 @@ impl<R, E> Answers<R, E>
 where
     R: Stream<Item = Result<Bytes, E>> + Unpin,
 {
-    /// Reads as many envelopes as are there and as the bound allows.
+    /// Reads as many envelopes as are there and as the bounds allow.
     fn read(&mut self, cx: &mut Context<'_>) {
-        while self.waiting.len() < BROADCAST_OUTSTANDING_MAX {
-            let Some(envelopes) = &mut self.envelopes else {
-                return;
-            };
-            match envelopes.poll_next_unpin(cx) {
-                Poll::Pending => return,
-                Poll::Ready(Some(Ok(bytes))) => self.on_envelope(bytes),
-                Poll::Ready(Some(Err(error))) => {
-                    self.broken.push_back(error);
-                    self.envelopes = None;
+        while self.judged.len() + self.waiting.len() < BROADCAST_OUTSTANDING_MAX {
+            let Some(bytes) = self.read.take().or_else(|| self.poll_envelope(cx)) else { return };
+            match self.room.poll_acquire_many(cx, cost(bytes.len())) {
+                Poll::Ready(Some(room)) => self.judged.push_back(self.desk.judge(room, bytes)),
+                // Nobody closes the pool.
+                Poll::Ready(None) => return self.stop_reading(),
+                Poll::Pending => {
+                    self.read = Some(bytes);
+                    return;
                 }
-                Poll::Ready(None) => self.envelopes = None,
             }
         }
     }
 
-    fn on_envelope(&mut self, bytes: Bytes) {
-        match self.desk.take(bytes) {
-            Ok(submitted) => self.waiting.push_back(Box::pin(async move {
-                submitted.await.map_err(|error| Refusal::new(error.status(), error.to_string()))
-            })),
-            Err(refusal) => {
-                // Its answer will end the stream, so nothing behind it may be ordered.
+    fn poll_envelope(&mut self, cx: &mut Context<'_>) -> Option<Bytes> {
+        match self.envelopes.as_mut()?.poll_next_unpin(cx) {
+            Poll::Pending => None,
+            Poll::Ready(Some(Ok(bytes))) => Some(bytes),
+            Poll::Ready(Some(Err(error))) => {
+                self.broken.push_back(error);
                 self.envelopes = None;
-                self.waiting.push_back(Box::pin(std::future::ready(Err(refusal))));
+                None
+            }
+            Poll::Ready(None) => {
+                self.envelopes = None;
+                None
             }
         }
+    }
+
+    /// Submits what has been judged, in the order it came, up to the first refusal.
+    fn submit_judged(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(verdict)) = self.judged.poll_next_unpin(cx) {
+            match verdict {
+                Ok(admitted) => self.waiting.push_back(self.desk.submit(admitted)),
+                Err(refusal) => {
+                    // Its answer will end the stream, so nothing behind it may be ordered.
+                    self.stop_reading();
+                    self.waiting.push_back(Box::pin(std::future::ready(Err(refusal))));
+                }
+            }
+        }
+    }
+
+    fn stop_reading(&mut self) {
+        self.envelopes = None;
+        self.read = None;
+        self.judged = FuturesOrdered::new();
+    }
+
+    fn is_over(&self) -> bool {
+        self.envelopes.is_none() && self.read.is_none() && self.judged.is_empty()
     }
 
     fn on_answer(&mut self, result: Result<(), Refusal>) -> Bytes {
         let (status, info) = match result {
             Ok(()) => (Status::Success, String::new()),
             Err(refusal) => {
-                self.envelopes = None;
+                self.stop_reading();
                 self.waiting = FuturesOrdered::new();
                 self.broken.clear();
                 (refusal.status, refusal.info)
@@ -168,10 +210,11 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         this.read(cx);
+        this.submit_judged(cx);
         match this.waiting.poll_next_unpin(cx) {
             Poll::Ready(Some(result)) => Poll::Ready(Some(Ok(this.on_answer(result)))),
-            // Nothing waits: either the client may still send, or it is done.
-            Poll::Ready(None) if this.envelopes.is_some() => Poll::Pending,
+            // Nothing waits: either there may be more, or the client is done.
+            Poll::Ready(None) if !this.is_over() => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(this.broken.pop_front().map(Err)),
             Poll::Pending => Poll::Pending,
         }
@@ -189,13 +232,5 @@ mod tests {
     fn the_usual_answer_is_what_the_generated_code_writes() {
         let usual = BroadcastResponse { status: Status::Success.into(), info: String::new() };
         assert_eq!(SUCCESS, usual.encode_to_vec());
-    }
-
-    #[test]
-    fn only_what_the_client_did_wrong_is_a_client_error() {
-        for error in [SubmitError::Overloaded, SubmitError::NotOpen, SubmitError::TimedOut, SubmitError::Closed] {
-            assert_eq!(error.status(), Status::ServiceUnavailable);
-        }
-        assert_eq!(SubmitError::Refused("no".into()).status(), Status::BadRequest);
     }
 }

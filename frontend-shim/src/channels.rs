@@ -12,8 +12,9 @@ use arc_swap::ArcSwap;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, info};
 
+use crate::config_difference::difference;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
 
@@ -34,6 +35,8 @@ struct Registry {
 pub struct Channel {
     id: ChannelId,
     config: ArcSwap<ChannelConfig>,
+    /// The config sequence in force, for whoever waits for the next one.
+    sequence: watch::Sender<u64>,
     ledger: Arc<Ledger>,
     state: watch::Sender<ChannelState>,
 }
@@ -112,6 +115,7 @@ impl Channels {
     pub fn add(&self, config: ChannelConfig, ledger: Arc<Ledger>) -> Result<Arc<Channel>, ChannelsError> {
         let channel = Arc::new(Channel {
             id: config.channel_id().clone(),
+            sequence: watch::Sender::new(config.sequence()),
             config: ArcSwap::from_pointee(config),
             ledger,
             state: watch::Sender::new(ChannelState::Opening),
@@ -165,9 +169,31 @@ impl Channel {
         self.config.load_full()
     }
 
-    /// Puts the configuration of a newer config block in force.
-    pub fn install_config(&self, config: ChannelConfig) {
-        self.config.store(Arc::new(config));
+    /// Puts the configuration of a newer config block in force, for every envelope that is judged from now on. One that is
+    /// older than the present one changes nothing.
+    pub fn install_config(&self, config: impl Into<Arc<ChannelConfig>>) {
+        let next = config.into();
+        let current = self.config.rcu(|current| {
+            let is_news = next.sequence() >= current.sequence();
+            if is_news { Arc::clone(&next) } else { Arc::clone(current) }
+        });
+        if next.sequence() > current.sequence() {
+            let changes = difference(current.bundle(), next.bundle());
+            info!("channel {}: config sequence {} is in force: {changes}", self.id, next.sequence());
+        }
+        self.sequence.send_if_modified(|sequence| {
+            let is_news = next.sequence() > *sequence;
+            if is_news {
+                *sequence = next.sequence();
+            }
+            is_news
+        });
+    }
+
+    /// Follows the sequence of [`Channel::config`].
+    #[must_use]
+    pub fn watch_sequence(&self) -> watch::Receiver<u64> {
+        self.sequence.subscribe()
     }
 
     /// Its blocks.

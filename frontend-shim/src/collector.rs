@@ -104,7 +104,11 @@ impl Collector {
         let CollectorSetup { inbox, group, frontend, bodies, stats } = setup;
         let channel = inbox.channel().clone();
         let number = channel.ledger().certified_height();
-        let (judge, _, tally) = start_at(channel.ledger(), number, &group)?;
+        let (judge, config, tally) = start_at(channel.ledger(), number, &group)?;
+        if bodies == Bodies::Pushed {
+            // The channel may have been added with an older one: its first.
+            channel.install_config(config);
+        }
         let silence = Silence::new(inbox.nodes().len());
         let phase = Phase::Tallying(tally);
         let (usual_body_bytes, credit_due) = (0, Instant::now());

@@ -17,6 +17,7 @@ use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 
 use crate::group::{GroupError, OrderingGroup, ordering_group};
+use crate::local_msp::{KeyError, LocalMsp};
 use crate::tls::TlsError;
 use crate::tls_identity::{TlsIdentity, load_certificates};
 
@@ -29,6 +30,8 @@ pub struct Settings {
     pub status_socket: Option<PathBuf>,
     /// Whom the nodes know us as.
     pub identity: TlsIdentity,
+    /// What the results of configuration updates are signed with.
+    pub msp: Option<LocalMsp>,
     /// Where clients connect.
     pub listeners: Vec<ListenerSettings>,
     /// The channels, by name.
@@ -88,6 +91,9 @@ pub enum SettingsError {
     /// A certificate or key.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The local MSP.
+    #[error(transparent)]
+    Msp(#[from] KeyError),
     /// A listener with neither or both of `tcp` and `unix`, or with TLS on a Unix socket.
     #[error("listener {0}: exactly one of `tcp` and `unix` is needed, and `tls` goes with `tcp` only")]
     Listener(usize),
@@ -163,6 +169,7 @@ struct Written {
     data_dir: PathBuf,
     status_socket: Option<PathBuf>,
     identity: WrittenIdentity,
+    msp: Option<WrittenMsp>,
     #[serde(default)]
     listen: Vec<WrittenListener>,
     #[serde(default)]
@@ -176,6 +183,13 @@ struct Written {
 struct WrittenIdentity {
     certificate: PathBuf,
     private_key: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenMsp {
+    dir: PathBuf,
+    id: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -231,10 +245,12 @@ impl Written {
         if let Some(name) = addresses.keys().find(|name| consenters().all(|known| known.address() != **name)) {
             return Err(SettingsError::UnknownNode(name.clone()));
         }
+        let msp = self.msp.map(|msp| LocalMsp::load(&base.join(msp.dir), &msp.id)).transpose()?;
         Ok(Settings {
             data_dir: base.join(self.data_dir),
             status_socket: self.status_socket.map(|path| base.join(path)),
             identity: TlsIdentity::load(&base.join(self.identity.certificate), &base.join(self.identity.private_key))?,
+            msp,
             listeners,
             channels,
             addresses,
@@ -306,6 +322,7 @@ mod tests {
     /// The documented example, with the files it names.
     fn folder() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
+        write_msp(&dir.path().join("msp"));
         std::fs::create_dir(dir.path().join("tls")).unwrap();
         for name in ["client", "server"] {
             let pair = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
@@ -316,6 +333,21 @@ mod tests {
         std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/chain/0.block"), dir.path().join("ch1.block"))
             .unwrap();
         dir
+    }
+
+    /// An authority, and a certificate of it with its key.
+    fn write_msp(dir: &Path) {
+        let mut authority = rcgen::CertificateParams::default();
+        authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority_key = rcgen::KeyPair::generate().unwrap();
+        let root = authority.self_signed(&authority_key).unwrap().pem();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let issuer = rcgen::Issuer::new(authority, authority_key);
+        let leaf = rcgen::CertificateParams::default().signed_by(&key, &issuer).unwrap().pem();
+        for (folder, content) in [("cacerts", root), ("signcerts", leaf), ("keystore", key.serialize_pem())] {
+            std::fs::create_dir_all(dir.join(folder)).unwrap();
+            std::fs::write(dir.join(folder).join("file.pem"), content).unwrap();
+        }
     }
 
     /// Loads the example after a change to its text.
@@ -336,6 +368,7 @@ mod tests {
     #[test]
     fn the_documented_example_is_understood() {
         let settings = load("", "").unwrap();
+        assert_eq!(settings.msp.unwrap().identity().msp_id(), "OrdererMSP");
         assert!(settings.data_dir.ends_with("data") && settings.data_dir.is_absolute());
         assert!(settings.status_socket.unwrap().ends_with("frontend-status.sock"));
         assert!(matches!(
@@ -352,6 +385,7 @@ mod tests {
         let unknown = error("status_socket", "status_sock");
         assert!(unknown.contains("status_sock") && unknown.contains("`status_socket`"), "{unknown}");
         assert!(error("data_dir = \"data\"", "").contains("data_dir"));
+        assert!(error("dir = \"msp\"", "dir = \"tls\"").contains("signcerts"));
         assert!(error("unix = \"frontend.sock\"", "").contains("listener 2"));
         assert!(error("unix = ", "tcp = \"0.0.0.0:1\"\nunix = ").contains("listener 2"));
         assert!(error("tls/server.key", "tls/client.key").contains("does not belong to the certificate"));

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
 use mod_smart::{FrontendId, ReplicaId};
@@ -16,7 +15,7 @@ use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broadcast::{Submit, SubmitError};
+use crate::broadcast::{Order, Submit, SubmitError};
 use crate::channels::Channel;
 use crate::collector::{Collector, CollectorError, CollectorSetup, CollectorStats};
 use crate::counters::{ChannelCounters, FrontendCounters};
@@ -278,8 +277,8 @@ impl FrontendHandle {
 
 /// Takes the envelopes of its channels.
 impl Submit for FrontendHandle {
-    fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
-        self.0.relay.submit(channel, envelope)
+    fn submit(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
+        self.0.relay.submit(channel, order)
     }
 }
 

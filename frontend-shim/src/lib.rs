@@ -1,7 +1,8 @@
 //! The frontend: Fabric's AtomicBroadcast in front of an ordering cluster.
 //!
 //! Towards clients it is an orderer: envelopes come in by Broadcast and are judged by [`admission`]; certified blocks
-//! leave the [`ledger`] by Deliver. Towards the cluster it is a client of Mod-SMaRt: it relays envelopes to the nodes
+//! leave the [`ledger`] by Deliver. A configuration update goes in
+//! as the CONFIG envelope that it leads to, which this process signs ([`config_update`]). Towards the cluster it is a client of Mod-SMaRt: it relays envelopes to the nodes
 //! and collects the blocks they sign. A node embeds the same code, so that it can serve clients itself.
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,8 @@ pub mod channels;
 pub mod client;
 mod collector;
 pub mod config;
+mod config_difference;
+pub mod config_update;
 pub mod counters;
 pub mod deliver;
 pub mod frame;
@@ -23,16 +26,20 @@ pub mod frontend;
 pub mod group;
 mod in_flight;
 mod inbox;
+mod judge_pool;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
+pub mod local_msp;
 mod node_handle;
 pub mod node_limits;
 mod node_link;
+mod order;
 pub mod outbox;
 mod relay;
 pub mod router;
 pub mod service;
+pub mod signing;
 pub mod standalone;
 pub mod status;
 mod subscriptions;
@@ -40,3 +47,4 @@ mod tally;
 pub mod tls;
 pub mod tls_clients;
 pub mod tls_identity;
+mod update_tracker;

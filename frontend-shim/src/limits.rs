@@ -34,6 +34,27 @@ pub const DELIVER_BYTES_IN_FLIGHT: usize = 64 * 1024;
 /// Envelopes of one Broadcast stream that wait for their answer; with so many the stream is not read.
 pub const BROADCAST_OUTSTANDING_MAX: usize = 512;
 
+/// Bytes of envelopes that are being judged or wait for it, over all streams; with so many no stream is read.
+pub const JUDGED_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What an envelope costs of that besides its own bytes, so that many tiny ones are bounded too.
+pub const JUDGED_OVERHEAD_BYTES: usize = 4 * 1024;
+
+/// Bytes of configuration updates that were taken and are not known to be in force: the updates and what they were wrapped
+/// into. Further ones are refused.
+pub const UPDATES_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What an update costs of that besides its own bytes.
+pub const UPDATE_OVERHEAD_BYTES: usize = 64 * 1024;
+
+/// How long an update is followed after it was taken.
+pub const UPDATE_TRACKED_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How often an update that was overtaken is offered to nodes that are out of reach, and how long after each time.
+pub const UPDATE_ATTEMPTS_MAX: usize = 60;
+/// See [`UPDATE_ATTEMPTS_MAX`].
+pub const UPDATE_RETRY_AFTER: Duration = Duration::from_secs(1);
+
 /// How long a new connection may stay silent before its HTTP/2 preface; Fabric's connection timeout.
 pub const PREFACE_TIMEOUT: Duration = Duration::from_secs(5);
 

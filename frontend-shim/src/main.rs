@@ -67,7 +67,6 @@ async fn run(config: PathBuf) -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let settings = Settings::load(&config)?;
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    tracing::info!("config updates are refused and the Writers policy is not checked by this version");
     let running = Standalone::start(settings).await?;
     tokio::select! {
         _ = interrupt.recv() => {}

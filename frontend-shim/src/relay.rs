@@ -1,9 +1,9 @@
 //! Carries envelopes to the nodes: the frontend as a client of Mod-SMaRt.
 //!
-//! Envelopes that wait together are bundled into one request; nothing waits in order to be bundled. A client's future
-//! completes when `f + 1` nodes hold its request durably ([`crate::in_flight`]). What is taken and not yet acknowledged
-//! is bounded in bytes, and past the bound, or with too few nodes in reach, a client is refused at once. A client that gives up does not take its
-//! envelope back: once sent, it stays until it is acknowledged.
+//! Envelopes that wait together are bundled into one request, configurations in commands of their own; nothing waits in
+//! order to be bundled. A client's future completes when `f + 1` nodes hold its request durably ([`crate::in_flight`]).
+//! What is taken and not yet acknowledged is bounded in bytes, and past the bound, or with too few nodes in reach, a
+//! client is refused at once. A client that gives up does not take its envelope back: once sent, it stays until it is acknowledged.
 //!
 //! One task owns the table; clients reach it through a queue that the byte bound keeps short, nodes through one that
 //! makes their links wait.
@@ -14,14 +14,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use blockcutter::BundleBuilder;
-use bytes::Bytes;
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
 use mod_smart::{ReplicaId, SessionId, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::broadcast::{Submit, SubmitError};
+use crate::broadcast::{Order, Submit, SubmitError};
 use crate::frame::RequestAnswer;
 use crate::in_flight::{Answered, InFlight, Origin, RequestCounters};
 use crate::node_handle::NodeHandle;
@@ -73,7 +72,7 @@ pub(crate) struct RelayTask {
 #[derive(Debug)]
 struct Waiting {
     channel: ChannelId,
-    envelope: Bytes,
+    order: Order,
     since: Instant,
     waiter: Waiter,
 }
@@ -111,29 +110,29 @@ impl Relay {
         SUBMITTED_BYTES_MAX - self.room.available_permits()
     }
 
-    fn take(&self, channel: &ChannelId, envelope: Bytes) -> Result<oneshot::Receiver<()>, SubmitError> {
+    fn take(&self, channel: &ChannelId, order: Order) -> Result<oneshot::Receiver<()>, SubmitError> {
         // Too few nodes to hold it: the client does better with another orderer than with waiting for this one.
         let connected = self.nodes.iter().filter(|node| node.is_connected());
         if !self.view.is_any_correct(connected.map(|node| node.replica).collect()) {
             return Err(SubmitError::NotOpen);
         }
         // An envelope above the whole bound takes all of it: it can be sent when nothing else is.
-        let bytes = (envelope.len() + ENVELOPE_OVERHEAD_BYTES).min(SUBMITTED_BYTES_MAX);
+        let bytes = (order.envelope().len() + ENVELOPE_OVERHEAD_BYTES).min(SUBMITTED_BYTES_MAX);
         let Ok(room) = self.room.clone().try_acquire_many_owned(bytes as u32) else {
             self.counters.overloaded.fetch_add(1, Ordering::Relaxed);
             return Err(SubmitError::Overloaded);
         };
         let (done, held) = oneshot::channel();
         let waiter = Waiter { done, _room: room };
-        let waiting = Waiting { channel: channel.clone(), envelope, since: Instant::now(), waiter };
+        let waiting = Waiting { channel: channel.clone(), order, since: Instant::now(), waiter };
         self.waiting.send(waiting).map_err(|_| SubmitError::Closed)?;
         Ok(held)
     }
 }
 
 impl Submit for Relay {
-    fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
-        let held = match self.take(channel, envelope) {
+    fn submit(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
+        let held = match self.take(channel, order) {
             Ok(held) => held,
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
@@ -207,7 +206,7 @@ impl RelayTask {
             while self.queue.front().is_some_and(|next| fits(&bundle, next))
                 && let Some(next) = self.queue.pop_front()
             {
-                bundle.push(&next.channel, next.envelope);
+                push(&mut bundle, &next.channel, next.order);
                 waiters.push(next.waiter);
             }
             self.table.submit(bundle.finish(), waiters, now);
@@ -232,8 +231,22 @@ pub(crate) fn session_of_now() -> SessionId {
 fn fits(bundle: &BundleBuilder, next: &Waiting) -> bool {
     bundle.is_empty()
         || (bundle.len() < BUNDLE_ENVELOPES_MAX
-            && bundle.bytes() + next.envelope.len() <= BUNDLE_BYTES_MAX
-            && bundle.has_room_for(&next.channel, &next.envelope))
+            && bundle.bytes() + next.order.envelope().len() <= BUNDLE_BYTES_MAX
+            && has_room_for(bundle, &next.channel, &next.order))
+}
+
+fn has_room_for(bundle: &BundleBuilder, channel: &ChannelId, order: &Order) -> bool {
+    match order {
+        Order::Envelope { sequence, envelope } => bundle.has_room_for(channel, *sequence, envelope),
+        Order::Config { envelope, .. } => bundle.has_room_for_config(channel, envelope),
+    }
+}
+
+fn push(bundle: &mut BundleBuilder, channel: &ChannelId, order: Order) {
+    match order {
+        Order::Envelope { sequence, envelope } => bundle.push(channel, sequence, envelope),
+        Order::Config { sequence, envelope } => bundle.push_config(channel, sequence, envelope),
+    }
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
 
-use crate::broadcast::{Submit, SubmitError};
+use crate::broadcast::{Order, Submit, SubmitError};
 
 /// A table from channels to where their envelopes go.
 #[derive(Default)]
@@ -44,9 +43,9 @@ impl Router {
 }
 
 impl Submit for Router {
-    fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
+    fn submit(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
         match self.routes.load().get(channel) {
-            Some(way) => way.submit(channel, envelope),
+            Some(way) => way.submit(channel, order),
             None => Box::pin(std::future::ready(Err(SubmitError::NotOpen))),
         }
     }
@@ -55,12 +54,14 @@ impl Submit for Router {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     struct Way(Result<(), SubmitError>);
 
     impl Submit for Way {
-        fn submit(&self, _: &ChannelId, _: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
+        fn submit(&self, _: &ChannelId, _: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
             Box::pin(std::future::ready(self.0.clone()))
         }
     }
@@ -69,11 +70,12 @@ mod tests {
     async fn each_channel_goes_its_own_way() {
         let (a, b) = (ChannelId::new("a").unwrap(), ChannelId::new("b").unwrap());
         let router = Router::new();
+        let order = || Order::Envelope { sequence: 0, envelope: Bytes::new() };
         router.add(a.clone(), Arc::new(Way(Ok(()))));
         router.add(b.clone(), Arc::new(Way(Err(SubmitError::Overloaded))));
-        assert_eq!(router.submit(&a, Bytes::new()).await, Ok(()));
-        assert_eq!(router.submit(&b, Bytes::new()).await, Err(SubmitError::Overloaded));
+        assert_eq!(router.submit(&a, order()).await, Ok(()));
+        assert_eq!(router.submit(&b, order()).await, Err(SubmitError::Overloaded));
         router.remove(&a);
-        assert_eq!(router.submit(&a, Bytes::new()).await, Err(SubmitError::NotOpen));
+        assert_eq!(router.submit(&a, order()).await, Err(SubmitError::NotOpen));
     }
 }

@@ -23,6 +23,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::codec::Streaming;
 
+use crate::admission::Signer;
 use crate::broadcast::{BroadcastDesk, Submit};
 use crate::channels::Channels;
 use crate::client::RawDecoder;
@@ -58,7 +59,8 @@ impl Default for ServiceLimits {
 }
 
 impl Service {
-    /// Services over these channels, whose envelopes go out by `submit`.
+    /// Services over these channels, whose envelopes go out by `submit`. Configuration updates are not taken; see
+    /// [`Service::signing_with`].
     #[must_use]
     pub fn new(channels: Channels, submit: Arc<dyn Submit>, counters: Arc<Counters>) -> Self {
         Self::with_limits(channels, submit, counters, ServiceLimits::default())
@@ -73,12 +75,20 @@ impl Service {
         limits: ServiceLimits,
     ) -> Self {
         Self {
-            broadcast: BroadcastDesk { channels: channels.clone(), submit, counters: Arc::clone(&counters) },
+            broadcast: BroadcastDesk::new(channels.clone(), submit, Arc::clone(&counters)),
             deliver: DeliverDesk { channels, counters: Arc::clone(&counters) },
             counters,
             places: Arc::new(Semaphore::new(limits.connections_max)),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
         }
+    }
+
+    /// Takes configuration updates too, whose results this MSP identity signs. It has to be one that may write to the
+    /// channels.
+    #[must_use]
+    pub fn signing_with(mut self, signer: Signer) -> Self {
+        self.broadcast = self.broadcast.signing_with(signer);
+        self
     }
 
     async fn answer(self, request: hyper::Request<Incoming>, client: ClientConnection) -> Result<Response, Infallible> {

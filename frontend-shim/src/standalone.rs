@@ -103,7 +103,13 @@ impl Standalone {
             frontends.push(frontend);
         }
         let counters = Arc::new(Counters::default());
-        let service = Service::new(channels.clone(), Arc::new(router), counters.clone());
+        let mut service = Service::new(channels.clone(), Arc::new(router), counters.clone());
+        match settings.msp {
+            Some(msp) => service = service.signing_with(Arc::new(msp.identity().clone())),
+            None => {
+                tracing::warn!("config updates are refused: the configuration has no [msp] to sign their results with")
+            }
+        }
         let mut running = Self {
             frontends,
             addresses: Vec::new(),

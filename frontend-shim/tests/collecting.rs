@@ -9,7 +9,7 @@ use bytes::Bytes;
 use fabric_channel::BlockVerifier;
 use fabric_proto::block::header_hash;
 use fabric_proto::common::Block;
-use frontend_shim::channels::ChannelState;
+use frontend_shim::channels::{ChannelState, Channels};
 use frontend_shim::counters::NodeCounters;
 use frontend_shim::frame::{Bodies, Push, ToFrontend, ToNode, body_source};
 use frontend_shim::frontend::FrontendHandle;
@@ -121,6 +121,29 @@ async fn a_block_is_certified_at_a_quorum_and_peers_accept_it() {
     assert_eq!(world.frontend.counters().channels[0].certified, 2);
     let seen: Vec<_> = world.frontend.counters().nodes;
     assert!(seen.iter().all(|node| (node.wrong_headers, node.wrong_signatures, node.wrong_bodies) == (0, 0, 0)));
+}
+
+#[tokio::test]
+async fn a_configuration_is_in_force_once_its_block_is_certified_and_after_a_restart() {
+    let mut world = World::new(Bodies::Pushed).await;
+    let block = world.network.config_block("7s");
+    let mut sequences = world.local.channel.watch_sequence();
+    assert_eq!(*sequences.borrow(), 0);
+    world.push_all(&[0, 1, 2, 3], &block).await;
+    let in_force = sequences.wait_for(|sequence| *sequence == 1);
+    tokio::time::timeout(network::PATIENCE, in_force).await.expect("it comes into force").unwrap();
+    assert_eq!(world.local.channel.config().batch_timeout(), Duration::from_secs(7));
+    // An older one that comes late changes nothing.
+    world.local.channel.install_config(world.network.config.clone());
+    assert_eq!(world.local.channel.config().sequence(), 1);
+
+    // Who begins with the genesis block finds the newest configuration in the ledger.
+    world.frontend.remove_channel(&channel_id());
+    let channels = Channels::new().unwrap();
+    let channel = channels.add(world.network.config.clone(), world.local.channel.ledger().clone()).unwrap();
+    assert_eq!(channel.config().sequence(), 0);
+    world.frontend.add_channel(channel.clone()).unwrap();
+    assert_eq!(channel.config().batch_timeout(), Duration::from_secs(7));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use blockcutter::Command;
 use blockcutter::command::decode;
 use bytes::Bytes;
-use frontend_shim::broadcast::{Submit as _, SubmitError};
+use frontend_shim::broadcast::{Order, Submit as _, SubmitError};
 use frontend_shim::channels::ChannelState;
 use frontend_shim::frame::{Bodies, Opened, ToFrontend, ToNode};
 use frontend_shim::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
@@ -24,7 +24,11 @@ use tokio::task::JoinHandle;
 const FOUR: [u16; 4] = [7050, 7051, 7052, 7053];
 
 fn submit(frontend: &FrontendHandle, envelope: &'static [u8]) -> JoinHandle<Result<(), SubmitError>> {
-    tokio::spawn(frontend.submit(&channel_id(), Bytes::from_static(envelope)))
+    tokio::spawn(frontend.submit(&channel_id(), order(Bytes::from_static(envelope))))
+}
+
+fn order(envelope: Bytes) -> Order {
+    Order::Envelope { sequence: 3, envelope }
 }
 
 fn envelopes(request: &Sealed<Request>) -> Vec<Bytes> {
@@ -32,7 +36,7 @@ fn envelopes(request: &Sealed<Request>) -> Vec<Bytes> {
     commands
         .into_iter()
         .flat_map(|command| match command {
-            Command::Envelopes { channel, envelopes } if channel == channel_id() => envelopes,
+            Command::Envelopes { channel, sequence: 3, envelopes } if channel == channel_id() => envelopes,
             other => panic!("{other:?}"),
         })
         .collect()
@@ -83,7 +87,7 @@ async fn envelopes_that_wait_together_go_out_together_and_in_order() {
     let (frontend, mut nodes) = connected(&network).await;
     let channel = channel_id();
     let waiting: Vec<_> =
-        (0..3000_u32).map(|i| frontend.submit(&channel, Bytes::copy_from_slice(&i.to_be_bytes()))).collect();
+        (0..3000_u32).map(|i| frontend.submit(&channel, order(Bytes::copy_from_slice(&i.to_be_bytes())))).collect();
     let mut received = Vec::new();
     let mut requests = 0;
     while received.len() < 3000 {
@@ -99,6 +103,39 @@ async fn envelopes_that_wait_together_go_out_together_and_in_order() {
     assert!(requests < 100, "{requests} requests");
     for submitted in waiting {
         assert_eq!(submitted.await, Ok(()));
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_goes_out_in_a_command_of_its_own() {
+    let network = Network::new(&FOUR);
+    let (frontend, mut nodes) = connected(&network).await;
+    let channel = channel_id();
+    let orders = [
+        order(Bytes::from_static(b"before")),
+        Order::Config { sequence: 3, envelope: Bytes::from_static(b"config") },
+        Order::Envelope { sequence: 4, envelope: Bytes::from_static(b"after") },
+    ];
+    let waiting = orders.map(|order| tokio::spawn(frontend.submit(&channel, order)));
+    let mut commands = Vec::new();
+    while commands.len() < 3 {
+        let request = nodes[1].next_request().await;
+        commands.extend(decode(request.value().body.clone()).unwrap());
+        for replica in [0, 3] {
+            nodes[replica].answer(&request, Answer::Held).await;
+        }
+    }
+    let envelopes = |sequence, envelope: &'static [u8]| Command::Envelopes {
+        channel: channel.clone(),
+        sequence,
+        envelopes: vec![Bytes::from_static(envelope)],
+    };
+    let config = Command::Config { channel: channel.clone(), sequence: 3, envelope: Bytes::from_static(b"config") };
+    for expected in [envelopes(3, b"before"), config, envelopes(4, b"after")] {
+        assert!(commands.contains(&expected), "{commands:?}");
+    }
+    for submitted in waiting {
+        assert_eq!(submitted.await.unwrap(), Ok(()));
     }
 }
 
@@ -130,7 +167,7 @@ async fn connected(network: &Network) -> (FrontendHandle, Vec<FakeNode<DuplexStr
 async fn with_too_few_nodes_in_reach_a_client_is_refused_at_once() {
     let network = Network::new(&FOUR);
     let (frontend, ends) = network.frontend(Bodies::Pushed);
-    let refused = || frontend.submit(&channel_id(), Bytes::from_static(b"envelope"));
+    let refused = || frontend.submit(&channel_id(), order(Bytes::from_static(b"envelope")));
     assert_eq!(refused().await, Err(SubmitError::NotOpen));
     let mut ends = ends.into_iter();
     let _one = FakeNode::welcome(ends.next().unwrap(), 0, Vec::new()).await;
@@ -150,11 +187,11 @@ async fn past_the_bound_a_client_is_refused_at_once() {
     let large = Bytes::from(vec![0; SUBMITTED_BYTES_MAX / 4]);
     let mut waiting = Vec::new();
     for _ in 0..3 {
-        waiting.push(tokio::spawn(frontend.submit(&channel_id(), large.clone())));
+        waiting.push(tokio::spawn(frontend.submit(&channel_id(), order(large.clone()))));
     }
-    assert_eq!(frontend.submit(&channel_id(), large).await, Err(SubmitError::Overloaded));
+    assert_eq!(frontend.submit(&channel_id(), order(large)).await, Err(SubmitError::Overloaded));
     let whole = Bytes::from(vec![0; SUBMITTED_BYTES_MAX + 1]);
-    assert_eq!(frontend.submit(&channel_id(), whole).await, Err(SubmitError::Overloaded));
+    assert_eq!(frontend.submit(&channel_id(), order(whole)).await, Err(SubmitError::Overloaded));
     assert_eq!(frontend.counters().envelopes_overloaded, 2);
     frontend.stop().await;
     for submitted in waiting {
@@ -211,7 +248,7 @@ async fn a_silent_or_slow_node_holds_nobody_up() {
     let large = Bytes::from(vec![0; 1 << 20]);
     // Node 3 never reads: far more than its outbox and its connection hold goes past it.
     for _ in 0..40 {
-        let submitted = tokio::spawn(frontend.submit(&channel_id(), large.clone()));
+        let submitted = tokio::spawn(frontend.submit(&channel_id(), order(large.clone())));
         for node in &mut nodes[..3] {
             let request = node.next_request().await;
             node.answer(&request, Answer::Held).await;

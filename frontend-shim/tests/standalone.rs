@@ -153,7 +153,8 @@ async fn an_envelope_goes_in_and_its_block_comes_out() {
     }
 
     let mut client = over_unix(&world.dir.path().join("clients.sock")).await;
-    let envelope = chain::envelope("ch1", HeaderType::EndorserTransaction, b"transaction");
+    let header = chain::header_of("ch1", HeaderType::EndorserTransaction);
+    let envelope = chain::signed(&world.network.writer(), header, b"transaction");
     let mut answers = client.broadcast(futures::stream::iter([envelope.clone()])).await.unwrap();
     for (_, node) in &mut nodes[..2] {
         let request = node.next_request().await;

@@ -45,7 +45,7 @@ pub static ORDERING: LazyLock<Ordering> = LazyLock::new(|| {
     for replica in VIEW.replicas() {
         ordering.apply(Client::Replica(replica), &command::encode(std::slice::from_ref(&open)), &mut Vec::new());
     }
-    let fill = Command::Envelopes { channel: channel(), envelopes: vec![Bytes::from_static(ENVELOPE)] };
+    let fill = Command::Envelopes { channel: channel(), sequence: 0, envelopes: vec![Bytes::from_static(ENVELOPE)] };
     ordering.apply(frontend(), &command::encode(&[fill]), &mut Vec::new());
     ordering
 });

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod campaign;
+mod configs;
 pub mod corpus;
 mod damage;
 mod fixtures;

@@ -22,6 +22,9 @@ struct Args {
     /// How long, over all targets.
     #[arg(long, default_value_t = 1.0)]
     minutes: f64,
+    /// How many mutations of each target, however long that takes.
+    #[arg(long)]
+    runs: Option<usize>,
     /// Where the mutations begin. The same seed and corpus give the same inputs.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -77,7 +80,8 @@ fn search(args: &Args) -> anyhow::Result<()> {
     let time = Duration::try_from_secs_f64(args.minutes * 60.0)?.div_f64(targets.len() as f64);
     let mut failed = 0;
     for target in targets {
-        let report = campaign::run(target, args.seed, Until::Time(time))?;
+        let until = args.runs.map_or(Until::Time(time), Until::Runs);
+        let report = campaign::run(target, args.seed, until)?;
         println!("{:20} {report}", target.name);
         if args.classes {
             report.classes.iter().for_each(|(class, runs)| println!("    {runs:8} {class}"));

@@ -12,7 +12,7 @@ use fuzz::{SEED, TARGETS, corpus, runner};
 static ALONE: Mutex<()> = Mutex::new(());
 
 #[test]
-fn nothing_in_the_corpus_and_nothing_like_it_breaks_a_decoder() {
+fn no_kept_input_and_nothing_like_one_breaks_a_decoder() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut failed = Vec::new();
     for target in TARGETS {
@@ -35,7 +35,7 @@ fn nothing_in_the_corpus_and_nothing_like_it_breaks_a_decoder() {
 }
 
 #[test]
-fn every_target_has_a_corpus_and_all_of_it_is_small() {
+fn every_target_has_seeds_and_all_inputs_are_small() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut bytes = 0;
     for target in TARGETS {
@@ -43,7 +43,7 @@ fn every_target_has_a_corpus_and_all_of_it_is_small() {
         assert!(entries.iter().any(|entry| entry.name.starts_with(SEED)), "{} has no seeds", target.name);
         bytes += entries.iter().map(|entry| entry.bytes.len()).sum::<usize>();
     }
-    assert!(bytes < 1 << 20, "{bytes} bytes");
+    assert!(bytes < 3 << 19, "{bytes} bytes");
     let root = corpus::folder(&TARGETS[0]);
     for folder in fs::read_dir(root.parent().unwrap()).unwrap() {
         let name = folder.unwrap().file_name().to_string_lossy().into_owned();

@@ -78,7 +78,16 @@ fn every_crate_forbids_unsafe_code() {
     let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
     assert!(read("Cargo.toml").contains("unsafe_code = \"forbid\""));
     for member in
-        ["blockcutter", "fabric-channel", "fabric-proto", "frontend-shim", "integration", "mod-smart", "orderer-node"]
+        [
+        "blockcutter",
+        "channel-tool",
+        "fabric-channel",
+        "fabric-proto",
+        "frontend-shim",
+        "integration",
+        "mod-smart",
+        "orderer-node",
+    ]
     {
         assert!(read(&format!("{member}/src/lib.rs")).contains("#![forbid(unsafe_code)]"), "{member}");
         assert!(read(&format!("{member}/Cargo.toml")).contains("[lints]\nworkspace = true"), "{member}");

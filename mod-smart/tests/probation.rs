@@ -359,3 +359,36 @@ fn a_reader_of_another_question_is_not_answered_twice_at_once_and_old_answers_co
     world.run(Duration::from_millis(3));
     assert!(world.replica(2).is_silent(), "answers to another question would have ended the silence at once");
 }
+
+/// Loads the group until this replica may speak again.
+fn readmit(world: &mut World, wiped: u16, sequence: &mut u64) {
+    world.wipe(wiped);
+    world.run(Duration::from_millis(5));
+    world.start_silent(wiped);
+    while world.replica(wiped).is_silent() && *sequence < 900 {
+        *sequence += 1;
+        load(world, *sequence..=*sequence);
+    }
+    assert!(!world.replica(wiped).is_silent(), "replica {wiped}");
+    // Now it is offered what waits.
+    world.run(Duration::from_millis(20));
+}
+
+#[test]
+fn what_was_promised_outlives_the_disks_that_held_it_if_they_are_lost_one_after_the_other() {
+    // So patient that nobody offers a request because it waits.
+    let patient = Limits { request_timeout: 100 * SECOND, request_timeout_max: 100 * SECOND, ..limits() };
+    for seed in 1..=10 {
+        let mut world = World::new(View::flat(GROUP, 4).unwrap(), patient.clone(), seed);
+        let mut sequence = 30;
+        load(&mut world, 1..=sequence);
+        // The leader never gets this one, and two replicas promise to see to it.
+        world.submit_to(&World::request(2, 1), [2, 3]);
+        world.run(Duration::from_millis(20));
+        for wiped in [3, 2, 3] {
+            readmit(&mut world, wiped, &mut sequence);
+        }
+        world.run(300 * SECOND);
+        check_all_delivered(&world, sequence as usize + 1);
+    }
+}

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use blockcutter::{CutBlock, CutTimers, Ordering, Output, SkipReason};
 use bytes::Bytes;
+use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
+use frontend_shim::channels::Channel;
 use frontend_shim::ledger::{Ledger, Tip};
 use mod_smart::Decision;
 use tokio::sync::{mpsc, watch};
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 use crate::block_catch_up::BlockCatchUp;
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::judge::InForce;
 use crate::signer::{SignatureStyle, SigningJob};
 
 /// A channel of this group that this node's administrator joined: it has a ledger here.
@@ -21,6 +24,8 @@ use crate::signer::{SignatureStyle, SigningJob};
 pub struct JoinedChannel {
     /// Where its blocks go.
     pub ledger: Arc<Ledger>,
+    /// The channel as clients see it here.
+    pub served: Arc<Channel>,
     /// How this node signs them.
     pub style: SignatureStyle,
     /// The genesis block, as joined.
@@ -39,6 +44,7 @@ pub struct Application {
     catch_up: BlockCatchUp,
     timers: CutTimers,
     clock: Clock,
+    in_force: InForce,
     counts: ApplicationCounts,
     outputs: Vec<Output>,
 }
@@ -73,10 +79,11 @@ impl Application {
         signing: mpsc::Sender<SigningJob>,
         catch_up: BlockCatchUp,
         clock: Clock,
+        in_force: InForce,
     ) -> Result<Self, Fault> {
         let (timers, counts) = (CutTimers::default(), ApplicationCounts::default());
         let mut application =
-            Self { ordering, channels, signing, catch_up, timers, clock, counts, outputs: Vec::new() };
+            Self { ordering, channels, signing, catch_up, timers, clock, in_force, counts, outputs: Vec::new() };
         application.take_up()?;
         Ok(application)
     }
@@ -100,9 +107,13 @@ impl Application {
                 let tip = Tip { number: tip.number, header_hash: tip.header_hash };
                 self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
             }
+            if let Some(chain) = ordering.chain(id) {
+                channel.served.install_config(Arc::clone(chain.config()));
+            }
             channel.open.send_replace(tip.is_some());
         }
         self.timers = CutTimers::of(ordering, self.clock.now());
+        self.in_force.set(ordering.configurations());
         Ok(())
     }
 
@@ -120,8 +131,12 @@ impl Application {
         }
         for output in std::mem::take(&mut self.outputs) {
             match output {
-                Output::Opened { channel, genesis, .. } => self.on_opened(&channel, &genesis),
+                Output::Opened { channel, genesis, .. } => {
+                    self.in_force.set(self.ordering.configurations());
+                    self.on_opened(&channel, &genesis);
+                }
                 Output::Block(block) => self.on_block(block).await?,
+                Output::Configured { channel, config } => self.on_configured(&channel, config),
                 Output::CutOpened { channel, number, timeout } => {
                     self.timers.open(self.clock.now(), channel, number, timeout);
                 }
@@ -179,6 +194,14 @@ impl Application {
         }
         channel.open.send_replace(true);
         tracing::info!(channel = %id, "channel is open: a quorum joined it with the same genesis block");
+    }
+
+    /// Requests that name it are judged by it from now on, and so is what clients send here.
+    fn on_configured(&self, id: &ChannelId, config: Arc<ChannelConfig>) {
+        self.in_force.set(self.ordering.configurations());
+        if let Some(channel) = self.channels.get(id) {
+            channel.served.install_config(config);
+        }
     }
 
     /// Replayed blocks that are stored already must be the same ones; new ones are signed and stored.

@@ -111,8 +111,7 @@ pub fn open_channels(
         let id = file.config.channel_id().clone();
         let membership =
             find_ourselves(&file.group, identity, tls_key).with_context(|| format!("{}", path.display()))?;
-        let joined = join(&file, &membership, data_dir).with_context(|| format!("channel {id}"))?;
-        channels.add(file.config.clone(), Arc::clone(&joined.ledger))?;
+        let joined = join(&file, &membership, data_dir, channels).with_context(|| format!("channel {id}"))?;
         let (_, group) = groups.entry(file.group.id()).or_insert_with(|| {
             let files = GroupFiles { group: file.group, config: file.config, channels: BTreeMap::new() };
             (membership, files)
@@ -122,7 +121,12 @@ pub fn open_channels(
     Ok(groups.into_values().collect())
 }
 
-fn join(file: &ChannelFile, membership: &Membership, data_dir: &Path) -> anyhow::Result<JoinedChannel> {
+fn join(
+    file: &ChannelFile,
+    membership: &Membership,
+    data_dir: &Path,
+    channels: &Channels,
+) -> anyhow::Result<JoinedChannel> {
     let id = file.config.channel_id();
     let ledger = Ledger::open(&data_dir.join("ledger").join(id.as_str()))?;
     match ledger.read(0)? {
@@ -139,8 +143,10 @@ fn join(file: &ChannelFile, membership: &Membership, data_dir: &Path) -> anyhow:
     } else {
         SignatureStyle::Creator
     };
+    let ledger = Arc::new(ledger);
     Ok(JoinedChannel {
-        ledger: Arc::new(ledger),
+        served: channels.add(file.config.clone(), Arc::clone(&ledger))?,
+        ledger,
         style,
         genesis: file.genesis.clone(),
         open: watch::Sender::new(false),

@@ -12,6 +12,7 @@ mod unknown_key;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use blockcutter::Verification;
 use mod_smart::Limits;
 use serde::Deserialize;
 
@@ -35,6 +36,8 @@ pub struct Resolved {
     pub data_dir: PathBuf,
     /// Whether the journal waits for the disk.
     pub durability: Durability,
+    /// How far the node relies on frontends.
+    pub verification: Verification,
     /// Genesis blocks of the channels to join at start.
     pub channels: Vec<PathBuf>,
     /// Limits of the protocol.
@@ -171,6 +174,8 @@ struct Written {
     #[serde(default)]
     durability: WrittenDurability,
     #[serde(default)]
+    verification: WrittenVerification,
+    #[serde(default)]
     channels: Vec<PathBuf>,
     #[serde(default = "yes")]
     embedded_frontend: bool,
@@ -191,6 +196,14 @@ enum WrittenDurability {
     #[default]
     Full,
     None,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenVerification {
+    #[default]
+    Full,
+    Frontends,
 }
 
 #[derive(Debug, Deserialize)]
@@ -264,6 +277,10 @@ impl Written {
             durability: match self.durability {
                 WrittenDurability::Full => Durability::Full,
                 WrittenDurability::None => Durability::None,
+            },
+            verification: match self.verification {
+                WrittenVerification::Full => Verification::Full,
+                WrittenVerification::Frontends => Verification::Frontends,
             },
             channels: self.channels.into_iter().map(|block| place.file(block)).collect(),
             limits: self.ordering.resolve(&place)?,
@@ -369,7 +386,7 @@ mod tests {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/node.toml");
         let resolved = Config::load(&path).unwrap();
         assert!(resolved.tls.is_some());
-        assert_eq!(resolved.durability, Durability::Full);
+        assert_eq!((resolved.durability, resolved.verification), (Durability::Full, Verification::Full));
         assert!(resolved.embedded_frontend);
         assert_eq!(resolved.limits, Limits::default(), "the sample shows the defaults");
     }
@@ -383,6 +400,13 @@ mod tests {
         assert_eq!((resolved.tls, resolved.mesh_identity, resolved.cluster), (None, None, None));
         assert_eq!(resolved.sockets, Sockets::default());
         assert_eq!(resolved.limits, Limits::default());
+    }
+
+    #[test]
+    fn frontends_are_relied_on_only_if_the_configuration_says_so() {
+        assert_eq!(parse(MINIMAL).unwrap().verification, Verification::Full);
+        let text = format!("verification = \"frontends\"\n{MINIMAL}");
+        assert_eq!(parse(&text).unwrap().verification, Verification::Frontends);
     }
 
     #[test]

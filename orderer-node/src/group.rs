@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use blockcutter::{CommandReject, Objection, Verification};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use frontend_shim::group::OrderingGroup;
@@ -32,6 +33,7 @@ use crate::disk_thread::{DiskMetrics, DiskThread};
 use crate::effects::{self, DamageSeen, Keeping, MisbehaviourCounts, Performer, Serving};
 use crate::fault::{Fault, Faults};
 use crate::journal::Durability;
+use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::{NodeKeyring, SigningIdentity, VoteKey};
 use crate::mesh::{MeshEvent, MeshHandle};
 use crate::replica_task::{self, Inbox, ReplicaStanding};
@@ -69,6 +71,8 @@ pub struct GroupSetup {
     pub verify: WorkPool,
     /// Signs.
     pub sign: WorkPool,
+    /// How far frontends are relied on.
+    pub verification: Verification,
     /// Where faults go.
     pub faults: Faults,
 }
@@ -114,6 +118,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         sources,
         verify,
         sign,
+        verification,
         faults,
     } = setup;
     let (mesh, events) = mesh;
@@ -134,6 +139,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         limits: limits_of_fetching,
     });
     let clock = Clock::start();
+    let (in_force, judge) = BodyJudge::new(verification);
     let recovery = Recovery {
         me,
         view: view.clone(),
@@ -144,6 +150,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         signing,
         catch_up: catch_up.clone(),
         clock: clock.clone(),
+        in_force,
     };
     let Restored { replica, application, journal, checkpoints, said, asked } = recovery.run().await?;
     let (decisions, truncator) = (journal.reader(), journal.truncator());
@@ -186,7 +193,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     tokio::spawn(replica_task::run(replica, clock, Inbox { outside, own }, batches, standing_sender));
 
     let signer = block_signer;
-    let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, inbox, table };
+    let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, judge, inbox, table };
     let sessions = Arc::new(host);
     tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), Arc::clone(&misbehaviour)));
     Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk, checkpoints, damage, catch_up })
@@ -200,6 +207,8 @@ async fn follow_mesh(
     sessions: Arc<SessionHost>,
     misbehaviour: Arc<MisbehaviourCounts>,
 ) {
+    let waiting: BTreeMap<ReplicaId, WaitingRoom> =
+        sessions.view.replicas().map(|peer| (peer, WaitingRoom::default())).collect();
     while let Some(event) = events.recv().await {
         let (from, message, credit) = match event {
             MeshEvent::Connected(peer) => {
@@ -214,13 +223,30 @@ async fn follow_mesh(
             MeshEvent::Frame { from, message, credit } => (from, message, credit),
         };
         let Some(permit) = sessions.verify.room().await else { return };
+        let waiting = waiting.get(&from).cloned().unwrap_or_default();
         let (sessions, mesh, misbehaviour) = (Arc::clone(&sessions), mesh.clone(), Arc::clone(&misbehaviour));
         tokio::spawn(async move {
-            let (view, keyring) = (sessions.view.clone(), Arc::clone(&sessions.keyring));
-            match sessions.verify.run(move || open(message, from, &view, &keyring)).await {
-                Some(Ok(message)) => drop(sessions.inbox.send(Event::Message(message)).await),
-                Some(Err(FrameReject::Seal(Reject::Malformed(why)))) => mesh.reject(from, &why.to_string()),
-                Some(Err(reject)) => misbehaviour.note(from, &reject.to_string()),
+            let (view, keyring, judge) = (sessions.view.clone(), Arc::clone(&sessions.keyring), sessions.judge.clone());
+            let bytes = message.len();
+            match sessions.verify.run(move || open(message, from, &view, &keyring, &judge)).await {
+                Some(Opened::Good(message)) => drop(sessions.inbox.send(Event::Message(message)).await),
+                Some(Opened::Ahead(message, objection)) => {
+                    // What it waits for may come with other messages of this peer.
+                    drop((permit, credit));
+                    if let Some(_place) = waiting.enter(bytes) {
+                        hear_in_time(&sessions, message, objection).await;
+                    }
+                    return;
+                }
+                // A correct replica that has got further than this one passes on what is for it to judge at its turn.
+                Some(Opened::NotPermitted(objection)) => {
+                    tracing::debug!(replica = %from, %objection, "bodies not taken")
+                }
+                Some(Opened::Garbage(Reject::Malformed(why))) => mesh.reject(from, &why.to_string()),
+                Some(Opened::Garbage(reject)) => misbehaviour.note(from, &format!("message with a {reject}")),
+                Some(Opened::Form(reject)) => {
+                    misbehaviour.note(from, &format!("request body that no correct replica passes on: {reject}"));
+                }
                 None => misbehaviour.note(from, "a message whose check panicked"),
             }
             drop((permit, credit));
@@ -228,24 +254,52 @@ async fn follow_mesh(
     }
 }
 
-/// Why a message of another replica goes no further.
-#[derive(Debug, thiserror::Error)]
-enum FrameReject {
-    #[error("message with a {0}")]
-    Seal(#[from] Reject),
-    #[error("request body that no correct replica passes on: {0}")]
-    Body(#[from] blockcutter::CommandReject),
+/// What came of opening a message.
+enum Opened {
+    Good(Sealed<Message>),
+    /// It holds a body that names a configuration which is not in force here yet.
+    Ahead(Sealed<Message>, Objection),
+    /// It holds a body that the configuration in force here does not permit.
+    NotPermitted(Objection),
+    /// It is not what its sender sealed.
+    Garbage(Reject),
+    /// It holds a body that nobody takes in.
+    Form(CommandReject),
 }
 
 /// Checks a message, and in it the bodies of requests as if their clients had sent them here.
-fn open(bytes: Bytes, sender: ReplicaId, view: &View, keyring: &NodeKeyring) -> Result<Sealed<Message>, FrameReject> {
-    let message = Sealed::<Message>::open(bytes, sender, view, keyring)?;
-    if let Message::Bodies(requests) = message.value() {
-        for request in requests {
-            blockcutter::check(&request.value().body, request.value().id.client)?;
-        }
+fn open(bytes: Bytes, sender: ReplicaId, view: &View, keyring: &NodeKeyring, judge: &BodyJudge) -> Opened {
+    match Sealed::<Message>::open(bytes, sender, view, keyring) {
+        Err(reject) => Opened::Garbage(reject),
+        Ok(message) => judged(message, judge),
     }
-    Ok(message)
+}
+
+fn judged(message: Sealed<Message>, judge: &BodyJudge) -> Opened {
+    let objection = match message.value() {
+        Message::Bodies(requests) => judge.judge_all(requests).err(),
+        _ => None,
+    };
+    match objection {
+        None => Opened::Good(message),
+        Some(Objection::Form(reject)) => Opened::Form(reject),
+        Some(objection @ Objection::Ahead { .. }) => Opened::Ahead(message, objection),
+        Some(objection @ Objection::NotPermitted { .. }) => Opened::NotPermitted(objection),
+    }
+}
+
+/// Lets the replica hear a message if the configuration that it is about comes into force soon, and permits it. What is
+/// left out is asked for again.
+async fn hear_in_time(sessions: &SessionHost, message: Sealed<Message>, objection: Objection) {
+    let Objection::Ahead { channel, sequence } = objection else { return };
+    if !sessions.judge.wait_for(&channel, sequence).await {
+        return;
+    }
+    let Some(_permit) = sessions.verify.room().await else { return };
+    let judge = sessions.judge.clone();
+    if let Some(Opened::Good(message)) = sessions.verify.run(move || judged(message, &judge)).await {
+        drop(sessions.inbox.send(Event::Message(message)).await);
+    }
 }
 
 /// A number greater than that of any earlier life of this replica: the microseconds since 1970.

@@ -20,6 +20,7 @@ pub mod embedded;
 pub mod fault;
 pub mod group;
 pub mod journal;
+pub mod judge;
 pub mod keys;
 pub mod listener;
 pub mod mesh;

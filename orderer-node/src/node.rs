@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use blockcutter::Verification;
 use frontend_shim::channels::Channels;
 use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::router::Router;
@@ -84,7 +85,7 @@ impl Node {
     }
 
     async fn start(self, config: &Resolved, faults: Faults, shutdown: CancellationToken) -> anyhow::Result<()> {
-        say_what_is_not_checked();
+        say_what_is_not_checked(config.verification);
         let listener = Listener::bind(config.listen_address).await?;
         let cluster = match &config.cluster {
             Some(cluster) => Some(Listener::bind(cluster.listen_address).await?),
@@ -102,7 +103,8 @@ impl Node {
         let frontends = if config.embedded_frontend { self.embed(&groups, &router)? } else { Vec::new() };
 
         let counters = Arc::new(Counters::default());
-        let service = Service::new(self.channels.clone(), router, Arc::clone(&counters));
+        let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
+            .signing_with(Arc::new(self.msp.identity().clone()));
         let (grpc, accepted_grpc) = door(GRPC_CONNECTIONS_MAX);
         let (mesh, accepted_mesh) = door(MESH_CONNECTIONS_MAX);
         let (frontend, accepted_frontends) = door(FRONTEND_CONNECTIONS_MAX);
@@ -178,6 +180,7 @@ impl Node {
             limits: config.limits.clone(),
             dir: config.data_dir.join("groups").join(hex::encode(id.0)),
             durability: config.durability,
+            verification: config.verification,
             channels: files.channels.clone(),
             keyring,
             vote_key,
@@ -311,10 +314,16 @@ fn bind_unix(path: &Path) -> anyhow::Result<UnixListener> {
     UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))
 }
 
-fn say_what_is_not_checked() {
-    tracing::warn!(
-        "this version admits every well-formed envelope: Writers and Readers policies are not evaluated, and configuration updates are refused"
-    );
+fn say_what_is_not_checked(verification: Verification) {
+    match verification {
+        Verification::Full => {
+            tracing::info!("verification: every envelope against its channel's Writers policy, by every node")
+        }
+        Verification::Frontends => tracing::warn!(
+            "verification: frontends alone check that the creator of an envelope may write; a frontend that lies can have anything ordered"
+        ),
+    }
+    tracing::warn!("this version serves blocks to every reader: Readers policies are not evaluated");
 }
 
 async fn stop_signal() -> anyhow::Result<&'static str> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use blockcutter::Objection;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::metadata::parse_signatures_slot;
@@ -16,7 +17,7 @@ use frontend_shim::frame::{
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
 use frontend_shim::keys::Credential;
 use frontend_shim::ledger::StoredBlock;
-use mod_smart::{Answer, Client, Digest, Event, FrontendId, ReplicaId, Request, RequestId, Sealed, View};
+use mod_smart::{Answer, Client, Digest, Event, FrontendId, Reject, ReplicaId, Request, RequestId, Sealed, View};
 use prost::Message as _;
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +27,7 @@ use crate::application::JoinedChannel;
 use crate::block_catch_up::door;
 use crate::credential_store::CredentialStore;
 use crate::fault::Faults;
+use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::NodeKeyring;
 use crate::signer::BlockSigner;
 use crate::work_pool::WorkPool;
@@ -49,6 +51,8 @@ pub struct SessionHost {
     pub signer: BlockSigner,
     /// Checks what comes in.
     pub verify: WorkPool,
+    /// By what configuration.
+    pub judge: BodyJudge,
     /// Where checked requests go.
     pub inbox: mpsc::Sender<Event>,
     /// The sessions that stand.
@@ -168,6 +172,7 @@ where
         pushes,
         credits: BTreeMap::new(),
         fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
+        waiting: WaitingRoom::default(),
     };
     let ended = tokio::select! {
         ended = session.read(reader) => ended,
@@ -230,6 +235,8 @@ struct Session {
     pushes: mpsc::Sender<Bytes>,
     credits: BTreeMap<ChannelId, watch::Sender<u64>>,
     fetches: Arc<Semaphore>,
+    /// For requests that name a configuration which is not in force yet.
+    waiting: WaitingRoom,
 }
 
 impl Session {
@@ -250,16 +257,16 @@ impl Session {
     /// Checks a request in the pool and hands it to the replica; while there is no room this session is not read.
     async fn submit(&self, bytes: Bytes) {
         let Some(permit) = self.host.verify.room().await else { return };
-        let (host, frontend) = (Arc::clone(&self.host), self.frontend);
+        let (host, frontend, waiting) = (Arc::clone(&self.host), self.frontend, self.waiting.clone());
         tokio::spawn(async move {
-            let (keyring, group) = (Arc::clone(&host.keyring), host.view.group());
-            let checked = host.verify.run(move || check(bytes, frontend, group, &keyring)).await;
-            match checked {
-                Some(Ok(request)) => drop(host.inbox.send(Event::Request(request)).await),
-                Some(Err(reason)) => host.on_refused(frontend, &reason),
-                None => host.on_refused(frontend, "the check panicked"),
+            match host.take(frontend, bytes.clone()).await {
+                Err(NotTaken::Body(Objection::Ahead { channel, sequence })) => {
+                    drop(permit);
+                    host.take_in_time(frontend, bytes, &waiting, (channel, sequence)).await;
+                }
+                Err(reason) => host.on_refused(frontend, &reason),
+                Ok(()) => {}
             }
-            drop(permit);
         });
     }
 
@@ -326,27 +333,69 @@ impl Session {
 }
 
 impl SessionHost {
-    fn on_refused(&self, frontend: FrontendId, reason: &str) {
+    /// Checks a request in the pool and hands it to the replica.
+    async fn take(&self, frontend: FrontendId, bytes: Bytes) -> Result<(), NotTaken> {
+        let (keyring, group, judge) = (Arc::clone(&self.keyring), self.view.group(), self.judge.clone());
+        let checked = self.verify.run(move || check(bytes, frontend, group, &keyring, &judge)).await;
+        let request = checked.ok_or(NotTaken::Panicked)??;
+        drop(self.inbox.send(Event::Request(request)).await);
+        Ok(())
+    }
+
+    /// The same once a configuration is in force that is not yet, if that is soon and there is room to wait in. A correct
+    /// frontend sends again what was not taken.
+    async fn take_in_time(
+        &self,
+        frontend: FrontendId,
+        bytes: Bytes,
+        waiting: &WaitingRoom,
+        (channel, sequence): (ChannelId, u64),
+    ) {
+        let Some(_place) = waiting.enter(bytes.len()) else { return };
+        if !self.judge.wait_for(&channel, sequence).await {
+            return tracing::debug!(%frontend, %channel, sequence, "a frontend names a configuration that does not come");
+        }
+        let Some(_permit) = self.verify.room().await else { return };
+        if let Err(reason) = self.take(frontend, bytes).await {
+            self.on_refused(frontend, &reason);
+        }
+    }
+
+    fn on_refused(&self, frontend: FrontendId, reason: &NotTaken) {
         let before = self.table.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         if (before + 1).is_power_of_two() {
-            tracing::warn!(%frontend, reason, refused = before + 1, "a frontend sent a request that no correct frontend sends");
+            tracing::warn!(%frontend, %reason, refused = before + 1, "a frontend sent a request that no correct frontend sends");
         }
     }
 }
 
-/// What every node checks of a request before its replica hears of it: the seal, that it is the frontend's own, and what
-/// the ordering application says of its body without looking at any state.
+/// Why a request of a frontend does not reach the replica.
+#[derive(Debug, thiserror::Error)]
+enum NotTaken {
+    #[error("a request with a {0}")]
+    Seal(#[from] Reject),
+    #[error("a request of another client")]
+    OtherClient,
+    #[error(transparent)]
+    Body(#[from] Objection),
+    #[error("the check panicked")]
+    Panicked,
+}
+
+/// What every node checks of a request before its replica hears of it: the seal, that it is the frontend's own, its form,
+/// and whether the configuration that it names permits what it holds.
 fn check(
     bytes: Bytes,
     frontend: FrontendId,
     group: mod_smart::GroupId,
     keyring: &NodeKeyring,
-) -> Result<Sealed<Request>, String> {
-    let request = Sealed::<Request>::open(bytes, group, keyring).map_err(|reject| reject.to_string())?;
+    judge: &BodyJudge,
+) -> Result<Sealed<Request>, NotTaken> {
+    let request = Sealed::<Request>::open(bytes, group, keyring)?;
     if request.value().id.client != Client::Frontend(frontend) {
-        return Err("a request of another client".to_owned());
+        return Err(NotTaken::OtherClient);
     }
-    blockcutter::check(&request.value().body, request.value().id.client).map_err(|reject| reject.to_string())?;
+    judge.judge(&request.value().body, request.value().id.client)?;
     Ok(request)
 }
 

@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use blockcutter::{Command, CutBlock, Ordering, Output, SkipReason, command};
 use bytes::Bytes;
+use fabric_channel::config_change::ConfigChange;
+use fabric_channel::config_transaction::{self, EnvelopeSigner, SignError};
+use fabric_channel::{ChannelConfig, ExpiryCheck};
+use fabric_proto::common::signature_policy::{self, NOutOf};
 use fabric_proto::common::{
-    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, Envelope, Header, HeaderType, Payload,
-    SignatureHeader,
+    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, ConfigGroup, ConfigUpdate, ConfigUpdateEnvelope,
+    ConfigValue, Envelope, Header, HeaderType, Payload, Policy, SignatureHeader, SignaturePolicy,
+    SignaturePolicyEnvelope,
 };
 use fabric_proto::orderer::{BatchSize, BatchTimeout};
 use fabric_proto::{ChannelId, block, canonical, metadata};
@@ -60,16 +65,22 @@ pub struct Genesis {
     pub absolute: u32,
     pub preferred: u32,
     pub timeout: &'static str,
-    pub sequence: u64,
+    /// Policies that everybody satisfies, nobody too.
+    pub free: bool,
 }
 
 impl Default for Genesis {
     fn default() -> Self {
-        Self { channel: bftch(), count: 10, absolute: 10_000, preferred: 2_000, timeout: "150ms", sequence: 0 }
+        Self { channel: bftch(), count: 10, absolute: 10_000, preferred: 2_000, timeout: "150ms", free: false }
     }
 }
 
 impl Genesis {
+    /// With policies that everybody satisfies, and room for a CONFIG envelope.
+    pub fn free() -> Self {
+        Self { free: true, absolute: 100_000, ..Self::default() }
+    }
+
     pub fn block(&self) -> Bytes {
         block_of(0, Bytes::new(), vec![self.config_envelope()])
     }
@@ -87,8 +98,11 @@ impl Genesis {
 
         let mut config = ConfigEnvelope::decode(payload.data).unwrap();
         let tree = config.config.as_mut().unwrap();
-        tree.sequence = self.sequence;
-        let orderer = tree.channel_group.as_mut().unwrap().groups.get_mut("Orderer").unwrap();
+        let root = tree.channel_group.as_mut().unwrap();
+        if self.free {
+            free(root);
+        }
+        let orderer = root.groups.get_mut("Orderer").unwrap();
         let batch_size = BatchSize {
             max_message_count: self.count,
             absolute_max_bytes: self.absolute,
@@ -100,6 +114,84 @@ impl Genesis {
         payload.data = config.encode_to_vec().into();
         canonical::encode(&payload.encode_to_vec(), b"signature")
     }
+}
+
+/// Puts a policy that asks for no signature in the place of every one.
+fn free(group: &mut ConfigGroup) {
+    let rule = SignaturePolicy { r#type: Some(signature_policy::Type::NOutOf(NOutOf::default())) };
+    let policy = SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities: Vec::new() };
+    let value: Bytes = policy.encode_to_vec().into();
+    // The policy for blocks has to be the one that follows from the consenters.
+    for (_, entry) in group.policies.iter_mut().filter(|(name, _)| *name != "BlockValidation") {
+        entry.policy = Some(Policy { r#type: 1, value: value.clone() });
+    }
+    group.groups.values_mut().for_each(free);
+}
+
+/// The CONFIG envelope that leads from this configuration to one with another count of envelopes in a block.
+pub fn next_config(current: &ChannelConfig, count: u32) -> Bytes {
+    let change = ConfigChange::evaluate(current.bundle(), &count_update(current, count), ExpiryCheck::Skip).unwrap();
+    wrap(&change)
+}
+
+/// The CONFIG envelope around a change, signed by nobody.
+pub fn wrap(change: &ConfigChange) -> Bytes {
+    config_transaction::wrap(change, &Nobody, [7; 24], 1_700_000_000).unwrap()
+}
+
+/// An unsigned CONFIG_UPDATE of the count of envelopes in a block.
+pub fn count_update(current: &ChannelConfig, count: u32) -> fabric_proto::Envelope {
+    let root = current.bundle().config().channel_group.as_ref().unwrap();
+    let orderer = &root.groups["Orderer"];
+    let batch_size = &orderer.values["BatchSize"];
+    let around = |values| {
+        let orderer = ConfigGroup { version: orderer.version, values, ..ConfigGroup::default() };
+        ConfigGroup {
+            version: root.version,
+            groups: [("Orderer".to_owned(), orderer)].into(),
+            ..ConfigGroup::default()
+        }
+    };
+    let size = BatchSize { max_message_count: count, ..BatchSize::decode(batch_size.value.clone()).unwrap() };
+    let value = ConfigValue {
+        version: batch_size.version + 1,
+        value: size.encode_to_vec().into(),
+        mod_policy: batch_size.mod_policy.clone(),
+    };
+    let update = ConfigUpdate {
+        channel_id: current.channel_id().to_string(),
+        read_set: Some(around([].into())),
+        write_set: Some(around([("BatchSize".to_owned(), value)].into())),
+        ..ConfigUpdate::default()
+    };
+    let data = ConfigUpdateEnvelope { config_update: update.encode_to_vec().into(), signatures: Vec::new() };
+    let update = envelope_with(current.channel_id(), HeaderType::ConfigUpdate.into(), 0, data.encode_to_vec());
+    fabric_proto::Envelope::decode(update).unwrap()
+}
+
+struct Nobody;
+
+impl EnvelopeSigner for Nobody {
+    fn creator(&self) -> Bytes {
+        Bytes::from_static(b"creator")
+    }
+
+    fn sign(&self, _: &[u8]) -> Result<Bytes, SignError> {
+        Ok(Bytes::from_static(b"signature"))
+    }
+}
+
+/// The same CONFIG envelope with another count of envelopes in a block, where its result says it.
+pub fn bend(config: &Bytes, from: u8, to: u8) -> Bytes {
+    let mut bent = config.to_vec();
+    let at = bent.windows(3).position(|bytes| bytes == [0x08, from, 0x10]).unwrap();
+    bent[at + 1] = to;
+    bent.into()
+}
+
+/// Has a CONFIG envelope ordered that leads on from this sequence.
+pub fn order_config(ordering: &mut Ordering, sequence: u64, envelope: Bytes) -> Vec<Output> {
+    order(ordering, FRONTEND, Command::Config { channel: bftch(), sequence, envelope })
 }
 
 pub fn block_of(number: u64, previous_hash: Bytes, data: Vec<Bytes>) -> Bytes {
@@ -114,6 +206,10 @@ pub fn block_of(number: u64, previous_hash: Bytes, data: Vec<Bytes>) -> Bytes {
 
 /// An envelope of the given type with so many bytes of data; the number makes it unique.
 pub fn envelope_of(channel: &ChannelId, header_type: i32, number: u64, data_bytes: usize) -> Bytes {
+    envelope_with(channel, header_type, number, vec![0xda; data_bytes])
+}
+
+fn envelope_with(channel: &ChannelId, header_type: i32, number: u64, data: Vec<u8>) -> Bytes {
     let channel_header =
         ChannelHeader { r#type: header_type, channel_id: channel.to_string(), ..ChannelHeader::default() };
     let signature_header =
@@ -123,7 +219,7 @@ pub fn envelope_of(channel: &ChannelId, header_type: i32, number: u64, data_byte
             channel_header: channel_header.encode_to_vec().into(),
             signature_header: signature_header.encode_to_vec().into(),
         }),
-        data: vec![0xda; data_bytes].into(),
+        data: data.into(),
     };
     canonical::encode(&payload.encode_to_vec(), b"signature")
 }
@@ -141,7 +237,7 @@ pub fn order(ordering: &mut Ordering, client: Client, command: Command) -> Vec<O
 }
 
 pub fn order_envelopes(ordering: &mut Ordering, envelopes: Vec<Bytes>) -> Vec<Output> {
-    order(ordering, FRONTEND, Command::Envelopes { channel: bftch(), envelopes })
+    order(ordering, FRONTEND, Command::Envelopes { channel: bftch(), sequence: 0, envelopes })
 }
 
 pub fn ask_cut(ordering: &mut Ordering, by: u16, number: u64) -> Vec<Output> {

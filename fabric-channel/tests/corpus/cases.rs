@@ -80,6 +80,18 @@ pub struct BlockCase {
     pub is_attestation_accepted: bool,
     #[prost(bool, tag = "8")]
     pub are_signatures_accepted: bool,
+    /// The class of the attestation's first error, or `ok`.
+    #[prost(string, tag = "9")]
+    pub attestation_class: String,
+    /// Hash of the header; empty without one.
+    #[prost(bytes = "vec", tag = "10")]
+    pub header_hash: Vec<u8>,
+    /// Hash of the data, whatever the header says; empty if Go has none.
+    #[prost(bytes = "vec", tag = "11")]
+    pub data_hash: Vec<u8>,
+    /// How many signatures the metadata holds.
+    #[prost(uint64, tag = "12")]
+    pub signatures: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -88,7 +100,7 @@ pub struct PolicyCase {
     pub id: String,
     #[prost(string, tag = "2")]
     pub config: String,
-    /// A path into the configuration; empty if the policy itself is given.
+    /// A path into the configuration, for kind `path`.
     #[prost(string, tag = "3")]
     pub path: String,
     #[prost(bytes = "vec", tag = "4")]
@@ -98,6 +110,15 @@ pub struct PolicyCase {
     /// `satisfied`, `not_satisfied` or `invalid_policy`.
     #[prost(string, tag = "6")]
     pub verdict: String,
+    /// `path` or `envelope`.
+    #[prost(string, tag = "7")]
+    pub kind: String,
+    /// The class of the error, or `satisfied`.
+    #[prost(string, tag = "8")]
+    pub class: String,
+    /// Whether there is a policy under the path.
+    #[prost(bool, tag = "9")]
+    pub is_found: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -145,6 +166,12 @@ pub struct IdentityCase {
     pub high_s_signature: Vec<u8>,
     #[prost(bool, tag = "15")]
     pub is_high_s_valid: bool,
+    /// The class of the error; `valid` or `ok` if there is none.
+    #[prost(string, tag = "16")]
+    pub class: String,
+    /// When the certificate expires, in seconds since 1970; of readable identities.
+    #[prost(int64, optional, tag = "17")]
+    pub expires_at_unix_s: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -164,10 +191,10 @@ pub struct UpdateCase {
     pub id: String,
     #[prost(string, tag = "2")]
     pub config: String,
-    /// A CONFIG_UPDATE envelope to evaluate; empty if `content` is to be validated.
+    /// A CONFIG_UPDATE envelope to evaluate, for kind `propose`.
     #[prost(bytes = "vec", tag = "3")]
     pub envelope: Vec<u8>,
-    /// The content of a CONFIG transaction, as peers see it.
+    /// The content of a CONFIG transaction as peers see it, for kind `validate`.
     #[prost(bytes = "vec", tag = "4")]
     pub content: Vec<u8>,
     /// The verdict of all stages.
@@ -190,4 +217,7 @@ pub struct UpdateCase {
     /// The marshalled result; not packed.
     #[prost(bytes = "vec", tag = "11")]
     pub result: Vec<u8>,
+    /// `propose` or `validate`.
+    #[prost(string, tag = "12")]
+    pub kind: String,
 }

@@ -11,7 +11,7 @@ use fabric_proto::common::{
 };
 use fabric_proto::{Envelope, canonical};
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::{DecodeContext, WireType, decode_key, encode_key, encode_varint, skip_field};
 
 use crate::vectors::config;
 
@@ -54,13 +54,35 @@ pub fn envelope_of(update: Vec<u8>) -> Envelope {
 
 /// A marshalled `ConfigUpdate`.
 pub fn update_bytes(read_set: Option<&Group>, write_set: &Group) -> Vec<u8> {
+    update_of_bytes(read_set.map(Group::encode).as_deref(), &write_set.encode())
+}
+
+/// A marshalled `ConfigUpdate` with these sets, already marshalled.
+pub fn update_of_bytes(read_set: Option<&[u8]>, write_set: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     push(&mut out, 1, CHANNEL.as_bytes());
     if let Some(read_set) = read_set {
-        push(&mut out, 2, &read_set.encode());
+        push(&mut out, 2, read_set);
     }
-    push(&mut out, 3, &write_set.encode());
+    push(&mut out, 3, write_set);
     out
+}
+
+/// The write set of an update as a tree.
+pub fn update_of(envelope: &Envelope) -> ConfigTree {
+    let signed = ConfigUpdateEnvelope::decode(envelope.data().clone()).unwrap_or_default();
+    let mut bytes = &signed.config_update[..];
+    let mut tree = Vec::new();
+    while let Ok((number, wire_type)) = decode_key(&mut bytes) {
+        let start = bytes;
+        let Ok(()) = skip_field(wire_type, number, &mut bytes, DecodeContext::default()) else { break };
+        // Field 3 of an update is field 2 of a configuration; parts of a set that occurs twice are merged in both.
+        if (number, wire_type) == (3, WireType::LengthDelimited) {
+            encode_key(2, wire_type, &mut tree);
+            tree.extend_from_slice(&start[..start.len() - bytes.len()]);
+        }
+    }
+    ConfigTree::decode(&tree.into()).unwrap_or_default()
 }
 
 /// A CONFIG_UPDATE envelope.

@@ -1,6 +1,9 @@
 //! Real blocks of a channel `bftch`, and blocks made to follow them.
 #![allow(dead_code, clippy::unwrap_used)]
 
+use std::path::Path;
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use fabric_proto::block;
 use fabric_proto::common::{
@@ -9,6 +12,8 @@ use fabric_proto::common::{
 };
 use fabric_proto::metadata::{block_metadata, metadata_value, signatures_slot};
 use frontend_shim::ledger::Ledger;
+use frontend_shim::local_msp::LocalMsp;
+use frontend_shim::signing::SigningIdentity;
 use prost::Message;
 
 /// The channel that the real blocks belong to.
@@ -82,21 +87,51 @@ pub fn grow(ledger: &Ledger, height: u64, entry_bytes: usize) {
     }
 }
 
-/// A canonical envelope of this channel and header type, "signed" by a client of Org1.
+/// A canonical envelope of this channel and header type, signed by [`writer`].
 pub fn envelope(channel: &str, header_type: HeaderType, data: &[u8]) -> Bytes {
-    let header = ChannelHeader { channel_id: channel.into(), r#type: header_type.into(), ..Default::default() };
-    envelope_with(header, creator(), data)
+    signed(&writer(), header_of(channel, header_type), data)
 }
 
-/// A canonical envelope with these headers.
+/// A header of this channel and type.
+pub fn header_of(channel: &str, header_type: HeaderType) -> ChannelHeader {
+    ChannelHeader { channel_id: channel.into(), r#type: header_type.into(), ..Default::default() }
+}
+
+/// A canonical envelope with this header, signed.
+pub fn signed(signer: &SigningIdentity, header: ChannelHeader, data: &[u8]) -> Bytes {
+    let payload = payload(header, signer.serialised().clone(), data);
+    fabric_proto::canonical::encode(&payload, &signer.sign(&payload))
+}
+
+/// A canonical envelope with these headers, and no signature that anybody would believe.
 pub fn envelope_with(header: ChannelHeader, creator: Bytes, data: &[u8]) -> Bytes {
+    fabric_proto::canonical::encode(&payload(header, creator, data), b"signature")
+}
+
+fn payload(header: ChannelHeader, creator: Bytes, data: &[u8]) -> Vec<u8> {
     let signature_header = SignatureHeader { creator, nonce: Bytes::from_static(b"nonce") };
     let header = Header {
         channel_header: header.encode_to_vec().into(),
         signature_header: signature_header.encode_to_vec().into(),
     };
-    let payload = Payload { header: Some(header), data: Bytes::copy_from_slice(data) };
-    fabric_proto::canonical::encode(&payload.encode_to_vec(), b"signature")
+    Payload { header: Some(header), data: Bytes::copy_from_slice(data) }.encode_to_vec()
+}
+
+/// A client of Org1, who may write to the channel of the real blocks.
+pub fn writer() -> SigningIdentity {
+    static WRITER: LazyLock<SigningIdentity> =
+        LazyLock::new(|| identity("peerOrganizations/org1.example.com/users/User1@org1.example.com", "Org1MSP"));
+    WRITER.clone()
+}
+
+/// The first orderer of the channel of the real blocks.
+pub fn orderer() -> SigningIdentity {
+    identity("ordererOrganizations/orderer.example.com/orderers/o1.orderer.example.com", "OrdererMSP")
+}
+
+fn identity(member: &str, msp_id: &str) -> SigningIdentity {
+    let crypto = Path::new(env!("CARGO_MANIFEST_DIR")).join("../integration/tests/data/crypto");
+    LocalMsp::load(&crypto.join(member).join("msp"), msp_id).unwrap().identity().clone()
 }
 
 /// An identity in the form clients send.

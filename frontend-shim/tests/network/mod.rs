@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fabric_channel::{
-    BatchSize, BftOptions, ChannelConfig, ConsenterProfile, GenesisCapabilities, GenesisProfile, MspMaterial,
-    OrdererOrganizationProfile,
+    BatchSize, BftOptions, ChannelConfig, ConfigContent, ConsenterProfile, GenesisCapabilities, GenesisProfile,
+    MspMaterial, OrdererOrganizationProfile,
 };
 use fabric_proto::ChannelId;
 use fabric_proto::block::{data_hash, header_der, header_hash};
-use fabric_proto::common::{Block, BlockData, Envelope, MetadataSignature};
+use fabric_proto::common::{Block, BlockData, ChannelHeader, Envelope, Header, HeaderType, MetadataSignature, Payload};
 use fabric_proto::low_s::{Curve, to_low_s};
 use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage, signatures_slot};
+use fabric_proto::orderer::BatchTimeout;
 use frontend_shim::channels::{Channel, Channels};
 use frontend_shim::frame::{Bodies, Hello, Opened, Push, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter};
 use frontend_shim::frontend::{Frontend, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use frontend_shim::group::{OrderingGroup, ordering_group};
 use frontend_shim::ledger::Ledger;
+use frontend_shim::signing::{SigningIdentity, SigningKey};
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{Answer, ReplicaId, Request, Sealed};
 use prost::Message as _;
@@ -100,6 +102,13 @@ impl Network {
         ordering_group(&self.config).unwrap()
     }
 
+    /// The first consenter as one who writes.
+    pub fn writer(&self) -> SigningIdentity {
+        let certificate = self.config.consenters()[0].identity.as_ref().unwrap().certificate.clone();
+        let key = SigningKey::from_pem(self.identities[0].serialize_pem().as_bytes()).unwrap();
+        SigningIdentity::new("OrdererMSP", certificate, Arc::new(key))
+    }
+
     pub fn genesis_hash(&self) -> [u8; 32] {
         self.genesis.header.as_ref().unwrap().hash()
     }
@@ -114,6 +123,32 @@ impl Network {
             chain.push(block);
         }
         chain
+    }
+
+    /// Block 1 with the next configuration, whose batch timeout is another one.
+    pub fn config_block(&self, timeout: &str) -> Unsigned {
+        let mut tree = self.config.bundle().tree().clone();
+        tree.sequence += 1;
+        let orderer = tree.root.as_mut().unwrap().groups.get_mut("Orderer").unwrap();
+        let value = BatchTimeout { timeout: timeout.to_owned() }.encode_to_vec();
+        orderer.values.get_mut("BatchTimeout").unwrap().value = value.into();
+        let header = ChannelHeader {
+            r#type: HeaderType::Config.into(),
+            channel_id: channel_id().to_string(),
+            ..ChannelHeader::default()
+        };
+        let header = Header { channel_header: header.encode_to_vec().into(), signature_header: Bytes::new() };
+        let data = ConfigContent { config: Some(tree), last_update: None }.encode().into();
+        let payload = Payload { header: Some(header), data }.encode_to_vec().into();
+        let entry = Envelope { payload, signature: Bytes::from_static(b"signature") }.encode_to_vec().into();
+        let data = BlockData { data: vec![entry] };
+        Unsigned {
+            number: 1,
+            previous_hash: self.genesis_hash(),
+            data_hash: data_hash(&data.data),
+            value: metadata_value(1, Bytes::from_static(b"position")),
+            body: data.encode_to_vec().into(),
+        }
     }
 
     /// A node's push of a block, without its body.

@@ -16,7 +16,8 @@ use fabric_proto::orderer::deliver_response::Type;
 use fabric_proto::orderer::seek_info::{SeekBehavior, SeekContentType, SeekErrorResponse};
 use fabric_proto::orderer::seek_position::Type as Position;
 use fabric_proto::orderer::{SeekInfo, SeekNewest, SeekNextCommit, SeekOldest, SeekPosition, SeekSpecified};
-use frontend_shim::broadcast::{Submit, SubmitError};
+use frontend_shim::admission::Signer;
+use frontend_shim::broadcast::{Order, Submit, SubmitError};
 use frontend_shim::channels::{Channel, ChannelState, Channels};
 use frontend_shim::client::{AtomicBroadcastClient, deliver_response};
 use frontend_shim::deliver::ClientConnection;
@@ -47,6 +48,7 @@ pub struct Server {
     pub service: Service,
     pub shutdown: CancellationToken,
     dir: TempDir,
+    sockets: AtomicUsize,
 }
 
 impl Server {
@@ -73,7 +75,24 @@ impl Server {
         channel.enter_state(ChannelState::Open);
         let counters = Arc::new(Counters::default());
         let service = Service::new(channels.clone(), submit, Arc::clone(&counters));
-        Self { channels, channel, counters, service, shutdown: CancellationToken::new(), dir }
+        Self {
+            channels,
+            channel,
+            counters,
+            service,
+            shutdown: CancellationToken::new(),
+            dir,
+            sockets: AtomicUsize::new(0),
+        }
+    }
+
+    /// Serves clients anew from now on, with another way into the cluster.
+    pub fn serve_by(&mut self, submit: Arc<dyn Submit>, signer: Option<Signer>) {
+        let service = Service::new(self.channels.clone(), submit, Arc::clone(&self.counters));
+        self.service = match signer {
+            Some(signer) => service.signing_with(signer),
+            None => service,
+        };
     }
 
     pub fn ledger(&self) -> &Arc<Ledger> {
@@ -95,7 +114,7 @@ impl Server {
 
     /// Listens on a Unix socket.
     pub fn unix_client(&self) -> AtomicBroadcastClient {
-        let path = self.dir.path().join("socket");
+        let path = self.dir.path().join(format!("socket{}", self.sockets.fetch_add(1, Ordering::Relaxed)));
         let listener = UnixListener::bind(&path).unwrap();
         let (service, shutdown) = (self.service.clone(), self.shutdown.clone());
         tokio::spawn(async move { service.serve_unix(listener, shutdown).await });
@@ -139,7 +158,7 @@ impl Drop for Server {
 pub struct Accepting;
 
 impl Submit for Accepting {
-    fn submit(&self, _: &ChannelId, _: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
+    fn submit(&self, _: &ChannelId, _: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
         Box::pin(std::future::ready(Ok(())))
     }
 }
@@ -150,14 +169,14 @@ pub type Submitted = Result<(), SubmitError>;
 /// Leaves what happens to every envelope to the test.
 #[derive(Default)]
 pub struct Scripted {
-    pub submitted: Mutex<Vec<(Bytes, oneshot::Sender<Submitted>)>>,
+    pub submitted: Mutex<Vec<(Order, oneshot::Sender<Submitted>)>>,
     pub count: AtomicUsize,
 }
 
 impl Submit for Scripted {
-    fn submit(&self, _: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
+    fn submit(&self, _: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
         let (done, result) = oneshot::channel();
-        self.submitted.lock().unwrap().push((envelope, done));
+        self.submitted.lock().unwrap().push((order, done));
         self.count.fetch_add(1, Ordering::SeqCst);
         Box::pin(async move { result.await.unwrap_or(Err(SubmitError::Closed)) })
     }

@@ -74,7 +74,7 @@ pub const OPTIONS: Target = Target {
 fn config_block(input: &[u8]) -> Outcome {
     match ConfigBlock::decode(Bytes::copy_from_slice(input)) {
         Ok(block) => {
-            assert!(block.batch_size().max_message_count > 0, "a cut that never ends");
+            assert!(block.config.batch_size().max_message_count > 0, "a cut that never ends");
             use_config(&block.config)
         }
         Err(reject) => Outcome::refused(reject),

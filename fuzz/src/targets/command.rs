@@ -1,6 +1,6 @@
 //! What clients have ordered, and the state of the application.
 
-use blockcutter::{Command, Ordering, Output, check, command};
+use blockcutter::{Command, Ordering, Output, Verification, check, command, judge};
 use bytes::Bytes;
 use fabric_proto::block::check_entries;
 use mod_smart::{Client, ReplicaId};
@@ -40,6 +40,10 @@ fn body(input: &[u8]) -> Outcome {
     let by_replica = check(&bytes, Client::Replica(ReplicaId(1)));
     assert!(by_frontend.is_err() || by_replica.is_ok(), "a frontend may do what a replica may not");
     assert!(by_replica.is_err() || decoded.is_ok());
+    for verification in [Verification::Full, Verification::Frontends] {
+        let judged = judge(&bytes, frontend(), &ORDERING.configurations(), verification);
+        assert!(judged.is_err() || by_frontend.is_ok(), "what has no form is permitted");
+    }
     let (mut out, mut copy) = (Vec::new(), Vec::new());
     let (mut ordering, mut twin) = (ORDERING.clone(), ORDERING.clone());
     for replica in VIEW.replicas() {
@@ -67,7 +71,7 @@ fn snapshot(input: &[u8]) -> Outcome {
         Err(error) => return Outcome::refused(error),
     };
     assert_eq!(ordering.snapshot(), bytes, "one state has one spelling");
-    let fill = Command::Envelopes { channel: channel(), envelopes: vec![Bytes::from_static(ENVELOPE)] };
+    let fill = Command::Envelopes { channel: channel(), sequence: 0, envelopes: vec![Bytes::from_static(ENVELOPE)] };
     let cuts = ordering.channels().cloned().collect::<Vec<_>>().into_iter().filter_map(|channel| {
         let number = ordering.open_cut(&channel)?.number;
         Some(Command::CutAfterTimeout { channel, number })
@@ -83,7 +87,8 @@ fn snapshot(input: &[u8]) -> Outcome {
 
 fn body_seeds() -> Vec<Seed> {
     let envelope = Bytes::from_static(ENVELOPE);
-    let envelopes = |count| Command::Envelopes { channel: channel(), envelopes: vec![envelope.clone(); count] };
+    let envelopes =
+        |count| Command::Envelopes { channel: channel(), sequence: 0, envelopes: vec![envelope.clone(); count] };
     let cut = Command::CutAfterTimeout { channel: channel(), number: 1 };
     let open = Command::OpenChannel { channel: channel(), genesis: Bytes::from_static(CHAIN[0]) };
     vec![

@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use blockcutter::admission::admit_envelope;
+use blockcutter::{Command, Verification, command, judge};
 use bytes::Bytes;
 use fabric_proto::common::{ChannelHeader, Header, HeaderType, Payload, SignatureHeader};
 use fabric_proto::orderer::seek_position::Type as Position;
@@ -11,8 +11,8 @@ use fabric_proto::orderer::{
     BroadcastResponse, DeliverResponse, SeekInfo, SeekNewest, SeekOldest, SeekPosition, SeekSpecified,
 };
 use fabric_proto::{ChannelId, canonical, metadata};
-use frontend_shim::admission::admit;
-use frontend_shim::broadcast::{Submit, SubmitError};
+use frontend_shim::admission::{Admissible, Admitted, admit};
+use frontend_shim::broadcast::{Order, Submit, SubmitError};
 use frontend_shim::channels::{ChannelState, Channels};
 use frontend_shim::deliver::ClientConnection;
 use frontend_shim::ledger::Ledger;
@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::channel::creator;
 use super::ledger::scratch;
-use crate::fixtures::{CHAIN, CONFIG, ENVELOPE, block, channel};
+use crate::fixtures::{CHAIN, CONFIG, ENVELOPE, ORDERING, block, channel, frontend};
 use crate::outcome::Outcome;
 use crate::target::{Heap, Seed, Target};
 
@@ -75,23 +75,32 @@ pub const DELIVER: Target = Target {
 };
 
 fn admission(input: &[u8]) -> Outcome {
-    match admit(&SITE.channels, Bytes::copy_from_slice(input)) {
-        Ok(admitted) => {
-            let envelope = admit_envelope(admitted.channel.id(), admitted.envelope.clone());
-            let envelope = envelope.expect("a replica refuses what the frontend admits");
-            assert_eq!(envelope.bytes(), &admitted.envelope);
-            Outcome::accepted(if input == &admitted.envelope[..] { "as it came" } else { "canonicalized" })
+    let now = UNIX_EPOCH + Duration::from_secs(NOW_UNIX_S);
+    match admit(&SITE.channels, None, Bytes::copy_from_slice(input), now) {
+        Ok(Admitted { channel, what: Admissible::Ordinary(order) }) => {
+            check_order(channel.id(), &order);
+            Outcome::accepted(if input == &order.envelope()[..] { "as it came" } else { "canonicalized" })
         }
+        Ok(Admitted { what: Admissible::Update(_), .. }) => panic!("an update is taken without anybody to sign it"),
         Err(refusal) => Outcome::refused(refusal.info),
     }
+}
+
+/// A replica with the same configuration takes what the frontend takes.
+fn check_order(channel: &ChannelId, order: &Order) {
+    let (channel, sequence, envelope) = (channel.clone(), order.sequence(), order.envelope().clone());
+    let command = match order {
+        Order::Envelope { .. } => Command::Envelopes { channel, sequence, envelopes: vec![envelope] },
+        Order::Config { .. } => Command::Config { channel, sequence, envelope },
+    };
+    let body = command::encode(&[command]);
+    judge(&body, frontend(), &ORDERING.configurations(), Verification::Full).expect("a replica refuses what we take");
 }
 
 fn broadcast(input: &[u8]) -> Outcome {
     let (status, answers) = call(BROADCAST_PATH, input);
     let submitted = std::mem::take(&mut *SITE.desk.submitted.lock().unwrap_or_else(PoisonError::into_inner));
-    for (channel, envelope) in &submitted {
-        admit_envelope(channel, envelope.clone()).expect("a replica refuses what the frontend submits");
-    }
+    submitted.iter().for_each(|(channel, order)| check_order(channel, order));
     let taken = answers.iter().filter(|answer| {
         let answer = BroadcastResponse::decode(&answer[..]).expect("an answer that does not read");
         answer.status == SUCCESS
@@ -231,12 +240,12 @@ struct Site {
 
 #[derive(Default)]
 struct Desk {
-    submitted: Mutex<Vec<(ChannelId, Bytes)>>,
+    submitted: Mutex<Vec<(ChannelId, Order)>>,
 }
 
 impl Submit for Desk {
-    fn submit(&self, channel: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
-        self.submitted.lock().unwrap_or_else(PoisonError::into_inner).push((channel.clone(), envelope));
+    fn submit(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
+        self.submitted.lock().unwrap_or_else(PoisonError::into_inner).push((channel.clone(), order));
         std::future::ready(Ok(())).boxed()
     }
 }
@@ -267,5 +276,7 @@ static SITE: LazyLock<Site> = LazyLock::new(|| {
 /// Blocks below this number are certified: the last one is not.
 const CERTIFIED: usize = 4;
 const SUCCESS: i32 = fabric_proto::common::Status::Success as i32;
+/// When the client of the real envelope is valid: August 2026.
+const NOW_UNIX_S: u64 = 1_786_000_000;
 /// A stream that waits for blocks that never come is left after this time.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -1,5 +1,6 @@
 //! The targets, one file for each part of the system they belong to.
 
+mod authoring;
 mod block;
 mod channel;
 mod checkpoint;
@@ -9,7 +10,9 @@ mod journal;
 mod ledger;
 mod mesh;
 mod protocol;
+mod rules;
 mod session;
+mod update;
 
 use crate::target::Target;
 
@@ -40,6 +43,18 @@ pub const TARGETS: &[Target] = &[
     channel::CERTIFICATE,
     channel::POLICY,
     channel::OPTIONS,
+    rules::TREE,
+    rules::CONTENT,
+    rules::POLICIES,
+    rules::MSP,
+    rules::REVOCATION,
+    rules::RAFT_BLOCK,
+    update::UPDATE,
+    update::SIGNED,
+    update::TRANSACTION,
+    update::FILTERS,
+    authoring::READER,
+    authoring::COMPUTED,
     session::FRAMING,
     session::FRAME,
     session::READING,

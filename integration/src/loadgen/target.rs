@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
+use blockcutter::Verification;
 use fabric_proto::ChannelId;
 use mod_smart::Limits;
 use orderer_node::config::Config;
@@ -65,7 +66,7 @@ impl Target {
             background: Background {
                 orderer: format!("orderer-node dev, {} nodes with embedded frontends", network.nodes.len()),
                 nodes: Some(network.nodes.len()),
-                verification: VERIFICATION.to_owned(),
+                verification: verification(&network.nodes)?,
                 durability: durability(&network.nodes)?,
                 instances_open_max: Some(Limits::default().instances_open_max),
             },
@@ -98,6 +99,17 @@ impl Target {
     }
 }
 
+fn verification(nodes: &[NodeEntry]) -> anyhow::Result<String> {
+    let mut found = BTreeSet::new();
+    for node in nodes {
+        found.insert(match Config::load(&node.config)?.verification {
+            Verification::Full => "client signatures against Writers by the frontend and by every node",
+            Verification::Frontends => "client signatures against Writers by the frontend alone",
+        });
+    }
+    Ok(Vec::from_iter(found).join("; on some nodes: "))
+}
+
 fn durability(nodes: &[NodeEntry]) -> anyhow::Result<String> {
     let mut found = BTreeSet::new();
     for node in nodes {
@@ -109,7 +121,6 @@ fn durability(nodes: &[NodeEntry]) -> anyhow::Result<String> {
     Ok(Vec::from_iter(found).join("; on some nodes: "))
 }
 
-const VERIFICATION: &str = "frontends admit well-formed envelopes; client signatures not checked (this version)";
 const UNKNOWN: &str = "not known to the load generator";
 
 #[cfg(test)]

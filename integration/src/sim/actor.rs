@@ -5,9 +5,11 @@
 //! of an honest replica or of a frontend, and what it sends goes through the same bytes, seals and network as everything
 //! else.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use fabric_channel::ChannelConfig;
 use fabric_proto::common::BlockHeader;
 use fastrand::Rng;
 use mod_smart::{GroupId, Message, ReplicaId, Request, Sealed, Signature, Signer as _, Time, View, Voters};
@@ -85,7 +87,11 @@ pub struct Hand<'a> {
     pub coalition: Voters,
     /// The clients' requests it has seen lately, oldest first, at most [`REQUESTS_SEEN_MAX`].
     pub requests: &'a [Sealed<Request>],
+    /// The configurations that were in force, the present one last.
+    pub configurations: &'a [Arc<ChannelConfig>],
     pub(super) sent: &'a mut Vec<Outgoing>,
+    /// What it has tried, for those who count it.
+    pub(super) tricks: &'a mut Vec<&'static str>,
 }
 
 /// How many requests a liar remembers.

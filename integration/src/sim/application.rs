@@ -1,9 +1,11 @@
 //! The ordering application of one replica, with the chain it has cut.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use blockcutter::{CutBlock, CutTimers, Ordering, Output};
+use blockcutter::{Configurations, CutBlock, CutTimers, Ordering, Output};
 use bytes::Bytes;
+use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use mod_smart::{Decision, Time};
 
@@ -49,6 +51,16 @@ impl Application {
         padded.into()
     }
 
+    /// The configurations in force.
+    pub fn configurations(&self) -> Configurations {
+        self.ordering.configurations()
+    }
+
+    /// The configuration of the channel.
+    pub fn config(&self) -> Option<&Arc<ChannelConfig>> {
+        self.ordering.chain(&channel()).map(|chain| chain.config())
+    }
+
     /// The number of the last block that was cut.
     pub fn tip(&self) -> u64 {
         self.ordering.tip(&channel()).map_or(0, |tip| tip.number)
@@ -71,7 +83,7 @@ impl Application {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
                 Output::CutOpened { channel, number, timeout } => self.timers.open(now, channel, number, timeout),
-                Output::Opened { .. } | Output::Skipped { .. } => {}
+                Output::Opened { .. } | Output::Configured { .. } | Output::Skipped { .. } => {}
             }
         }
         Ok(new)

@@ -181,6 +181,9 @@ impl Summary {
         ];
         let kinds: Vec<String> = counts.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         lines.push(format!("faults: {}", kinds.join(", ")));
+        let tricks: Vec<String> = counts.tricks.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let tricks = if tricks.is_empty() { "nothing".to_owned() } else { tricks.join(", ") };
+        lines.push(format!("configurations: {:.1} per seed; smuggled in vain: {tricks}", mean(counts.configurations)));
         lines.join("\n")
     }
 }

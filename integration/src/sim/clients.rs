@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use blockcutter::BundleBuilder;
+use bytes::Bytes;
 use mod_smart::ReplicaId;
 
 use super::actor::BlockPush;
 use super::checkers::Observation;
 use super::frontend::Wish;
-use super::genesis::{channel, envelope};
+use super::genesis::{Writers, channel, envelope};
+use super::members::signed_envelope;
 use super::plan::Rhythm;
 use super::queue::{Frame, Happening, Place};
+use super::updates::config_envelope;
 use super::world::{Phase, World};
 
 impl World {
@@ -47,14 +50,47 @@ impl World {
         let (least, most) = self.plan.envelopes;
         for _ in 0..self.random.usize(least..=most) {
             self.counts.envelopes += 1;
-            bundle.push(&channel(), envelope(self.counts.envelopes, self.random.usize(1..200)));
+            let envelope = match self.plan.writers {
+                Writers::Anybody => envelope(self.counts.envelopes, self.random.usize(1..200)),
+                Writers::Members => match signed_envelope(self.counts.envelopes) {
+                    Ok(signed) => signed,
+                    Err(error) => return self.fail("set-up", error.to_string()),
+                },
+            };
+            bundle.push(&channel(), self.frontends[at].sequence, envelope);
         }
+        self.submit_body(at, bundle.finish());
+    }
+
+    fn submit_body(&mut self, at: usize, body: Bytes) {
         let mut wishes = Vec::new();
-        let request = self.frontends[at].submit(bundle.finish(), self.now, &mut wishes);
+        let request = self.frontends[at].submit(body, self.now, &mut wishes);
         self.counts.requests += 1;
         self.outstanding.insert(request.value().id);
         self.observe(&Observation::Submitted(&request));
         self.grant(at, wishes);
+    }
+
+    /// An administrator changes how many envelopes make a block, through some frontend and the configuration that it knows.
+    pub fn administer(&mut self) {
+        let (Some(every), Phase::Safety) = (self.plan.update_every, self.phase) else { return };
+        let wait = Duration::from_nanos(self.random.u64(..2 * every.as_nanos() as u64));
+        self.queue.after(self.now, wait, Happening::Administer);
+        let (at, count, number) =
+            (self.random.usize(..self.frontends.len()), self.random.u32(2..7), self.random.u64(..));
+        let sequence = self.frontends[at].sequence;
+        let Some(config) = self.configurations.get(sequence as usize).cloned() else { return };
+        if config.batch_size().max_message_count == count || !self.frontends[at].has_room(self.plan.frontend_window) {
+            return;
+        }
+        match config_envelope(&config, count, number) {
+            Ok(envelope) => {
+                let mut bundle = BundleBuilder::new();
+                bundle.push_config(&channel(), sequence, envelope);
+                self.submit_body(at, bundle.finish());
+            }
+            Err(error) => self.fail("set-up", format!("an administrator's update is refused: {error}")),
+        }
     }
 
     pub fn frontend_wake(&mut self, at: usize) {

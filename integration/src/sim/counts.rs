@@ -52,6 +52,10 @@ pub struct Counts {
     pub messages_repeated: u64,
     /// Faults by kind; liars count once each.
     pub faults: BTreeMap<&'static str, u64>,
+    /// What liars tried to smuggle into the chain, by kind.
+    pub tricks: BTreeMap<&'static str, u64>,
+    /// Configurations that came into force.
+    pub configurations: u64,
     /// Virtual time in nanoseconds.
     pub time: u64,
     /// Of that, from the end of the faults until all was well.
@@ -92,6 +96,10 @@ impl Counts {
         }
     }
 
+    pub(super) fn trick(&mut self, kind: &'static str) {
+        *self.tricks.entry(kind).or_default() += 1;
+    }
+
     /// All faults.
     #[must_use]
     pub fn faults_total(&self) -> u64 {
@@ -120,6 +128,10 @@ impl AddAssign<&Self> for Counts {
         self.reports += other.reports;
         self.messages_lost += other.messages_lost;
         self.messages_repeated += other.messages_repeated;
+        for (kind, count) in &other.tricks {
+            *self.tricks.entry(kind).or_default() += count;
+        }
+        self.configurations += other.configurations;
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }

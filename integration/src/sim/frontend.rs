@@ -32,6 +32,8 @@ pub(super) struct Frontend {
     /// The number that is collected, and the hash of the header before it.
     number: u64,
     before: Option<[u8; 32]>,
+    /// Configurations that it has seen come into force.
+    pub sequence: u64,
     /// What replicas have pushed, the first of each for each number.
     pushes: BTreeMap<u64, BTreeMap<ReplicaId, BlockPush>>,
     is_body_missing_since: Option<Time>,
@@ -69,6 +71,7 @@ impl Frontend {
             stale: Voters::NONE,
             number: 1,
             before: None,
+            sequence: 0,
             pushes: BTreeMap::new(),
             is_body_missing_since: None,
             advanced_at: Time(0),
@@ -217,10 +220,12 @@ impl Frontend {
         }
         let (header, _, voters) = candidates.into_iter().find(|(_, _, voters)| self.view.is_quorum(*voters))?;
         let (hash, expected) = (header.hash(), header.data_hash.clone());
-        let mut has_body = false;
+        let (mut has_body, mut is_config) = (false, false);
         for push in pushes.values_mut().filter(|push| push.header.data_hash == expected) {
             match &push.data {
-                Some(data) if data_hash(data)[..] == expected[..] => has_body = true,
+                Some(data) if data_hash(data)[..] == expected[..] => {
+                    (has_body, is_config) = (true, fabric_proto::block::is_config(data));
+                }
                 _ => push.data = None,
             }
         }
@@ -230,6 +235,7 @@ impl Frontend {
         }
         let pushes = self.pushes.remove(&self.number)?;
         self.number += 1;
+        self.sequence += u64::from(is_config);
         self.before = Some(hash);
         self.is_body_missing_since = None;
         Some(pushes.into_iter().filter(|(replica, _)| voters.contains(*replica)).collect())

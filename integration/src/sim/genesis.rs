@@ -5,14 +5,17 @@ use std::cell::RefCell;
 use anyhow::Context as _;
 use blockcutter::{Command, Ordering, command};
 use bytes::Bytes;
+use fabric_proto::common::signature_policy::{self, NOutOf};
 use fabric_proto::common::{
-    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, Envelope, Header, HeaderType, Payload,
-    SignatureHeader,
+    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, ConfigGroup, Envelope, HeaderType, Payload, Policy,
+    SignaturePolicy, SignaturePolicyEnvelope, policy,
 };
 use fabric_proto::orderer::{BatchSize, BatchTimeout};
 use fabric_proto::{ChannelId, block, canonical, metadata};
 use mod_smart::{Client, View};
 use prost::Message as _;
+
+use super::members::payload;
 
 /// The name of the channel.
 #[must_use]
@@ -24,45 +27,58 @@ pub fn channel() -> ChannelId {
 ///
 /// # Errors
 /// The block in the repository is not the one this was written for.
-pub fn opened(view: &View) -> anyhow::Result<Ordering> {
+pub fn opened(view: &View, writers: Writers) -> anyhow::Result<Ordering> {
     thread_local! {
         /// Reading a channel's configuration takes longer than all else before a world begins.
-        static OPENED: RefCell<Vec<(View, Ordering)>> = const { RefCell::new(Vec::new()) };
+        static OPENED: RefCell<Vec<(View, Writers, Ordering)>> = const { RefCell::new(Vec::new()) };
     }
-    let known = OPENED.with_borrow(|opened| opened.iter().find(|(of, _)| of == view).map(|(_, known)| known.clone()));
+    let known = OPENED.with_borrow(|opened| {
+        let mut opened = opened.iter();
+        opened.find(|(of, by, _)| of == view && *by == writers).map(|(_, _, known)| known.clone())
+    });
     if let Some(known) = known {
         return Ok(known);
     }
     let mut ordering = Ordering::new(view.clone());
-    let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis: small_blocks()? }]);
+    let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis: small_blocks(writers)? }]);
     for replica in view.replicas() {
         ordering.apply(Client::Replica(replica), &body, &mut Vec::new());
     }
     anyhow::ensure!(ordering.tip(&channel()).is_some(), "the channel did not open");
-    OPENED.with_borrow_mut(|opened| opened.push((view.clone(), ordering.clone())));
+    OPENED.with_borrow_mut(|opened| opened.push((view.clone(), writers, ordering.clone())));
     Ok(ordering)
 }
 
-/// An ordinary envelope, made unique by its number.
+/// Whom the policies of the channel ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writers {
+    /// Nobody: every envelope may be ordered, and every update made. Only blocks need signatures.
+    Anybody,
+    /// Members and administrators, as on a real channel.
+    Members,
+}
+
+/// An ordinary envelope that nobody signed, made unique by its number.
 #[must_use]
 pub fn envelope(number: u64, data_bytes: usize) -> Bytes {
-    let channel_header = ChannelHeader {
-        r#type: HeaderType::EndorserTransaction.into(),
-        channel_id: CHANNEL.to_owned(),
-        ..ChannelHeader::default()
-    };
-    let nonce = number.to_be_bytes().to_vec().into();
-    let signature_header = SignatureHeader { creator: Bytes::from_static(b"creator"), nonce };
-    let header = Header {
-        channel_header: channel_header.encode_to_vec().into(),
-        signature_header: signature_header.encode_to_vec().into(),
-    };
-    let payload = Payload { header: Some(header), data: vec![0xda; data_bytes].into() };
-    canonical::encode(&payload.encode_to_vec(), b"signature")
+    let creator = Bytes::from_static(b"creator");
+    let payload = payload(CHANNEL, HeaderType::EndorserTransaction, creator, number, vec![0xda; data_bytes]);
+    canonical::encode(&payload, b"signature")
+}
+
+/// Puts a policy that asks for no signature in the place of every one but that for blocks, which follows from the consenters.
+fn free(group: &mut ConfigGroup) {
+    let rule = SignaturePolicy { r#type: Some(signature_policy::Type::NOutOf(NOutOf::default())) };
+    let policy = SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities: Vec::new() };
+    let value: Bytes = policy.encode_to_vec().into();
+    for (_, entry) in group.policies.iter_mut().filter(|(name, _)| *name != "BlockValidation") {
+        entry.policy = Some(Policy { r#type: policy::PolicyType::Signature.into(), value: value.clone() });
+    }
+    group.groups.values_mut().for_each(free);
 }
 
 /// The real genesis block, with four envelopes to a block and a quick timeout.
-fn small_blocks() -> anyhow::Result<Bytes> {
+fn small_blocks(writers: Writers) -> anyhow::Result<Bytes> {
     let real = Block::decode(&include_bytes!("../../tests/data/bft/genesis.block")[..])?;
     let envelope = Envelope::decode(real.entries().first().context("a config block holds an envelope")?.clone())?;
     let mut payload = Payload::decode(envelope.payload)?;
@@ -74,8 +90,11 @@ fn small_blocks() -> anyhow::Result<Bytes> {
     let mut config = ConfigEnvelope::decode(payload.data)?;
     let tree =
         config.config.as_mut().and_then(|config| config.channel_group.as_mut()).context("a config has a tree")?;
+    if writers == Writers::Anybody {
+        free(tree);
+    }
     let orderer = tree.groups.get_mut("Orderer").context("a channel has an Orderer group")?;
-    let size = BatchSize { max_message_count: 4, absolute_max_bytes: 10_000, preferred_max_bytes: 2_000 };
+    let size = BatchSize { max_message_count: 4, absolute_max_bytes: 100_000, preferred_max_bytes: 2_000 };
     orderer.values.get_mut("BatchSize").context("a batch size")?.value = size.encode_to_vec().into();
     let timeout = BatchTimeout { timeout: "150ms".to_owned() };
     orderer.values.get_mut("BatchTimeout").context("a batch timeout")?.value = timeout.encode_to_vec().into();
@@ -90,4 +109,5 @@ fn small_blocks() -> anyhow::Result<Bytes> {
     Ok(block.encode_to_vec().into())
 }
 
-const CHANNEL: &str = "bftch";
+/// The channel of the real block.
+pub const CHANNEL: &str = "bftch";

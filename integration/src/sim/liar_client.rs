@@ -29,15 +29,17 @@ impl LiarClient {
         Self { random, session: SessionId(7), next: Sequence(1), sent: Vec::new() }
     }
 
-    fn request(&mut self, session: SessionId, sequence: Sequence, envelope: Bytes) -> Sealed<Request> {
+    fn request(&mut self, session: SessionId, sequence: Sequence, (config, envelope): (u64, Bytes)) -> Sealed<Request> {
         let id = RequestId { client: Client::Frontend(ID), session, sequence };
         let mut bundle = BundleBuilder::new();
-        bundle.push(&channel(), envelope);
+        // It may name any configuration; what it names decides who judges its envelope, and when.
+        let named = [config, config, config + 1, config.saturating_sub(1)][self.random.usize(..4)];
+        bundle.push(&channel(), named, envelope);
         Request { id, body: bundle.finish() }.seal(GROUP, &Key::frontend(ID))
     }
 
     /// What it sends next: the bodies of one trick.
-    fn trick(&mut self, envelopes: &mut dyn FnMut() -> Bytes) -> Vec<Sealed<Request>> {
+    fn trick(&mut self, envelopes: &mut dyn FnMut() -> (u64, Bytes)) -> Vec<Sealed<Request>> {
         let (session, sequence) = (self.session, self.next);
         match self.random.u8(..6) {
             0 => {
@@ -68,10 +70,10 @@ impl World {
         let Some(mut liar) = self.liar_client.take() else { return };
         let wait = std::time::Duration::from_millis(liar.random.u64(20..400));
         self.queue.after(self.now, wait, Happening::ClientLies);
-        let counts = &mut self.counts;
+        let (config, counts) = (self.configurations.len() as u64 - 1, &mut self.counts);
         let requests = liar.trick(&mut || {
             counts.envelopes += 1;
-            envelope(counts.envelopes, 40)
+            (config, envelope(counts.envelopes, 40))
         });
         let from = self.nodes.len() + self.frontends.len();
         for request in requests {

@@ -183,10 +183,11 @@ impl World {
                 self.standings[victim] = Standing::Silenced;
             }
             _ => {
-                node.is_state_damaged = random.u8(..4) == 0;
-                let disk = if node.is_state_damaged { &node.states_disk } else { &node.journal_disk };
+                let is_states = random.u8(..4) == 0;
+                let disk = if is_states { &node.states_disk } else { &node.journal_disk };
                 let file = if kind == FaultKind::CorruptDisk { disk.corrupt(random) } else { disk.misdirect(random) };
                 let Some(file) = file else { return true };
+                node.is_state_damaged = is_states;
                 self.trace.say(self.now, || format!("{victim}: {file} is damaged"));
                 self.standings[victim] = Standing::Amnesiac;
             }

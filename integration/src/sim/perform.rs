@@ -180,6 +180,13 @@ impl World {
                 return;
             }
         };
+        let config = process.application.config().cloned();
+        if let Some(config) = config.filter(|config| config.sequence() == self.configurations.len() as u64)
+            && self.is_believed(place)
+        {
+            self.counts.configurations += 1;
+            self.configurations.push(config);
+        }
         for block in blocks {
             if self.is_believed(place) {
                 self.observe(&Observation::Cut(me, &block));

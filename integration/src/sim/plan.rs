@@ -7,6 +7,7 @@ use mod_smart::{GroupId, Limits, ReplicaId, View, Voters};
 use orderer_node::journal::JournalOptions;
 
 use super::actors::{self, Make};
+use super::genesis::Writers;
 use super::nemesis::FaultKind;
 use super::network::Delays;
 
@@ -48,6 +49,10 @@ pub(super) struct Plan {
     pub requests_max: u64,
     /// Envelopes in a request: from, to.
     pub envelopes: (usize, usize),
+    /// Whom the policies of the channel ask for.
+    pub writers: Writers,
+    /// Between two updates of the configuration, on average; none if never.
+    pub update_every: Option<Duration>,
     pub frontends: usize,
     /// How far a frontend numbers beyond its lowest request that is not held: beyond that it refuses.
     pub frontend_window: u64,
@@ -98,6 +103,8 @@ impl Plan {
             ..Limits::default()
         };
         let frontend_window = limits.session_window;
+        // Real signatures cost real time: some worlds are enough. Smugglers need rules to break.
+        let is_strict = random.u8(..8) == 0 || liars.iter().any(|(_, make)| make(0).name() == "smuggler");
         let journal = JournalOptions {
             segment_bytes: 1 << random.u32(12..=16),
             bodies_waiting_max: [4, 100, 10_000][random.usize(..3)],
@@ -123,6 +130,8 @@ impl Plan {
             rhythm: Rhythm::Random,
             requests_max: u64::MAX,
             envelopes: (1, 3),
+            writers: if is_strict { Writers::Members } else { Writers::Anybody },
+            update_every: (is_strict || random.u8(..8) == 0).then(|| millis(random, 1_000..4_000)),
             frontends,
             frontend_window,
             may_client_lie: true,

@@ -40,6 +40,8 @@ pub(super) enum Happening {
     Leaving(Place, Life, Outgoing),
     Submit(usize),
     FrontendWake(usize),
+    /// An administrator changes the channel's configuration.
+    Administer,
     ClientLies,
     Fault,
     Relief(Relief),

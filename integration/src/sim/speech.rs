@@ -64,7 +64,7 @@ impl World {
     /// Shows an actor something it decides on, and lets what it says leave.
     pub fn with_actor<T: Default>(&mut self, place: Place, act: impl FnOnce(&mut dyn Actor, &mut Hand<'_>) -> T) -> T {
         let Some(mut actor) = self.nodes[place].actor.take() else { return T::default() };
-        let mut sent = Vec::new();
+        let (mut sent, mut tricks) = (Vec::new(), Vec::new());
         let node = &self.nodes[place];
         let mut hand = Hand {
             now: self.now,
@@ -74,10 +74,16 @@ impl World {
             random: &mut self.random,
             coalition: self.coalition,
             requests: node.seen(),
+            configurations: &self.configurations,
             sent: &mut sent,
+            tricks: &mut tricks,
         };
         let result = act(&mut *actor, &mut hand);
         self.nodes[place].actor = Some(actor);
+        for trick in tricks {
+            self.trace.say(self.now, || format!("{place} smuggles: {trick}"));
+            self.counts.trick(trick);
+        }
         let life = self.nodes[place].life;
         for outgoing in sent {
             let (Outgoing::Message { delay, .. } | Outgoing::Push { delay, .. }) = &outgoing;

@@ -1,5 +1,6 @@
 //! Frames on their way between places, and what a node looks at before its replica hears one.
 
+use blockcutter::Verification;
 use bytes::Bytes;
 use mod_smart::{Event, Message, ReplicaId, Request, Sealed};
 
@@ -38,7 +39,7 @@ impl World {
             Frame::Message(bytes) => self.take_message(place, from, bytes),
             Frame::Submit(bytes) => {
                 let Ok(request) = Sealed::<Request>::open(bytes, GROUP, &Keys) else { return };
-                if blockcutter::check(&request.value().body, request.value().id.client).is_err() {
+                if !self.may_hold(place, &request) {
                     return;
                 }
                 self.nodes[place].remember(&request);
@@ -50,12 +51,34 @@ impl World {
         }
     }
 
+    /// What a node checks of a message before its replica hears it: bodies as if their clients had sent them.
+    fn is_passable(&mut self, place: Place, message: &Message) -> bool {
+        let Message::Bodies(requests) = message else { return true };
+        requests.iter().all(|request| self.may_hold(place, request))
+    }
+
+    /// Does the configuration in force at this node permit the body? What names a later one than that is lost here: the node
+    /// program lets it wait, and who sends it must not rely on that.
+    fn may_hold(&mut self, place: Place, request: &Sealed<Request>) -> bool {
+        let Some(process) = &self.nodes[place].process else { return false };
+        let sequence = process.application.config().map_or(0, |config| config.sequence());
+        let of_body = (request.digest(), sequence);
+        if let Some(known) = self.verdicts.get(&of_body) {
+            return *known;
+        }
+        let (body, client) = (&request.value().body, request.value().id.client);
+        let configurations = process.application.configurations();
+        let permitted = blockcutter::judge(body, client, &configurations, Verification::Full).is_ok();
+        self.verdicts.insert(of_body, permitted);
+        permitted
+    }
+
     fn take_message(&mut self, place: Place, from: Place, bytes: Bytes) {
         let sender = ReplicaId(from as u16);
         let sum = checksum(from as u64, &bytes[..bytes.len().min(96)]);
         let opened = Sealed::<Message>::open(bytes, sender, &self.plan.view, &Keys);
         let message = match opened {
-            Ok(message) if is_passable(message.value()) => message,
+            Ok(message) if self.is_passable(place, message.value()) => message,
             Ok(_) => return,
             Err(error) => {
                 self.counts.rejected += 1;
@@ -89,12 +112,6 @@ impl World {
             self.queue.at(at, Happening::Frame { from, to, frame: frame.clone() });
         }
     }
-}
-
-/// What a node checks of a message before its replica hears it: bodies as if their clients had sent them.
-fn is_passable(message: &Message) -> bool {
-    let Message::Bodies(requests) = message else { return true };
-    requests.iter().all(|request| blockcutter::check(&request.value().body, request.value().id.client).is_ok())
 }
 
 /// Frames that a node which does not run can be owed.

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use fabric_channel::ChannelConfig;
 use fastrand::Rng;
-use mod_smart::{Event, InstanceId, ReplicaId, RequestId, Time, Voters};
+use mod_smart::{Digest, Event, InstanceId, ReplicaId, RequestId, Time, Voters};
 
 use super::checkers::{self, Checker, Observation, Scene, Standing, Violation};
 use super::counts::{Counts, Course};
@@ -36,6 +39,10 @@ pub(super) struct World {
     pub chain: BTreeMap<u64, SharedBlock>,
     /// The application before anything was ordered.
     pub beginning: blockcutter::Ordering,
+    /// The configurations that correct replicas put in force, by their sequence.
+    pub configurations: Vec<Arc<ChannelConfig>>,
+    /// Whether the configuration of a sequence permits a body. The same everywhere, so it is found out once.
+    pub verdicts: BTreeMap<(Digest, u64), bool>,
     pub random: Rng,
     pub counts: Counts,
     pub trace: Trace,
@@ -82,13 +89,15 @@ impl World {
             let make = plan.liars.iter().find(|(id, _)| *id == me).map(|(_, make)| *make);
             nodes.push(Node::new(me, make.map(|make| make(random.u64(..)))));
         }
+        let beginning = genesis::opened(&plan.view, plan.writers)?;
+        let configurations: Vec<_> = beginning.configurations().into_values().collect();
+        let config = configurations.first().context("a channel has a configuration")?;
         let standing = |me| if coalition.contains(me) { Standing::Liar } else { Standing::Correct };
         let mut world = Self {
             standings: plan.view.replicas().map(standing).collect(),
             frontends: (0..plan.frontends).map(|at| Frontend::new(at, plan.view.clone())).collect(),
             liar_client: (random.u8(..4) == 0 && plan.may_client_lie).then(|| LiarClient::new(fork(&mut random))),
             nemesis: Nemesis::new(fork(&mut random)),
-            beginning: genesis::opened(&plan.view)?,
             course: plan.interval.map(Course::new),
             plan,
             now: Time(1_000_000),
@@ -101,7 +110,10 @@ impl World {
             random,
             counts: Counts::default(),
             trace: if lines > 0 { Trace::written(lines) } else { Trace::hashed() },
-            checkers: checkers::all(),
+            checkers: checkers::all(Arc::clone(config)),
+            verdicts: BTreeMap::new(),
+            configurations,
+            beginning,
             outstanding: BTreeSet::new(),
             goal: None,
             load: (0, 0),
@@ -134,6 +146,9 @@ impl World {
         for frontend in 0..self.frontends.len() {
             self.queue.after(self.now, Duration::from_millis(60), Happening::Submit(frontend));
             self.queue.after(self.now, Duration::from_millis(50), Happening::FrontendWake(frontend));
+        }
+        if let Some(every) = self.plan.update_every {
+            self.queue.after(self.now, every, Happening::Administer);
         }
         if self.liar_client.is_some() {
             self.counts.fault("lying client");
@@ -198,6 +213,7 @@ impl World {
             }
             Happening::Submit(frontend) => self.submit(frontend),
             Happening::FrontendWake(frontend) => self.frontend_wake(frontend),
+            Happening::Administer => self.administer(),
             Happening::ClientLies => self.client_lies(),
             Happening::Fault => self.strike(),
             Happening::Relief(relief) => self.relieve(relief),

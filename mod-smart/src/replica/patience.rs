@@ -194,8 +194,12 @@ impl Replica {
     /// Requests that wait too long are offered to everybody: a correct leader that never got them will propose them now.
     /// Offers name digests; what a receiver lacks it fetches.
     fn offer(&self, requests: Vec<(RequestId, Digest)>, actions: &mut Vec<Action>) {
+        self.offer_to(Recipients::Others, requests, actions);
+    }
+
+    pub(super) fn offer_to(&self, to: Recipients, requests: Vec<(RequestId, Digest)>, actions: &mut Vec<Action>) {
         if !requests.is_empty() {
-            actions.push(Action::Send(Recipients::Others, Message::Offer(requests)));
+            actions.push(Action::Send(to, Message::Offer(requests)));
         }
     }
 

@@ -14,12 +14,13 @@
 //! than the second. If that is all that it lacks, it asks for one, and correct replicas grant it: rarely, because a liar may
 //! ask as well. `PROTOCOL.md` has the argument for safety.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::patience::StopReason;
 use super::{Replica, send};
 use crate::id::{InstanceId, Regency, ReplicaId, Time};
 use crate::instance::Instance;
+use crate::limits::BATCH_REQUESTS_MAX;
 use crate::message::{Message, ProbeReply, Status};
 use crate::quorum::{View, Voters};
 use crate::record::{Record, Silence, Until};
@@ -32,6 +33,10 @@ pub(crate) struct Probation {
     silent: Option<Silent>,
     /// When it last asked for a regency on behalf of another replica.
     granted: BTreeMap<ReplicaId, Time>,
+    /// Who was silent when it was last heard.
+    forgetful: BTreeSet<ReplicaId>,
+    /// When it last told another replica what waits here.
+    offered: BTreeMap<ReplicaId, Time>,
     /// Who said here what it would have to remember, since this replica started.
     heard: Voters,
     /// Is this not the first start of this replica, so that more may have been heard before?
@@ -257,6 +262,28 @@ impl Replica {
         self.regencies.reason = Some(StopReason::Readmission);
         self.want(status.wants.min(self.farthest_regency()), actions);
         self.follow_stops(now, actions);
+    }
+
+    /// A replica that was silent and speaks again once said of some requests that it holds them, and forgot. Whoever holds them
+    /// too offers them, so that it holds them again: or the next disk that is lost may be the last one.
+    pub(super) fn offer_to_forgetful(
+        &mut self,
+        now: Time,
+        sender: ReplicaId,
+        status: Status,
+        actions: &mut Vec<Action>,
+    ) {
+        if status.is_silent {
+            self.probation.forgetful.insert(sender);
+            return;
+        }
+        let interval = self.limits.readmission_interval;
+        let is_offered = self.probation.offered.get(&sender).is_some_and(|at| now < at.after(interval));
+        if is_offered || !self.probation.forgetful.remove(&sender) {
+            return;
+        }
+        self.probation.offered.insert(sender, now);
+        self.offer_to(Recipients::One(sender), self.pending.eldest(BATCH_REQUESTS_MAX), actions);
     }
 
     /// No correct replica wants a regency beyond this one on its own: a liar cannot use up the numbers.

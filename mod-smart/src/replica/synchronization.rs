@@ -301,6 +301,7 @@ impl Replica {
 
     /// A peer says which regency it is in. It is told what it lacks: our STOP, our STOPDATA, or the SYNC.
     pub(super) fn repair_regency(&mut self, now: Time, sender: ReplicaId, status: Status, actions: &mut Vec<Action>) {
+        self.offer_to_forgetful(now, sender, status, actions);
         self.on_stop(now, sender, status.wants.max(status.regency), actions);
         self.grant_regency(now, sender, status, actions);
         let (current, synced) = (self.regencies.current, self.regencies.is_synced());

@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::disk::{DirDisk, Disk};
 use crate::effects::Asked;
 use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
+use crate::judge::InForce;
 use crate::signer::SigningJob;
 
 /// Who recovers, and from where.
@@ -40,6 +41,7 @@ pub(super) struct Recovery {
     pub(super) signing: mpsc::Sender<SigningJob>,
     pub(super) catch_up: BlockCatchUp,
     pub(super) clock: Clock,
+    pub(super) in_force: InForce,
 }
 
 /// What there is to go on with.
@@ -166,7 +168,14 @@ impl Recovery {
             None => Ordering::new(self.view.clone()),
         };
         let (channels, signing) = (self.channels.clone(), self.signing.clone());
-        let application = Application::new(ordering, channels, signing, self.catch_up.clone(), self.clock.clone())?;
+        let application = Application::new(
+            ordering,
+            channels,
+            signing,
+            self.catch_up.clone(),
+            self.clock.clone(),
+            self.in_force.clone(),
+        )?;
         for (ledger, height) in application.ledgers() {
             anyhow::ensure!(
                 ledger.height() >= height || self.view.n() > 1,

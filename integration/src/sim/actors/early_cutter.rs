@@ -89,6 +89,7 @@ fn channel_of(request: &Sealed<Request>) -> Option<ChannelId> {
         .into_iter()
         .map(|command| match command {
             Command::Envelopes { channel, .. }
+            | Command::Config { channel, .. }
             | Command::CutAfterTimeout { channel, .. }
             | Command::OpenChannel { channel, .. } => channel,
         })

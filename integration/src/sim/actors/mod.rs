@@ -19,6 +19,7 @@ mod pass_through;
 mod replayer;
 mod sides;
 pub(super) mod slow_leader;
+mod smuggler;
 mod stale;
 mod stopper;
 mod twin;
@@ -63,6 +64,7 @@ const ALL: &[Make] = &[
     lying_helper::make,
     false_claimer::make,
     wrong_block_signer::make,
+    smuggler::make,
     any::make,
     pass_through::make,
 ];

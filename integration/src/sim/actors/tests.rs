@@ -71,7 +71,18 @@ fn live(actor: &mut dyn Actor, seed: u64) -> Vec<(ReplicaId, Bytes)> {
         let now = Time(step * 10_000_000);
         let (random, sent) = (&mut random, &mut sent);
         sent.clear();
-        let mut hand = Hand { now, me, view: &view, group: GROUP, random, coalition, requests: &requests, sent };
+        let mut hand = Hand {
+            now,
+            me,
+            view: &view,
+            group: GROUP,
+            random,
+            coalition,
+            requests: &requests,
+            configurations: &[],
+            sent,
+            tricks: &mut Vec::new(),
+        };
         for (from, speech) in &heard {
             for message in speech {
                 let _ = actor.on_receive(*from, message, &mut hand);

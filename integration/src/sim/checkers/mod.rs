@@ -12,10 +12,14 @@ mod durability;
 mod hash_chain;
 mod liveness;
 mod no_duplicate;
+mod permission;
 mod total_order;
 mod validity;
 
+use std::sync::Arc;
+
 use blockcutter::CutBlock;
+use fabric_channel::ChannelConfig;
 use mod_smart::{
     Decision, Digest, InstanceId, Message, Misbehaviour, Record, Replica, ReplicaId, Request, RequestId, Sealed, Time,
     View, Voters,
@@ -105,9 +109,9 @@ pub trait Checker {
     fn observe(&mut self, scene: &Scene<'_>, seen: &Observation<'_>) -> Result<(), String>;
 }
 
-/// Every checker. Liveness first: what is not over yet is not lost yet.
+/// Every checker, for a channel that begins with this configuration. Liveness first: what is not over yet is not lost yet.
 #[must_use]
-pub fn all() -> Vec<Box<dyn Checker>> {
+pub fn all(config: Arc<ChannelConfig>) -> Vec<Box<dyn Checker>> {
     vec![
         Box::new(liveness::Liveness),
         Box::new(accusation::Accusation),
@@ -118,6 +122,7 @@ pub fn all() -> Vec<Box<dyn Checker>> {
         Box::new(durability::Durability::default()),
         Box::new(hash_chain::HashChain::default()),
         Box::new(no_duplicate::NoDuplicate::default()),
+        Box::new(permission::Permission::beginning(config)),
         Box::new(total_order::TotalOrder::default()),
         Box::new(validity::Validity::default()),
     ]

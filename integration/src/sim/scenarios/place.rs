@@ -7,6 +7,7 @@ use mod_smart::{Limits, View};
 use orderer_node::journal::JournalOptions;
 
 use crate::sim::Outcome;
+use crate::sim::genesis::Writers;
 use crate::sim::network::Delays;
 use crate::sim::plan::{Plan, Rhythm};
 use crate::sim::world::World;
@@ -43,6 +44,8 @@ pub fn wide_area(view: View, lives: Duration) -> Plan {
         rhythm: Rhythm::Steady,
         requests_max: 0,
         envelopes: (4, 4),
+        writers: Writers::Anybody,
+        update_every: None,
         frontends: FRONTENDS,
         frontend_window: FRONTEND_WINDOW,
         may_client_lie: false,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use blockcutter::Verification;
 use bytes::Bytes;
 use fabric_channel::{
     BatchSize, BftOptions, BlockVerifier, ChannelConfig, ConsenterProfile, GenesisCapabilities, GenesisProfile,
@@ -14,6 +15,7 @@ use fabric_proto::ChannelId;
 use fabric_proto::block::data_hash;
 use fabric_proto::common::{Block, BlockData, BlockHeader, Envelope};
 use fabric_proto::metadata::{block_metadata, metadata_value, signatures_slot};
+use frontend_shim::channels::Channels;
 use frontend_shim::group::{OrderingGroup, ordering_group};
 use frontend_shim::ledger::{Ledger, Tip};
 use mod_smart::ReplicaId;
@@ -30,6 +32,7 @@ use crate::block_catch_up::{BlockCatchUp, BlockSource, CatchUpLimits, CatchUpSet
 use crate::credential_store::CredentialStore;
 use crate::disk::DirDisk;
 use crate::fault::{Fault, Faults};
+use crate::judge::BodyJudge;
 use crate::keys::{LocalMsp, NodeKeyring};
 use crate::sessions::{Caller, SessionHost, SessionTable};
 use crate::signer::{BlockSigner, SignatureStyle};
@@ -174,7 +177,9 @@ impl World {
         let keyring = Arc::new(NodeKeyring::new(self.group.id(), Vec::new(), Vec::new()));
         let disk = DirDisk::open(self.folder.path().join(format!("frontends{replica}"))).unwrap();
         let credentials = CredentialStore::open(Arc::new(disk), self.group.id(), &keyring).unwrap();
+        let channels = Channels::new().unwrap();
         let joined = JoinedChannel {
+            served: channels.add(self.config.clone(), Arc::clone(ledger)).unwrap(),
             ledger: Arc::clone(ledger),
             style: style(replica.into()),
             genesis: self.genesis.clone(),
@@ -189,6 +194,7 @@ impl World {
             channels: [(channel(), joined)].into(),
             signer: self.signers[usize::from(replica)].clone(),
             verify: WorkPool::start("verify", 1, 16).unwrap(),
+            judge: BodyJudge::new(Verification::Full).1,
             inbox: mpsc::channel(1).0,
             table: Arc::new(SessionTable::default()),
         })

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::common::{Block, BlockData, BlockHeader};
 use fabric_proto::{ChannelId, metadata};
-use frontend_shim::broadcast::{Submit, SubmitError};
+use frontend_shim::broadcast::{Order, Submit, SubmitError};
 use frontend_shim::channels::{ChannelState, Channels};
 use frontend_shim::ledger::Ledger;
 use frontend_shim::service::Service;
@@ -88,8 +88,8 @@ impl Drop for Served {
 }
 
 impl Submit for Sequencer {
-    fn submit(&self, _: &ChannelId, envelope: Bytes) -> BoxFuture<'static, Result<(), SubmitError>> {
-        let left = self.overloaded.load(Relaxed);
+    fn submit(&self, _: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
+        let (envelope, left) = (order.envelope().clone(), self.overloaded.load(Relaxed));
         if left > 0 {
             self.overloaded.store(left - 1, Relaxed);
             return Box::pin(std::future::ready(Err(SubmitError::Overloaded)));
