@@ -77,8 +77,7 @@ fn nothing_is_left_open() {
 fn every_crate_forbids_unsafe_code() {
     let read = |path: &str| fs::read_to_string(workspace().join(path)).unwrap();
     assert!(read("Cargo.toml").contains("unsafe_code = \"forbid\""));
-    for member in
-        [
+    for member in [
         "blockcutter",
         "channel-tool",
         "fabric-channel",
@@ -87,8 +86,7 @@ fn every_crate_forbids_unsafe_code() {
         "integration",
         "mod-smart",
         "orderer-node",
-    ]
-    {
+    ] {
         assert!(read(&format!("{member}/src/lib.rs")).contains("#![forbid(unsafe_code)]"), "{member}");
         assert!(read(&format!("{member}/Cargo.toml")).contains("[lints]\nworkspace = true"), "{member}");
     }
