@@ -5,6 +5,7 @@
 //! [`client`] talks to it as Fabric's clients do. A [`campaign`] is what happens to the nodes and what must come of it.
 #![forbid(unsafe_code)]
 
+pub mod administration;
 pub mod binary;
 pub mod campaign;
 pub mod client;

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod peer;
+mod translator;
+mod updates;
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use integration::administration::Person;
 use integration::dev_network::DevNetwork;
 use integration::process::Process;
 
@@ -47,6 +48,23 @@ impl Peer {
         run(self.command(&["channel", "join", "-b"]).arg(self.block_file(position)))
     }
 
+    /// `peer channel ...` as this administrator of an organisation, towards node 1 if it is to talk to one.
+    pub fn administer(
+        &self,
+        network: &DevNetwork,
+        (folder, msp_id): &Person,
+        arguments: &[&str],
+        to_node: bool,
+    ) -> anyhow::Result<()> {
+        let mut command = self.command(arguments);
+        command.env("CORE_PEER_MSPCONFIGPATH", folder).env("CORE_PEER_LOCALMSPID", msp_id);
+        if to_node {
+            let node = &network.file().nodes[0];
+            command.args(["-o", &node.address, "--tls", "--cafile"]).arg(&node.tls_ca);
+        }
+        run(&mut command)
+    }
+
     /// The node that it has its blocks from now, by its place in the network.
     pub fn block_source(&self, network: &DevNetwork) -> anyhow::Result<usize> {
         let log = self.log();
@@ -73,7 +91,8 @@ impl Peer {
     }
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a program to its end.
+pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(())

@@ -7,18 +7,21 @@ use bytes::Bytes;
 use channel_tool::arguments::Arguments;
 use clap::Parser as _;
 use fabric_channel::ChannelConfig;
+use fabric_proto::ChannelId;
 use fabric_proto::common::{Block, Status};
-use integration::client::blocks;
-use integration::dev_network::DevNetwork;
-use integration::material;
-use integration::site::{NodeId, wait_until};
 use orderer_node::dev::load::{BroadcastClient, EnvelopeFactory};
 use prost::Message as _;
+
+use crate::client::blocks;
+use crate::dev_network::DevNetwork;
+use crate::material;
+use crate::site::{NodeId, wait_until};
 
 /// An MSP folder and its MSP ID.
 pub type Person = (PathBuf, &'static str);
 
 /// Makes, signs and sends updates.
+#[derive(Clone, Copy, Debug)]
 pub struct Administration<'a> {
     network: &'a DevNetwork,
 }
@@ -26,33 +29,47 @@ pub struct Administration<'a> {
 /// A configuration in force, and the block that brought it.
 #[derive(Debug)]
 pub struct InForce {
+    /// The number of the block.
     pub number: u64,
+    /// The configuration.
     pub config: ChannelConfig,
 }
 
 impl<'a> Administration<'a> {
+    /// The administrators of this network.
+    #[must_use]
     pub const fn of(network: &'a DevNetwork) -> Self {
         Self { network }
     }
 
+    /// The administrator of the organisation that runs the orderers.
+    #[must_use]
     pub fn orderer_administrator(&self) -> Person {
         (self.user("ordererOrganizations/orderer.example.com", "Admin@orderer.example.com"), "OrdererMSP")
     }
 
+    /// The administrator of the organisation that runs peers.
+    #[must_use]
     pub fn peer_administrator(&self) -> Person {
         (self.user("peerOrganizations/org1.example.com", "Admin@org1.example.com"), "Org1MSP")
     }
 
-    /// Somebody of an organisation that the channel does not know, and the folder of its MSP.
+    /// Somebody of an organisation that the channel does not know, and the folder of its MSP: Org1 of the test data under
+    /// another name.
+    ///
+    /// # Errors
+    /// The keys are not there.
     pub fn stranger(&self) -> anyhow::Result<(EnvelopeFactory, PathBuf)> {
         let folder = material::crypto().join("peerOrganizations/org1.example.com/msp");
-        Ok((super::org9(&self.network.file().channel)?, folder))
+        let channel = ChannelId::new(&self.network.file().channel)?;
+        Ok((EnvelopeFactory::load(channel, &material::user_msp(), STRANGER_MSP_ID)?, folder))
     }
 
     /// The administrator of that organisation.
+    #[must_use]
     pub fn stranger_administrator(&self) -> Person {
         let users = material::crypto().join("peerOrganizations/org1.example.com/users");
-        (users.join("Admin@org1.example.com/msp"), "Org9MSP")
+        (users.join("Admin@org1.example.com/msp"), STRANGER_MSP_ID)
     }
 
     fn user(&self, organisation: &str, name: &str) -> PathBuf {
@@ -60,10 +77,13 @@ impl<'a> Administration<'a> {
     }
 
     /// Makes an update, has these people sign it, sends it to a node, and waits until it is in force on all nodes.
+    ///
+    /// # Errors
+    /// It is refused, by the tool or by the node, or comes into force at different blocks.
     pub async fn update(&self, to: NodeId, wish: &[&str], signers: &[Person]) -> anyhow::Result<InForce> {
         let before = self.in_force(to).await?;
         let envelope = self.ready(to, wish, signers).await?;
-        let (status, info) = answer(self.network, to, envelope).await;
+        let (status, info) = answer(self.network, to, envelope).await?;
         ensure!(status == Status::Success, "{}: {info}", status.as_str_name());
         self.wait_for_sequence(before.config.sequence() + 1).await?;
         let after = self.in_force(to).await?;
@@ -75,23 +95,29 @@ impl<'a> Administration<'a> {
     }
 
     /// An update that is ready to be sent.
+    ///
+    /// # Errors
+    /// The tool refuses it.
     pub async fn ready(&self, at: NodeId, wish: &[&str], signers: &[Person]) -> anyhow::Result<Bytes> {
         let folder = tempfile::tempdir_in(self.network.folder())?;
-        let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        let file = |name: &str| folder.path().join(name).display().to_string();
         let (config, draft, ready) = (file("config.block"), file("update.pb"), file("ready.pb"));
         std::fs::write(&config, self.config_block(at).await?.encode_to_vec())?;
         channel(&[&["update"], wish, &["--config", &config, "--out", &draft]].concat())?;
         let client = &self.network.file().client;
         let sender = (client.msp_dir.clone(), client.msp_id.as_str());
         for (folder, id) in signers {
-            channel(&["update", "sign", "--msp-dir", folder.to_str().unwrap(), "--msp-id", id, &draft])?;
+            channel(&["update", "sign", "--msp-dir", &folder.display().to_string(), "--msp-id", id, &draft])?;
         }
-        let sender_dir = sender.0.to_str().unwrap();
+        let sender_dir = &sender.0.display().to_string();
         channel(&["update", "wrap", "--msp-dir", sender_dir, "--msp-id", sender.1, "--out", &ready, &draft])?;
         Ok(std::fs::read(&ready)?.into())
     }
 
     /// Waits until every node serves a configuration of this sequence, and gives it.
+    ///
+    /// # Errors
+    /// It does not come in time.
     pub async fn wait_for_sequence(&self, sequence: u64) -> anyhow::Result<ChannelConfig> {
         for id in self.network.ids() {
             let what = format!("node {id} comes to config sequence {sequence}");
@@ -117,11 +143,17 @@ impl<'a> Administration<'a> {
 }
 
 /// What a node answers to an envelope.
-pub async fn answer(network: &DevNetwork, to: NodeId, envelope: Bytes) -> (Status, String) {
-    let client = BroadcastClient::open(&network.endpoint(to).unwrap().connect().await.unwrap());
-    let answer = client.submit(envelope).await.unwrap().answer().await.unwrap();
-    (answer.status, answer.info)
+///
+/// # Errors
+/// It does not answer.
+pub async fn answer(network: &DevNetwork, to: NodeId, envelope: Bytes) -> anyhow::Result<(Status, String)> {
+    let client = BroadcastClient::open(&network.endpoint(to)?.connect().await?);
+    let answer = client.submit(envelope).await?.answer().await?;
+    Ok((answer.status, answer.info))
 }
+
+/// The MSP ID of the organisation that the network does not know.
+const STRANGER_MSP_ID: &str = "Org9MSP";
 
 /// Runs the tool.
 fn channel(arguments: &[&str]) -> anyhow::Result<String> {

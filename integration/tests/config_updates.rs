@@ -3,17 +3,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
-mod administration;
-
 use bytes::Bytes;
+use fabric_proto::Envelope;
 use fabric_proto::common::Status;
-use fabric_proto::{ChannelId, Envelope};
+use integration::administration::{Administration, answer};
 use integration::client::{broadcast, key_of, occurrences, one_chain};
 use integration::dev_network::DevNetwork;
-use integration::material;
 use orderer_node::dev::load::EnvelopeFactory;
-
-use administration::{Administration, answer};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_made_by_the_tool_take_effect_at_the_same_block_on_all_nodes() {
@@ -45,7 +41,7 @@ async fn updates_made_by_the_tool_take_effect_at_the_same_block_on_all_nodes() {
     let (stranger, folder) = office.stranger().unwrap();
     let envelope = |factory: &EnvelopeFactory| factory.transaction_of_size(100);
     for id in network.ids() {
-        assert_eq!(answer(&network, id, envelope(&stranger)).await.0, Status::Forbidden, "node {id}");
+        assert_eq!(answer(&network, id, envelope(&stranger)).await.unwrap().0, Status::Forbidden, "node {id}");
     }
     let folder = folder.to_str().unwrap();
     let added = ["org", "add", "--application", "Org9", "--definition", folder, "--msp-id", "Org9MSP"];
@@ -53,7 +49,7 @@ async fn updates_made_by_the_tool_take_effect_at_the_same_block_on_all_nodes() {
     assert!(added.config.msps().msp("Org9MSP").is_some());
     let written = envelope(&stranger);
     for id in network.ids() {
-        let (status, info) = answer(&network, id, written.clone()).await;
+        let (status, info) = answer(&network, id, written.clone()).await.unwrap();
         assert_eq!((status, info), (Status::Success, String::new()), "node {id}");
     }
     // Two administrators are asked from now on, and the majority of two is two.
@@ -63,7 +59,7 @@ async fn updates_made_by_the_tool_take_effect_at_the_same_block_on_all_nodes() {
     let removed = office.update(1, &["org", "remove", "--application", "Org9"], &both).await.unwrap();
     assert!(removed.config.msps().msp("Org9MSP").is_none());
     for id in network.ids() {
-        assert_eq!(answer(&network, id, envelope(&stranger)).await.0, Status::Forbidden, "node {id}");
+        assert_eq!(answer(&network, id, envelope(&stranger)).await.unwrap().0, Status::Forbidden, "node {id}");
     }
 
     let chain = one_chain(&network, &network.ids()).await.unwrap();
@@ -86,14 +82,10 @@ async fn of_two_updates_that_race_both_come_into_force() {
     let acl = ["acl", "--set", "peer/Propose=/Channel/Application/Writers"];
     let other = office.ready(1, &acl, &[office.peer_administrator()]).await.unwrap();
     let (first, second) = tokio::join!(answer(&network, 1, one), answer(&network, 4, other));
+    let (first, second) = (first.unwrap(), second.unwrap());
     assert_eq!((first.0, second.0), (Status::Success, Status::Success), "{first:?} {second:?}");
     let config = office.wait_for_sequence(2).await.unwrap();
     assert_eq!(config.batch_size().max_message_count, 7);
     one_chain(&network, &network.ids()).await.unwrap();
     network.stop().await.unwrap();
-}
-
-/// Org1 of the test data stands for an organisation that the network never heard of: other keys under another name.
-fn org9(channel: &str) -> anyhow::Result<EnvelopeFactory> {
-    Ok(EnvelopeFactory::load(ChannelId::new(channel)?, &material::user_msp(), "Org9MSP")?)
 }

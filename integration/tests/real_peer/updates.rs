@@ -1,0 +1,69 @@
+//! A real peer follows the configuration of its channel, whoever's tools change it.
+
+use std::path::PathBuf;
+
+use integration::administration::Administration;
+use integration::client::{broadcast, one_chain};
+use integration::dev_network::DevNetwork;
+use integration::ports::free_ports;
+use integration::site::wait_until;
+use integration::skip::say_skipped;
+
+use super::peer::Peer;
+use super::translator::Translator;
+use super::{CHANNEL, commits};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_real_peer_follows_updates_by_our_tool_and_by_fabrics_own() {
+    let Some(programs) = std::env::var_os("FABRIC_BIN").map(PathBuf::from) else {
+        return say_skipped("a real peer under updates: FABRIC_BIN does not name the folder of Fabric's programs");
+    };
+    let port = free_ports(8).unwrap();
+    let base_port = port.to_string();
+    let network = DevNetwork::start(&["--base-port", &base_port, "--channel", CHANNEL]).await.unwrap();
+    let peer = Peer::start(&programs, &network, port + 4).unwrap();
+    peer.fetch(&network, "oldest", CHANNEL).unwrap();
+    wait_until("the peer joins the channel", async || Ok(peer.join("oldest").is_ok())).await.unwrap();
+
+    // By our tool.
+    let office = Administration::of(&network);
+    let (orderers, peers) = ([office.orderer_administrator()], [office.peer_administrator()]);
+    let addresses: Vec<String> = network.ids().into_iter().map(|id| network.address(id)).collect();
+    let (_, folder) = office.stranger().unwrap();
+    let folder = folder.display().to_string();
+    let added = ["org", "add", "--application", "Org9", "--definition", &folder, "--msp-id", "Org9MSP"];
+    office.update(1, &["batch-size", "--max-messages", "3"], &orderers).await.unwrap();
+    office.update(2, &["acl", "--set", "peer/Propose=/Channel/Application/Writers"], &peers).await.unwrap();
+    let three = addresses[..3].join(",");
+    office.update(3, &["endpoints", "--org", "OrdererOrg", "--set", &three], &orderers).await.unwrap();
+    office.update(4, &added, &peers).await.unwrap();
+    let both = [office.peer_administrator(), office.stranger_administrator()];
+    office.update(1, &["org", "remove", "--application", "Org9"], &both).await.unwrap();
+
+    // By configtxlator and peer channel update.
+    let translator = Translator::new(&programs, network.folder()).unwrap();
+    let administrator = office.orderer_administrator();
+    for (count, sequence) in [(5, 6), (6, 7)] {
+        let block = peer.fetch(&network, "config", CHANNEL).unwrap();
+        let update = translator.update(CHANNEL, &block, |config| {
+            let value = &mut config["channel_group"]["groups"]["Orderer"]["values"]["BatchSize"]["value"];
+            value["max_message_count"] = count.into();
+        });
+        let update = update.unwrap().display().to_string();
+        peer.administer(&network, &administrator, &["channel", "signconfigtx", "-f", &update], false).unwrap();
+        peer.administer(&network, &administrator, &["channel", "update", "-f", &update, "-c", CHANNEL], true).unwrap();
+        let config = office.wait_for_sequence(sequence).await.unwrap();
+        assert_eq!(config.batch_size().max_message_count, count);
+    }
+
+    let envelopes: Vec<_> = (0..20).map(|_| network.user().transaction_of_size(1000)).collect();
+    broadcast(&network.endpoint(2).unwrap(), envelopes).await.unwrap();
+    let newest = one_chain(&network, &network.ids()).await.unwrap().last().unwrap().number;
+    commits(&peer, 0..=newest).await;
+    let log = peer.log();
+    let applied = log.lines().filter(|line| line.contains("Config transaction validated and applied")).count();
+    assert!(applied >= 7, "{applied} updates were applied");
+    assert!(!log.contains("panic"), "the peer panicked");
+    println!("committed {} blocks, applied {applied} updates", newest + 1);
+    network.stop().await.unwrap();
+}
