@@ -80,7 +80,7 @@ pub fn check(config: &ChannelConfig, envelope: &Envelope, now: Option<i64>) -> R
     };
     if let Some(now) = now
         && has_expiry(config)
-        && is_expired(&signer.creator, now)
+        && is_expired(config, &signer.creator, now)
     {
         return Err(FilterReject::Expired);
     }
@@ -116,8 +116,11 @@ fn has_expiry(config: &ChannelConfig) -> bool {
     has_any(&["V1_1", "V1_4_2", "V2_0"])
 }
 
-/// What cannot be read has no end; the Writers policy judges it.
-fn is_expired(creator: &[u8], now: i64) -> bool {
+/// What cannot be read has no end; the Writers policy judges it. The certificate of a known creator is at hand.
+fn is_expired(config: &ChannelConfig, creator: &[u8], now: i64) -> bool {
+    if let Ok(identity) = config.msps().deserialise(creator) {
+        return identity.certificate().not_after_unix_s() <= now;
+    }
     let Ok(identity) = SerializedIdentity::decode(creator) else {
         return false;
     };

@@ -32,6 +32,8 @@ impl WorkPool {
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(move |n| format!("{name}-{n}"))
+            // Whoever waits for the job learns of it; without this the whole process would end.
+            .panic_handler(move |_| tracing::error!(pool = name, "a job panicked"))
             .build()
             .map_err(|source| PoolError { name, source })?;
         Ok(Self { threads: Arc::new(threads), room: Arc::new(Semaphore::new(jobs_max)) })
@@ -48,5 +50,18 @@ impl WorkPool {
         // Nobody may wait any more when the result is there; then nobody wants it.
         self.threads.spawn(move || drop(done.send(job())));
         result.await.ok()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_panics_ends_itself_alone() {
+        let pool = WorkPool::start("test", 1, 4).unwrap();
+        assert_eq!(pool.run(|| -> u8 { panic!("a job that must not end the process") }).await, None);
+        assert_eq!(pool.run(|| 7).await, Some(7));
     }
 }
