@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
-use fabric_channel::{ChannelConfig, ConsensusType, go_duration};
+use blockcutter::config_block::cut_timeout;
+use fabric_channel::{ChannelConfig, go_duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::agreement::{self, Agreement, Stretch};
@@ -223,14 +224,6 @@ impl<'a> Scenario<'a> {
     }
 }
 
-/// How long a cut stays open: on type BFT there are two intervals, and the shorter one counts (contract 4).
-fn cut_timeout(config: &ChannelConfig) -> Duration {
-    match config.consensus() {
-        ConsensusType::Bft { options } => config.batch_timeout().min(options.request_batch_max_interval),
-        ConsensusType::EtcdRaft { .. } => config.batch_timeout(),
-    }
-}
-
 fn note_ended(fleet: &mut Fleet, display: &mut Display, failures: &mut Vec<String>) {
     for ended in fleet.newly_ended() {
         let text = format!("node {} {}, see {}", ended.name, ended.how, ended.log.display());
@@ -239,10 +232,15 @@ fn note_ended(fleet: &mut Fleet, display: &mut Display, failures: &mut Vec<Strin
     }
 }
 
+/// What `dev` writes into the configuration of its nodes, in the words of [`crate::config`].
+const CONDITIONS: &str =
+    "verification full: client signatures by the frontend and by every node; durability full; window 1";
+
 fn describe_load(counts: &LoadCounts) -> String {
     let LoadCounts { due, acknowledged, refused, left_out, resent, .. } = counts;
     format!(
-        "load: {due} envelopes due, {acknowledged} acknowledged, {refused} refused, {left_out} left out, {resent} sent again"
+        "load: {due} envelopes due, {acknowledged} acknowledged, {refused} refused, {left_out} left out, {resent} sent again\n\
+         conditions: {CONDITIONS}"
     )
 }
 
