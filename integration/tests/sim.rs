@@ -3,7 +3,17 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use integration::sim::Options;
-use integration::sim::campaign::Campaign;
+use integration::sim::campaign::{Campaign, Summary};
+
+/// Runs it, and insists that no world failed.
+fn run(campaign: &Campaign) -> Summary {
+    let summary = campaign.run(|_| {}).unwrap();
+    println!("{}", summary.report());
+    let failures: Vec<String> =
+        summary.failures.iter().map(|(seed, failure)| format!("{failure}\n  {}", campaign.replay(*seed))).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    summary
+}
 
 /// Leaders that have ordered what the channel forbids are refused: nothing of it is in a block (the checker *permission* looks at
 /// each), they lose their regency, and order goes on.
@@ -17,11 +27,7 @@ fn nothing_that_the_rules_of_the_channel_forbid_is_smuggled_into_it() {
         options: Options { actor: Some("smuggler".to_owned()), ..Options::default() },
         failures_max: 3,
     };
-    let summary = campaign.run(|_| {}).unwrap();
-    println!("{}", summary.report());
-    let failures: Vec<String> =
-        summary.failures.iter().map(|(seed, failure)| format!("{failure}\n  {}", campaign.replay(*seed))).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let summary = run(&campaign);
     let counts = &summary.counts;
     assert_eq!(counts.tricks.len(), 8, "every kind is tried: {:?}", counts.tricks);
     assert!(counts.regency_changes >= 40 && counts.configurations >= 40, "{counts:?}");
@@ -37,10 +43,6 @@ fn two_hundred_worlds_hold_every_property_and_come_to_rest() {
         options: Options::default(),
         failures_max: 3,
     };
-    let summary = campaign.run(|_| {}).unwrap();
-    println!("{}", summary.report());
-    let failures: Vec<String> =
-        summary.failures.iter().map(|(seed, failure)| format!("{failure}\n  {}", campaign.replay(*seed))).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let summary = run(&campaign);
     summary.check_averages().unwrap();
 }
