@@ -1,6 +1,6 @@
 //! The administrators of a `dev` network, with the `channel` tool in their hands.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -99,19 +99,9 @@ impl<'a> Administration<'a> {
     /// # Errors
     /// The tool refuses it.
     pub async fn ready(&self, at: NodeId, wish: &[&str], signers: &[Person]) -> anyhow::Result<Bytes> {
-        let folder = tempfile::tempdir_in(self.network.folder())?;
-        let file = |name: &str| folder.path().join(name).display().to_string();
-        let (config, draft, ready) = (file("config.block"), file("update.pb"), file("ready.pb"));
-        std::fs::write(&config, self.config_block(at).await?.encode_to_vec())?;
-        channel(&[&["update"], wish, &["--config", &config, "--out", &draft]].concat())?;
         let client = &self.network.file().client;
-        let sender = (client.msp_dir.clone(), client.msp_id.as_str());
-        for (folder, id) in signers {
-            channel(&["update", "sign", "--msp-dir", &folder.display().to_string(), "--msp-id", id, &draft])?;
-        }
-        let sender_dir = &sender.0.display().to_string();
-        channel(&["update", "wrap", "--msp-dir", sender_dir, "--msp-id", sender.1, "--out", &ready, &draft])?;
-        Ok(std::fs::read(&ready)?.into())
+        let block = self.config_block(at).await?.encode_to_vec();
+        ready(&block, wish, signers, (&client.msp_dir, &client.msp_id))
     }
 
     /// Waits until every node serves a configuration of this sequence, and gives it.
@@ -140,6 +130,29 @@ impl<'a> Administration<'a> {
         let is_config = |block: &Block| fabric_proto::block::is_config(block.entries());
         chain.into_iter().rev().find(is_config).context("block 0 is a configuration block")
     }
+}
+
+/// An update of the configuration in this block, made by the tool, signed by these people, and wrapped by one who may write.
+///
+/// # Errors
+/// The tool refuses it.
+pub fn ready(
+    config_block: &[u8],
+    wish: &[&str],
+    signers: &[Person],
+    (sender, sender_msp_id): (&Path, &str),
+) -> anyhow::Result<Bytes> {
+    let folder = tempfile::tempdir()?;
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (config, draft, ready) = (file("config.block"), file("update.pb"), file("ready.pb"));
+    std::fs::write(&config, config_block)?;
+    channel(&[&["update"], wish, &["--config", &config, "--out", &draft]].concat())?;
+    for (folder, id) in signers {
+        channel(&["update", "sign", "--msp-dir", &folder.display().to_string(), "--msp-id", id, &draft])?;
+    }
+    let sender = sender.display().to_string();
+    channel(&["update", "wrap", "--msp-dir", &sender, "--msp-id", sender_msp_id, "--out", &ready, &draft])?;
+    Ok(std::fs::read(&ready)?.into())
 }
 
 /// What a node answers to an envelope.

@@ -63,6 +63,12 @@ pub fn user(channel: &str) -> anyhow::Result<EnvelopeFactory> {
     Ok(EnvelopeFactory::load(ChannelId::new(channel)?, &user_msp(), PEER_MSP_ID)?)
 }
 
+/// The MSP folder of the administrator of the orderers' organisation.
+#[must_use]
+pub fn orderer_administrator_msp() -> PathBuf {
+    crypto().join(format!("ordererOrganizations/{ORDERER_DOMAIN}/users/Admin@{ORDERER_DOMAIN}/msp"))
+}
+
 /// The MSP folder of User1 of Org1.
 #[must_use]
 pub fn user_msp() -> PathBuf {

@@ -33,7 +33,7 @@ impl StandaloneFrontend {
     pub fn start(site: &Site) -> anyhow::Result<Self> {
         let (folder, port) = (temporary_folder()?, free_ports(2)?);
         fs::write(folder.path().join("genesis.block"), site.genesis())?;
-        fs::write(folder.path().join("frontend.toml"), configuration(&material::orderer(1).join("tls"), port))?;
+        fs::write(folder.path().join("frontend.toml"), configuration(&material::orderer(1), port))?;
         let mut frontend = Self { process: None, folder, port };
         frontend.restart()?;
         Ok(frontend)
@@ -74,6 +74,13 @@ impl StandaloneFrontend {
         Ok(frontend_shim::status::fetch(&self.file("status.sock")).await?)
     }
 
+    /// Does it take envelopes, under a configuration of at least this sequence?
+    pub async fn is_open(&self, config_sequence: u64) -> bool {
+        let Ok(report) = self.status().await else { return false };
+        let mut channels = report.channels.iter();
+        channels.any(|channel| channel.state == "open" && channel.config_sequence >= config_sequence)
+    }
+
     /// How many blocks its clients see; none while it does not answer.
     pub async fn height(&self) -> u64 {
         let Ok(report) = self.status().await else { return 0 };
@@ -104,9 +111,10 @@ impl StandaloneFrontend {
     }
 }
 
-/// Its identity is one of the orderer organisation: whose does not matter.
-fn configuration(tls: &Path, port: u16) -> String {
-    let tls = tls.display();
+/// Its identities are those of one of the orderers: whose does not matter.
+fn configuration(orderer: &Path, port: u16) -> String {
+    let (tls, msp) = (orderer.join("tls"), orderer.join("msp"));
+    let (tls, msp, msp_id) = (tls.display(), msp.display(), material::ORDERER_MSP_ID);
     let with_tls = port + 1;
     format!(
         "data_dir = \"data\"
@@ -114,6 +122,9 @@ status_socket = \"status.sock\"
 [identity]
 certificate = \"{tls}/server.crt\"
 private_key = \"{tls}/server.key\"
+[msp]
+dir = \"{msp}\"
+id = \"{msp_id}\"
 [[listen]]
 tcp = \"127.0.0.1:{port}\"
 [[listen]]
