@@ -3,6 +3,9 @@
 //! Every session is bounded: requests wait in the verify pool's room before the socket is read on, answers have a queue as
 //! long as a frontend's window, and a subscription holds one block at a time and waits until the last one was taken.
 
+mod intake;
+mod pusher;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,15 +13,10 @@ use std::time::Duration;
 use blockcutter::Objection;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
-use fabric_proto::metadata::parse_signatures_slot;
-use frontend_shim::frame::{
-    Bodies, CHANNELS_MAX, Hello, Opened, Push, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome, body_source,
-};
+use frontend_shim::frame::{Bodies, CHANNELS_MAX, Hello, Opened, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
 use frontend_shim::keys::Credential;
-use frontend_shim::ledger::StoredBlock;
-use mod_smart::{Answer, Client, Digest, Event, FrontendId, Reject, ReplicaId, Request, RequestId, Sealed, View};
-use prost::Message as _;
+use mod_smart::{Answer, Client, Digest, Event, FrontendId, ReplicaId, RequestId, View};
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -31,6 +29,8 @@ use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::NodeKeyring;
 use crate::signer::BlockSigner;
 use crate::work_pool::WorkPool;
+use intake::NotTaken;
+use pusher::Pusher;
 
 /// What all sessions of one group at this node share.
 #[derive(Debug)]
@@ -329,145 +329,6 @@ impl Session {
                 }
             });
         }
-    }
-}
-
-impl SessionHost {
-    /// Checks a request in the pool and hands it to the replica.
-    async fn take(&self, frontend: FrontendId, bytes: Bytes) -> Result<(), NotTaken> {
-        let (keyring, group, judge) = (Arc::clone(&self.keyring), self.view.group(), self.judge.clone());
-        let checked = self.verify.run(move || check(bytes, frontend, group, &keyring, &judge)).await;
-        let request = checked.ok_or(NotTaken::Panicked)??;
-        drop(self.inbox.send(Event::Request(request)).await);
-        Ok(())
-    }
-
-    /// The same once a configuration is in force that is not yet, if that is soon and there is room to wait in. A correct
-    /// frontend sends again what was not taken.
-    async fn take_in_time(
-        &self,
-        frontend: FrontendId,
-        bytes: Bytes,
-        waiting: &WaitingRoom,
-        (channel, sequence): (ChannelId, u64),
-    ) {
-        let Some(_place) = waiting.enter(bytes.len()) else { return };
-        if !self.judge.wait_for(&channel, sequence).await {
-            return tracing::debug!(%frontend, %channel, sequence, "a frontend names a configuration that does not come");
-        }
-        let Some(_permit) = self.verify.room().await else { return };
-        if let Err(reason) = self.take(frontend, bytes).await {
-            self.on_refused(frontend, &reason);
-        }
-    }
-
-    fn on_refused(&self, frontend: FrontendId, reason: &NotTaken) {
-        let before = self.table.refused.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        if (before + 1).is_power_of_two() {
-            tracing::warn!(%frontend, %reason, refused = before + 1, "a frontend sent a request that no correct frontend sends");
-        }
-    }
-}
-
-/// Why a request of a frontend does not reach the replica.
-#[derive(Debug, thiserror::Error)]
-enum NotTaken {
-    #[error("a request with a {0}")]
-    Seal(#[from] Reject),
-    #[error("a request of another client")]
-    OtherClient,
-    #[error(transparent)]
-    Body(#[from] Objection),
-    #[error("the check panicked")]
-    Panicked,
-}
-
-/// What every node checks of a request before its replica hears of it: the seal, that it is the frontend's own, its form,
-/// and whether the configuration that it names permits what it holds.
-fn check(
-    bytes: Bytes,
-    frontend: FrontendId,
-    group: mod_smart::GroupId,
-    keyring: &NodeKeyring,
-    judge: &BodyJudge,
-) -> Result<Sealed<Request>, NotTaken> {
-    let request = Sealed::<Request>::open(bytes, group, keyring)?;
-    if request.value().id.client != Client::Frontend(frontend) {
-        return Err(NotTaken::OtherClient);
-    }
-    judge.judge(&request.value().body, request.value().id.client)?;
-    Ok(request)
-}
-
-/// Pushes the blocks of one channel to one frontend, from the ledger, as fast as the frontend takes them.
-struct Pusher {
-    host: Arc<SessionHost>,
-    frontend: FrontendId,
-    bodies: Bodies,
-    channel: ChannelId,
-    joined: JoinedChannel,
-    pushes: mpsc::Sender<Bytes>,
-}
-
-impl Pusher {
-    async fn run(&self, from: u64, mut until: watch::Receiver<u64>) {
-        let mut heights = self.joined.ledger.watch();
-        for number in from.max(1).. {
-            if until.wait_for(|until| number < *until).await.is_err() {
-                return;
-            }
-            if heights.wait_for(|heights| number < heights.height).await.is_err() {
-                return;
-            }
-            let turn = body_source(self.frontend, number, self.host.view.n()) == self.host.me;
-            if !self.push(number, turn && self.bodies == Bodies::Pushed).await {
-                return;
-            }
-        }
-    }
-
-    /// Says whether the frontend is still there and the block was.
-    async fn push(&self, number: u64, with_body: bool) -> bool {
-        let block = match self.joined.ledger.read(number) {
-            Ok(Some(block)) => block,
-            Ok(None) => return true,
-            Err(error) => {
-                tracing::error!(channel = %self.channel, number, %error, "cannot read a block for a frontend");
-                return false;
-            }
-        };
-        let Some(push) = self.push_of(&block, with_body).await else { return false };
-        self.pushes.send(ToFrontend::Push(push).encode()).await.is_ok()
-    }
-
-    async fn push_of(&self, block: &Arc<StoredBlock>, with_body: bool) -> Option<Push> {
-        let metadata = fabric_proto::common::BlockMetadata::decode(block.metadata()).ok()?;
-        let slot = parse_signatures_slot(&metadata).ok()?;
-        let signature = self.own_signature(block, slot.value.clone()).await?;
-        Some(Push {
-            channel: self.channel.clone(),
-            number: block.number,
-            previous_hash: block.header.previous_hash.as_ref().try_into().ok()?,
-            data_hash: block.header.data_hash.as_ref().try_into().ok()?,
-            metadata_value: slot.value,
-            signature: signature.encode_to_vec().into(),
-            body: with_body.then(|| block.data()),
-        })
-    }
-
-    /// Before the block is certified its only signature is ours. Afterwards ours may not be among those that were merged
-    /// first, and signing again is cheaper than keeping it apart.
-    async fn own_signature(
-        &self,
-        block: &Arc<StoredBlock>,
-        value: Bytes,
-    ) -> Option<fabric_proto::common::MetadataSignature> {
-        if !block.certified {
-            let metadata = fabric_proto::common::BlockMetadata::decode(block.metadata()).ok()?;
-            return parse_signatures_slot(&metadata).ok()?.signatures.into_iter().next();
-        }
-        let (signer, style, der) = (self.host.signer.clone(), self.joined.style, block.header.der());
-        self.host.verify.run(move || signer.sign(style, &value, &der)).await?.ok()
     }
 }
 
