@@ -13,7 +13,7 @@ use super::genesis::channel;
 use super::queue::SharedBlock;
 
 /// The state of the application, and its chain.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Application {
     ordering: Ordering,
     /// The blocks from number 1 on.

@@ -49,10 +49,11 @@ impl World {
         let (opened, is_whole) = self.open_journal(place, &journal_disk, after)?;
         let (mut journal, mut replay) = opened;
         let is_empty = replay.summary().records == 0;
-        let mut application = match &newest {
+        let beginning = match &newest {
             Some(found) => self.restored_application(&found.checkpoint.application)?,
             None => Application::new(self.beginning.clone(), Vec::new(), self.plan.padding, self.now),
         };
+        let mut application = beginning.clone();
         application.blocks.clone_from(&self.nodes[place].blocks);
         if application.height() < application.tip() && !application.fill(&self.chain) {
             return Err("blocks that the checkpoint speaks of are nowhere".to_owned());
@@ -94,6 +95,11 @@ impl World {
             journal::set_aside(&*journal_disk, GROUP).map_err(|error| error.to_string())?;
             journal = Journal::open(journal_disk, GROUP, self.plan.journal, after).map_err(|e| e.to_string())?.0;
             recovered = Recovered::new(me, view, limits, restored).map_err(|error| error.to_string())?;
+            // What was replayed until then counts for nothing.
+            let blocks = std::mem::take(&mut application.blocks);
+            application = beginning;
+            application.blocks = blocks;
+            self.observe(&Observation::Started(me, after));
         }
         let mut said = Vec::new();
         let is_silenced = !is_whole || is_lost || is_empty || damaged_only(&damaged, after) && records == 0;
