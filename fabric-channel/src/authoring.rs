@@ -16,6 +16,7 @@ mod compute;
 mod difference;
 mod draft;
 pub mod edit;
+mod leaf;
 mod message;
 mod outcome;
 mod signed_update;

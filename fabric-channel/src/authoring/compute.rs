@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
-use crate::config_tree::{ConfigTree, Group, PolicyEntry, Value};
+use super::leaf::Leaf;
+use crate::config_tree::{ConfigTree, Group};
 
 /// Read set and write set of an update.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,35 +62,18 @@ trait Member: Sized {
     fn as_new(&self) -> Self;
 }
 
-impl Member for Value {
+impl<L: Leaf> Member for L {
     fn change(current: &Self, desired: &Self) -> Option<Change<Self>> {
-        let version = current.version.wrapping_add(1);
-        let is_same = Self { version: current.version, ..desired.clone() } == *current;
-        (!is_same).then(|| Change { read: None, write: Self { version, ..desired.clone() } })
+        let write = || desired.at_version(current.version().wrapping_add(1));
+        (!desired.is_same(current)).then(|| Change { read: None, write: write() })
     }
 
     fn mention(&self) -> Self {
-        Self { version: self.version, ..Self::default() }
+        Self::default().at_version(self.version())
     }
 
     fn as_new(&self) -> Self {
-        Self { version: 0, ..self.clone() }
-    }
-}
-
-impl Member for PolicyEntry {
-    fn change(current: &Self, desired: &Self) -> Option<Change<Self>> {
-        let version = current.version.wrapping_add(1);
-        let is_same = Self { version: current.version, ..desired.clone() } == *current;
-        (!is_same).then(|| Change { read: None, write: Self { version, ..desired.clone() } })
-    }
-
-    fn mention(&self) -> Self {
-        Self { version: self.version, ..Self::default() }
-    }
-
-    fn as_new(&self) -> Self {
-        Self { version: 0, ..self.clone() }
+        self.at_version(0)
     }
 }
 

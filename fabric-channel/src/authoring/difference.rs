@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::leaf::Leaf;
 use crate::config_tree::{ConfigTree, Group, PolicyEntry, Value};
 
 /// An element that is not the same in two configurations.
@@ -50,32 +51,25 @@ fn compare_group<'a>(path: &str, old: Option<&'a Group>, new: Option<&'a Group>,
         found.push(Difference { path: path.to_owned(), old, new });
     }
     for name in names(&present.values, &wanted.values) {
-        let (old, new) = (present.values.get(name), wanted.values.get(name));
-        let is_same = |old: &Value, new: &Value| Value { version: old.version, ..new.clone() } == *old;
-        compare_leaf(path, name, old, new, is_same, Content::Value, found);
+        compare_leaf(path, name, (present.values.get(name), wanted.values.get(name)), Content::Value, found);
     }
     for name in names(&present.policies, &wanted.policies) {
-        let (old, new) = (present.policies.get(name), wanted.policies.get(name));
-        let is_same =
-            |old: &PolicyEntry, new: &PolicyEntry| PolicyEntry { version: old.version, ..new.clone() } == *old;
-        compare_leaf(path, name, old, new, is_same, Content::Policy, found);
+        compare_leaf(path, name, (present.policies.get(name), wanted.policies.get(name)), Content::Policy, found);
     }
     for name in names(&present.groups, &wanted.groups) {
         compare_group(&format!("{path}/{name}"), present.groups.get(name), wanted.groups.get(name), found);
     }
 }
 
-fn compare_leaf<'a, M>(
+fn compare_leaf<'a, L: Leaf>(
     group: &str,
     name: &str,
-    old: Option<&'a M>,
-    new: Option<&'a M>,
-    is_same: impl Fn(&M, &M) -> bool,
-    content: impl Fn(&'a M) -> Content<'a>,
+    (old, new): (Option<&'a L>, Option<&'a L>),
+    content: impl Fn(&'a L) -> Content<'a>,
     found: &mut Vec<Difference<'a>>,
 ) {
     if let (Some(old), Some(new)) = (old, new)
-        && is_same(old, new)
+        && new.is_same(old)
     {
         return;
     }
