@@ -132,6 +132,8 @@ impl std::fmt::Debug for Spki {
 pub enum ClientAuth {
     /// Asks for a certificate, takes any whose key the visitor has, takes none as well. The caller judges afterwards.
     Requested,
+    /// A certificate that is presented must be one that [`TrustedClients`] accepts; a visitor may come without one.
+    JudgedIfPresented(Arc<TrustedClients>),
     /// A certificate that [`TrustedClients`] accepts must be presented.
     Required(Arc<TrustedClients>),
 }
@@ -376,8 +378,10 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let ClientAuth::Required(trusted) = &self.client_auth else { return Ok(ClientCertVerified::assertion()) };
-        let trusted = trusted.0.load();
+        let trusted = match &self.client_auth {
+            ClientAuth::Requested => return Ok(ClientCertVerified::assertion()),
+            ClientAuth::JudgedIfPresented(trusted) | ClientAuth::Required(trusted) => trusted.0.load(),
+        };
         if trusted.pins.contains(&presented(end_entity)?) {
             return Ok(ClientCertVerified::assertion());
         }
