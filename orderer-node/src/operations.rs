@@ -7,6 +7,7 @@
 mod health;
 mod metrics;
 mod page;
+mod report;
 mod routes;
 mod snapshot;
 
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::health::{Component, FailedCheck, health, readiness};
 pub use self::metrics::render;
+pub use self::report::CertificateEnd;
 pub use self::routes::router;
 pub use self::snapshot::{
     ConsenterCertificate, DiskSpace, NodeObserver, Observed, ProcessFigures, Snapshot, Surroundings, WatchedCertificate,

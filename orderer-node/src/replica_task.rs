@@ -257,4 +257,14 @@ mod tests {
         assert_eq!(held.then, [sign(), status()]);
         assert!(split(Vec::new()).iter().all(Option::is_none));
     }
+
+    #[test]
+    fn changes_of_regency_are_counted_by_reason_and_those_without_one_as_well() {
+        let mut changes = RegencyChanges::default();
+        for reason in [Some(StopReason::Slow), Some(StopReason::Shown), None, Some(StopReason::Slow)] {
+            changes.count(reason);
+        }
+        let counted: Vec<_> = changes.iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [("slow", 2), ("shown", 1), ("unknown", 1)]);
+    }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Snapshot;
 use crate::participation::ChannelStatus;
@@ -22,14 +22,14 @@ pub struct FailedCheck {
 }
 
 /// A part of the node and whether it is of use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Component {
     /// Which part: `disk`, `group ...` or `channel ...`.
     pub component: String,
     /// Is it?
     pub ready: bool,
     /// Why not.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
 }
 

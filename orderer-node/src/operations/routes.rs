@@ -10,6 +10,7 @@ use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
+use super::report::rfc3339;
 use super::{Component, FailedCheck, Operations, health, metrics, page, readiness};
 use crate::http_server::{read_body, require_certificate};
 
@@ -56,14 +57,14 @@ async fn on_healthz(State(operations): State<Operations>) -> Response {
     let snapshot = operations.observed.snapshot();
     let failed_checks = health(&snapshot);
     let (code, status) = verdict(failed_checks.is_empty());
-    uncached((code, Json(Health { status, time: page::rfc3339(snapshot.time), failed_checks })))
+    uncached((code, Json(Health { status, time: rfc3339(snapshot.time), failed_checks })))
 }
 
 async fn on_readyz(State(operations): State<Operations>) -> Response {
     let snapshot = operations.observed.snapshot();
     let components = readiness(&snapshot);
     let (code, status) = verdict(components.iter().all(|component| component.ready));
-    uncached((code, Json(Readiness { status, time: page::rfc3339(snapshot.time), components })))
+    uncached((code, Json(Readiness { status, time: rfc3339(snapshot.time), components })))
 }
 
 /// Fabric answers other methods with 400.

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use fabric_channel::{Certificate, CertificateError};
 use fabric_proto::ChannelId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::participation::{ChannelInfo, ChannelStatus, ConsensusRelation, Registrar};
 use crate::status::{NodeReport, NodeStatus};
@@ -57,7 +57,7 @@ pub struct ConsenterCertificate {
 }
 
 /// Room on a disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskSpace {
     /// Bytes that this process may still write.
     pub free_bytes: u64,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::OrderingReport;
+use crate::operations::{CertificateEnd, Component, DiskSpace};
 
 /// What of the section `block_catch_up` is shown.
 #[derive(Default, Deserialize)]
@@ -30,6 +31,7 @@ pub fn text(report: &StatusReport) -> String {
     for complaint in &report.complaints {
         line(&mut out, format_args!("NOT HEALTHY: {complaint}"));
     }
+    show_surroundings(&mut out, report);
     show_channels(&mut out, report);
     for ordering in section::<OrderingReport>(report, "ordering") {
         show_group(&mut out, &ordering);
@@ -45,6 +47,28 @@ pub fn text(report: &StatusReport) -> String {
     }
     show_clients(&mut out, report);
     out
+}
+
+/// What is not as it should be comes first; what is well is one line.
+fn show_surroundings(out: &mut String, report: &StatusReport) {
+    for part in section::<Component>(report, "readiness") {
+        for reason in &part.reasons {
+            line(out, format_args!("NOT READY: {}: {reason}", part.component));
+        }
+    }
+    let mut ends = section::<CertificateEnd>(report, "certificates");
+    ends.sort_by_key(|end| end.seconds_left);
+    for end in ends.iter().filter(|end| end.seconds_left < EXPIRY_WARNING_S) {
+        match u64::try_from(end.seconds_left) {
+            Ok(left) => line(out, format_args!("CERTIFICATE {} ends in {}", end.name, duration(left * 1000))),
+            Err(_) => line(out, format_args!("CERTIFICATE {} HAS ENDED", end.name)),
+        }
+    }
+    let disk = report.sections.get("disk").and_then(|disk| DiskSpace::deserialize(disk).ok());
+    if let Some(disk) = disk {
+        let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+        line(out, format_args!("disk: {:.1} of {:.1} GiB free", gib(disk.free_bytes), gib(disk.total_bytes)));
+    }
 }
 
 fn show_channels(out: &mut String, report: &StatusReport) {
@@ -164,12 +188,16 @@ fn section<T: DeserializeOwned>(report: &StatusReport, name: &str) -> Vec<T> {
     entries.filter_map(|entry| serde_json::from_value(entry.clone()).ok()).collect()
 }
 
+/// Certificates that end sooner are named: thirty days.
+const EXPIRY_WARNING_S: i64 = 30 * 86_400;
+
 fn duration(ms: u64) -> String {
     match ms {
         0..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
         10_000..600_000 => format!("{} s", ms / 1000),
         600_000..36_000_000 => format!("{} min", ms / 60_000),
-        _ => format!("{} h", ms / 3_600_000),
+        36_000_000..172_800_000 => format!("{} h", ms / 3_600_000),
+        _ => format!("{} days", ms / 86_400_000),
     }
 }
 
@@ -210,6 +238,15 @@ mod tests {
                     ],
                     "misbehaviour": [{ "replica": 2, "what": "voted twice", "count": 8 }],
                 }],
+                "readiness": [
+                    { "component": "disk", "ready": true },
+                    { "component": "channel b", "ready": false, "reasons": ["it is closed"] },
+                ],
+                "certificates": [
+                    { "name": "tls", "seconds_left": 864_000 }, { "name": "signing", "seconds_left": -1 },
+                    { "name": "cluster", "seconds_left": 90 * 86_400 },
+                ],
+                "disk": { "free_bytes": 5_u64 << 30, "total_bytes": 10_u64 << 30 },
                 "block_catch_up": [{ "channels": [{ "channel": "a", "from": 7, "to": 8 }] }],
                 "frontends": [frontend()],
             },
@@ -231,6 +268,10 @@ mod tests {
         for expected in [
             "version 1.2.3",
             "NOT HEALTHY: channel b: no more blocks are collected: a fork",
+            "NOT READY: channel b: it is closed",
+            "CERTIFICATE signing HAS ENDED",
+            "CERTIFICATE tls ends in 10 days",
+            "disk: 5.0 of 10.0 GiB free",
             "channel a: open, 7 blocks, 2 more not certified yet, config sequence 3",
             "group 01234567 orders a",
             "  regency 4, led by node 2 at n2:7050",
@@ -250,6 +291,7 @@ mod tests {
         ] {
             assert!(shown.lines().any(|line| line == expected), "{expected:?} is missing in\n{shown}");
         }
+        assert!(!shown.contains("cluster"), "a certificate that is good for long is named");
     }
 
     #[test]

@@ -159,3 +159,20 @@ async fn with_tls_probes_need_no_certificate_and_all_else_does() {
     assert!(get("/healthz").send_tls(strict.address, &authority, None).await.is_err());
     assert_eq!(get("/healthz").send_tls(strict.address, &authority, Some(&client)).await.unwrap().status, 200);
 }
+
+#[test]
+fn the_status_command_is_told_what_the_page_is() {
+    let shown = orderer_node::status::text(&super::node::well().into_status_report());
+    for expected in [
+        "CERTIFICATE server_tls of consenter 3 in mychannel HAS ENDED",
+        "CERTIFICATE tls ends in 20 days",
+        "disk: 50.0 of 100.0 GiB free",
+        "channel mychannel: open, 41 blocks, 1 more not certified yet, config sequence 2",
+        "  regency 5, led by node 2 at o2.example.com:7050",
+        "  FAULT: node 4 at o4.example.com:7050: voted \"twice\" (2 times)",
+        "  node 3 at o3.example.com:7050: late",
+        "  node 4 at o4.example.com:7050: no session, 5 mismatching blocks",
+    ] {
+        assert!(shown.lines().any(|line| line == expected), "{expected:?} is missing in\n{shown}");
+    }
+}
