@@ -7,7 +7,6 @@
 
 pub mod application;
 pub mod block_catch_up;
-pub mod channel_files;
 pub mod checkpoint;
 pub mod clock;
 pub mod config;
@@ -19,12 +18,14 @@ pub mod effects;
 pub mod embedded;
 pub mod fault;
 pub mod group;
+pub mod joined;
 pub mod journal;
 pub mod judge;
 pub mod keys;
 pub mod listener;
 pub mod mesh;
 pub mod node;
+pub mod registrar;
 pub mod replica_task;
 pub mod sessions;
 pub mod signer;

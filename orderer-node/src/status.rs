@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use frontend_shim::channels::Channels;
 use frontend_shim::status::{self, Counters, StatusReport};
-use mod_smart::ReplicaId;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use crate::embedded::EmbeddedFrontend;
 use crate::group::GroupHandle;
 use crate::listener::ListenerHandle;
-use crate::mesh::{MeshDoor, MeshHandle};
+use crate::mesh::MeshDoor;
+use crate::registrar::{HostedGroup, Registrar};
 use crate::replica_task::RegencyChange;
 
 /// Everything that is reported. Holding it keeps listeners and frontends alive.
@@ -23,25 +23,12 @@ pub struct NodeStatus {
     pub channels: Channels,
     /// What the client side counts.
     pub counters: Arc<Counters>,
-    /// The groups hosted.
-    pub groups: Vec<GroupStatus>,
-    /// The frontends embedded.
-    pub frontends: Vec<EmbeddedFrontend>,
+    /// The channels joined, and the groups hosted.
+    pub registrar: Registrar,
     /// Where links come in.
     pub mesh_door: MeshDoor,
     /// Where connections come in.
     pub listeners: Vec<ListenerHandle>,
-}
-
-/// One group at work.
-#[derive(Debug)]
-pub struct GroupStatus {
-    /// Our place in it.
-    pub me: ReplicaId,
-    /// Its links.
-    pub mesh: MeshHandle,
-    /// Its tasks.
-    pub group: GroupHandle,
 }
 
 /// One ordering group in a report; section `ordering` holds a list of them.
@@ -116,18 +103,20 @@ impl NodeStatus {
     #[must_use]
     pub fn report(&self) -> StatusReport {
         let mut report = StatusReport::of(&self.channels, &self.counters);
-        let ordering: Vec<OrderingReport> = self.groups.iter().map(GroupStatus::report).collect();
+        let groups = self.registrar.hosting().list();
+        let ordering: Vec<OrderingReport> = groups.iter().map(|group| OrderingReport::of(group)).collect();
         section(&mut report.sections, "ordering", &ordering);
-        let execution: Vec<_> = self.groups.iter().map(|group| *group.group.counts.borrow()).collect();
+        let execution: Vec<_> = groups.iter().map(|group| *group.group.counts.borrow()).collect();
         section(&mut report.sections, "execution", &execution);
-        let mesh: Vec<_> = self.groups.iter().map(|group| group.mesh.counters()).collect();
+        let mesh: Vec<_> = groups.iter().map(|group| group.mesh.counters()).collect();
         section(&mut report.sections, "mesh", &mesh);
         section(&mut report.sections, "mesh_door", &self.mesh_door.counters());
-        let journal: Vec<_> = self.groups.iter().map(|group| JournalReport::of(&group.group)).collect();
+        let journal: Vec<_> = groups.iter().map(|group| JournalReport::of(&group.group)).collect();
         section(&mut report.sections, "journal", &journal);
-        let catch_up: Vec<_> = self.groups.iter().map(|group| group.group.catch_up.report()).collect();
+        let catch_up: Vec<_> = groups.iter().map(|group| group.group.catch_up.report()).collect();
         section(&mut report.sections, "block_catch_up", &catch_up);
-        let frontends: Vec<_> = self.frontends.iter().map(EmbeddedFrontend::report).collect();
+        let frontends = groups.iter().filter_map(|group| group.frontend.as_ref());
+        let frontends: Vec<_> = frontends.map(EmbeddedFrontend::report).collect();
         section(&mut report.sections, "frontends", &frontends);
         let listeners: Vec<_> = self.listeners.iter().map(ListenerHandle::counters).collect();
         section(&mut report.sections, "listeners", &listeners);
@@ -143,27 +132,28 @@ impl NodeStatus {
     }
 }
 
-impl GroupStatus {
-    fn report(&self) -> OrderingReport {
-        let standing = *self.group.standing.borrow();
-        let misbehaviour = self.group.misbehaviour.read().into_iter();
-        OrderingReport {
-            group: hex::encode(self.group.sessions.view.group().0),
-            replica: self.me.0,
-            replicas: self.group.sessions.view.n(),
+impl OrderingReport {
+    fn of(hosted: &HostedGroup) -> Self {
+        let HostedGroup { me, group, .. } = hosted;
+        let standing = *group.standing.borrow();
+        let misbehaviour = group.misbehaviour.read().into_iter();
+        Self {
+            group: hex::encode(group.sessions.view.group().0),
+            replica: me.0,
+            replicas: group.sessions.view.n(),
             regency: standing.regency.0,
             is_synced: standing.is_synced,
             regency_change: standing.changed.map(RegencyChangeReport::of),
             is_silent: standing.is_silent,
             leader: standing.leader.0,
             delivered: standing.delivered.0,
-            checkpoint: self.group.checkpoints.instances().last().map(|instance| instance.0),
-            stable_checkpoint: self.group.checkpoints.stable_instance().map(|instance| instance.0),
+            checkpoint: group.checkpoints.instances().last().map(|instance| instance.0),
+            stable_checkpoint: group.checkpoints.stable_instance().map(|instance| instance.0),
             highest_claimed: standing.highest_claimed.0,
             pending_requests: standing.pending_requests,
             pending_bytes: standing.pending_bytes,
-            sessions: self.group.sessions.table.count(),
-            requests_refused: self.group.sessions.table.refused(),
+            sessions: group.sessions.table.count(),
+            requests_refused: group.sessions.table.refused(),
             misbehaviour: misbehaviour
                 .map(|(replica, what, count)| MisbehaviourReport { replica: replica.0, what, count })
                 .collect(),

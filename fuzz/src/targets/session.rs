@@ -211,6 +211,7 @@ fn frame_seeds() -> Vec<Seed> {
         ("hello-shared", ToNode::Hello(hello(Bodies::SharedLedger))),
         ("submit", ToNode::Submit(request(1, Bytes::from_static(b"body")).bytes().clone())),
         ("subscribe", ToNode::Subscribe { channel: channel(), from: 1, until: 9 }),
+        ("unsubscribe", ToNode::Unsubscribe { channel: channel() }),
         ("fetch", ToNode::FetchBlock { channel: channel(), number: 3 }),
         ("ping", ToNode::Ping(1)),
         ("read", ToNode::Read(Read { version: VERSION, group: GROUP })),

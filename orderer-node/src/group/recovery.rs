@@ -6,24 +6,23 @@
 //! Nobody can tell an empty disk from a lost one, so a new replica begins in the same way; if all of a quorum are new,
 //! they find that out from each other.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use aws_lc_rs::rand;
 use blockcutter::Ordering;
-use fabric_proto::ChannelId;
 use mod_smart::{Action, Limits, Recovered, Replica, ReplicaId, View};
 use tokio::sync::mpsc;
 
 use super::past::{self, Useless, instance_of};
-use crate::application::{Application, JoinedChannel};
+use crate::application::Application;
 use crate::block_catch_up::BlockCatchUp;
 use crate::checkpoint::{CheckpointStore, Found};
 use crate::clock::Clock;
 use crate::disk::{DirDisk, Disk};
 use crate::effects::Asked;
+use crate::joined::JoinedChannels;
 use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
 use crate::judge::InForce;
 use crate::signer::SigningJob;
@@ -37,7 +36,7 @@ pub(super) struct Recovery {
     pub(super) dir: PathBuf,
     pub(super) durability: Durability,
     /// What the application needs.
-    pub(super) channels: BTreeMap<ChannelId, JoinedChannel>,
+    pub(super) channels: JoinedChannels,
     pub(super) signing: mpsc::Sender<SigningJob>,
     pub(super) catch_up: BlockCatchUp,
     pub(super) clock: Clock,
@@ -176,7 +175,8 @@ impl Recovery {
             self.clock.clone(),
             self.in_force.clone(),
         )?;
-        for (ledger, height) in application.ledgers() {
+        for (channel, height) in application.ledgers() {
+            let ledger = &channel.ledger;
             anyhow::ensure!(
                 ledger.height() >= height || self.view.n() > 1,
                 "a ledger holds {} blocks, but the newest checkpoint was taken after {height}: blocks were lost or removed, and there is no other node to fetch them from",
