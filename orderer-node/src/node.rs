@@ -68,7 +68,7 @@ struct Node {
 
 impl Node {
     fn prepare(config: &Resolved) -> anyhow::Result<Self> {
-        let msp = LocalMsp::load(&config.msp.dir, &config.msp.id)?;
+        let msp = LocalMsp::load_with_keystore(&config.msp.dir, &config.msp.keystore, &config.msp.id)?;
         let load = |files: &CertificateFiles| TlsIdentity::load(&files.certificate, &files.key);
         let tls = config.tls.as_ref().map(|tls| load(&tls.server)).transpose()?;
         let files = config.mesh_identity.as_ref().context(
@@ -86,9 +86,9 @@ impl Node {
 
     async fn start(self, config: &Resolved, faults: Faults, shutdown: CancellationToken) -> anyhow::Result<()> {
         say_what_is_not_checked(config.verification);
-        let listener = Listener::bind(config.listen_address).await?;
+        let listener = Listener::bind(config.listen_address.resolve().await?).await?;
         let cluster = match &config.cluster {
-            Some(cluster) => Some(Listener::bind(cluster.listen_address).await?),
+            Some(cluster) => Some(Listener::bind(cluster.listen_address.resolve().await?).await?),
             None => None,
         };
         let verify = WorkPool::start("verify", threads(), VERIFY_JOBS_MAX)?;
