@@ -76,7 +76,7 @@ struct Node {
 
 impl Node {
     fn prepare(config: &Resolved) -> anyhow::Result<Self> {
-        let msp = LocalMsp::load(&config.msp.dir, &config.msp.id)?;
+        let msp = LocalMsp::load_with_keystore(&config.msp.dir, &config.msp.keystore, &config.msp.id)?;
         let load = |files: &CertificateFiles| TlsIdentity::load(&files.certificate, &files.key);
         let tls = config.tls.as_ref().map(|tls| load(&tls.server)).transpose()?;
         let files = config.mesh_identity.as_ref().context(
@@ -102,9 +102,9 @@ impl Node {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Registrar> {
         say_what_is_not_checked(config.verification);
-        let listener = Listener::bind(config.listen_address).await?;
+        let listener = Listener::bind(config.listen_address.resolve().await?).await?;
         let cluster = match &config.cluster {
-            Some(cluster) => Some(Listener::bind(cluster.listen_address).await?),
+            Some(cluster) => Some(Listener::bind(cluster.listen_address.resolve().await?).await?),
             None => None,
         };
         let (mesh_door, router) = (MeshDoor::new(), Arc::new(Router::new()));

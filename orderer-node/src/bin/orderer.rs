@@ -1,0 +1,58 @@
+//! The `orderer` program: this node in the place of Fabric's, with its commands, files and variables.
+//!
+//! It ends with 0 when it was told to stop, with 1 when something kept it from starting or made it end, and with 2 when
+//! its arguments are wrong.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use orderer_node::orderer_yaml::{self, Environment};
+use orderer_node::{logging, node, version};
+
+/// A Byzantine-fault-tolerant ordering node for Hyperledger Fabric.
+#[derive(Debug, Parser)]
+#[command(name = "orderer", about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Command {
+    /// Start the node, configured by orderer.yaml and ORDERER_* variables. The default.
+    Start,
+    /// Show version, commit and platform.
+    Version,
+}
+
+fn main() -> ExitCode {
+    let ended = match Arguments::parse().command.unwrap_or(Command::Start) {
+        Command::Version => {
+            println!("{}", version::describe());
+            Ok(())
+        }
+        Command::Start => start(),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("orderer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start() -> anyhow::Result<()> {
+    let variables = std::env::vars_os();
+    let text = |os: std::ffi::OsString| os.to_string_lossy().into_owned();
+    let environment: Environment = variables.map(|(name, value)| (text(name), text(value))).collect();
+    let working_dir = std::env::current_dir().context("there is no working directory")?;
+    let loaded = orderer_yaml::load(&environment, &working_dir)?;
+    logging::start(&loaded.config.log, &loaded.config.log_format)?;
+    tracing::info!(version = version::VERSION, commit = version::COMMIT, file = %loaded.path.display(), "starting");
+    for notice in &loaded.notices {
+        notice.log();
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(node::run(loaded.config))
+}
