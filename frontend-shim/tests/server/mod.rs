@@ -275,9 +275,9 @@ pub fn request_header(channel: &str) -> ChannelHeader {
     }
 }
 
-/// The request for a range of the channel.
+/// The request for a range of the channel, by one who may read it.
 pub fn request(seek: &SeekInfo) -> Bytes {
-    chain::envelope_with(request_header(chain::CHANNEL), chain::creator(), &seek.encode_to_vec())
+    chain::signed(&chain::writer(), request_header(chain::CHANNEL), &seek.encode_to_vec())
 }
 
 /// What a Deliver stream said.
