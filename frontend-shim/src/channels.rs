@@ -157,6 +157,12 @@ impl Channels {
         Some(removed)
     }
 
+    /// The number that [`Channels::watch_revision`] follows.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        *self.registry.revision.borrow()
+    }
+
     /// Follows a number that grows whenever a channel was added or removed, or has come to have another configuration.
     /// What was read after a look at the number holds until the number is another one.
     #[must_use]

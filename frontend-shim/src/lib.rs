@@ -49,4 +49,5 @@ pub mod tls;
 pub mod tls_clients;
 pub mod tls_identity;
 pub mod traffic;
+pub mod trusted_clients;
 mod update_tracker;
