@@ -5,6 +5,7 @@
 //! nodes' decisions until then.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io, thread};
 
@@ -17,6 +18,7 @@ use tracing::{error, info};
 use crate::config_difference::difference;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
+use crate::traffic::ChannelTraffic;
 
 /// All channels of this process. Clones share them.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ struct Registry {
     by_id: ArcSwap<BTreeMap<ChannelId, Arc<Channel>>>,
     // Taken by whoever changes the map; readers never wait.
     change: Mutex<()>,
+    /// Grows whenever a channel comes, goes, or has another configuration.
+    revision: watch::Sender<u64>,
 }
 
 /// One channel.
@@ -39,6 +43,11 @@ pub struct Channel {
     sequence: watch::Sender<u64>,
     ledger: Arc<Ledger>,
     state: watch::Sender<ChannelState>,
+    /// The newest config block whose configuration is known to be in force, or an older one than that in force.
+    config_block: AtomicU64,
+    traffic: ChannelTraffic,
+    /// Of the registry.
+    revision: watch::Sender<u64>,
 }
 
 /// What a channel can do for clients now.
@@ -119,6 +128,9 @@ impl Channels {
             config: ArcSwap::from_pointee(config),
             ledger,
             state: watch::Sender::new(ChannelState::Opening),
+            config_block: AtomicU64::new(0),
+            traffic: ChannelTraffic::default(),
+            revision: self.registry.revision.clone(),
         });
         let _change = self.registry.change.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by_id = BTreeMap::clone(&self.registry.by_id.load());
@@ -130,6 +142,7 @@ impl Channels {
         }
         by_id.insert(channel.id.clone(), Arc::clone(&channel));
         self.registry.by_id.store(Arc::new(by_id));
+        raise(&self.registry.revision);
         Ok(channel)
     }
 
@@ -139,8 +152,22 @@ impl Channels {
         let mut by_id = BTreeMap::clone(&self.registry.by_id.load());
         let removed = by_id.remove(id)?;
         self.registry.by_id.store(Arc::new(by_id));
+        raise(&self.registry.revision);
         removed.enter_state(ChannelState::Closed);
         Some(removed)
+    }
+
+    /// The number that [`Channels::watch_revision`] follows.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        *self.registry.revision.borrow()
+    }
+
+    /// Follows a number that grows whenever a channel was added or removed, or has come to have another configuration.
+    /// What was read after a look at the number holds until the number is another one.
+    #[must_use]
+    pub fn watch_revision(&self) -> watch::Receiver<u64> {
+        self.registry.revision.subscribe()
     }
 
     /// The channel of this name, which may come straight from a header.
@@ -180,6 +207,7 @@ impl Channel {
         if next.sequence() > current.sequence() {
             let changes = difference(current.bundle(), next.bundle());
             info!("channel {}: config sequence {} is in force: {changes}", self.id, next.sequence());
+            raise(&self.revision);
         }
         self.sequence.send_if_modified(|sequence| {
             let is_news = next.sequence() > *sequence;
@@ -194,6 +222,22 @@ impl Channel {
     #[must_use]
     pub fn watch_sequence(&self) -> watch::Receiver<u64> {
         self.sequence.subscribe()
+    }
+
+    /// True if the configuration of this config block is known to be in force, or to have been.
+    pub(crate) fn is_config_block_known(&self, number: u64) -> bool {
+        number <= self.config_block.load(Ordering::Acquire)
+    }
+
+    /// The configuration of this config block is in force, or a later one is.
+    pub(crate) fn on_config_block_known(&self, number: u64) {
+        self.config_block.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// What its clients did.
+    #[must_use]
+    pub const fn traffic(&self) -> &ChannelTraffic {
+        &self.traffic
     }
 
     /// Its blocks.
@@ -230,6 +274,10 @@ impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel").field("id", &self.id).field("state", &self.state()).finish_non_exhaustive()
     }
+}
+
+fn raise(revision: &watch::Sender<u64>) {
+    revision.send_modify(|revision| *revision += 1);
 }
 
 fn sync_ledgers(registry: &Registry) {

@@ -24,6 +24,7 @@ use tonic::body::Body;
 use tonic::codec::Streaming;
 
 use crate::admission::Signer;
+use crate::authentication::{Authentication, Clock};
 use crate::broadcast::{BroadcastDesk, Submit};
 use crate::channels::Channels;
 use crate::client::RawDecoder;
@@ -74,9 +75,10 @@ impl Service {
         counters: Arc<Counters>,
         limits: ServiceLimits,
     ) -> Self {
+        let broadcast = BroadcastDesk::new(channels.clone(), submit, Arc::clone(&counters));
         Self {
-            broadcast: BroadcastDesk::new(channels.clone(), submit, Arc::clone(&counters)),
-            deliver: DeliverDesk { channels, counters: Arc::clone(&counters) },
+            deliver: DeliverDesk::new(channels, Arc::clone(&counters), broadcast.pool().clone()),
+            broadcast,
             counters,
             places: Arc::new(Semaphore::new(limits.connections_max)),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
@@ -88,6 +90,22 @@ impl Service {
     #[must_use]
     pub fn signing_with(mut self, signer: Signer) -> Self {
         self.broadcast = self.broadcast.signing_with(signer);
+        self
+    }
+
+    /// Judges clients by these rules, Fabric's `General.Authentication`.
+    #[must_use]
+    pub fn authenticating(mut self, authentication: Authentication) -> Self {
+        self.broadcast = self.broadcast.authenticating(authentication);
+        self.deliver = self.deliver.authenticating(authentication);
+        self
+    }
+
+    /// Goes by another clock than the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.broadcast = self.broadcast.with_clock(clock.clone());
+        self.deliver = self.deliver.with_clock(clock);
         self
     }
 

@@ -277,7 +277,6 @@ fn say_what_is_not_checked(verification: Verification) {
             "verification: frontends alone check that the creator of an envelope may write; a frontend that lies can have anything ordered"
         ),
     }
-    tracing::warn!("this version serves blocks to every reader: Readers policies are not evaluated");
 }
 
 async fn stop_signal() -> anyhow::Result<&'static str> {
