@@ -117,22 +117,7 @@ impl ChannelConfig {
     /// # Errors
     /// [`ConfigError`].
     pub fn from_block(block: &Block) -> Result<Self, ConfigError> {
-        let [entry] = block.entries() else {
-            let count = block.entries().len();
-            let why = format!("it holds {count} entries instead of one");
-            return Err(ConfigError::NotAConfigBlock(why));
-        };
-        let malformed = |why: &dyn std::fmt::Display| ConfigError::NotAConfigBlock(why.to_string());
-        let envelope = Envelope::decode(entry.clone()).map_err(|why| malformed(&why))?;
-        if !envelope.is_config() {
-            let why = format!("its envelope is of header type {}", envelope.header_type());
-            return Err(ConfigError::NotAConfigBlock(why));
-        }
-        let tree = ConfigContent::decode(envelope.data())
-            .map_err(|why| malformed(&why))?
-            .config
-            .ok_or_else(|| malformed(&"its envelope holds no configuration"))?;
-        Self::from_bundle(Bundle::from_tree(envelope.channel_id(), tree)?)
+        Self::from_bundle(bundle_of(block)?)
     }
 
     /// Reads a configuration.
@@ -318,6 +303,26 @@ fn is_same_signature_policy(left: &fabric_proto::common::Policy, right: &fabric_
     left.r#type == signature
         && right.r#type == signature
         && decode(left).is_some_and(|policy| Some(policy) == decode(right))
+}
+
+/// What anybody would accept of the configuration in a configuration block.
+pub(crate) fn bundle_of(block: &Block) -> Result<Bundle, ConfigError> {
+    let [entry] = block.entries() else {
+        let count = block.entries().len();
+        let why = format!("it holds {count} entries instead of one");
+        return Err(ConfigError::NotAConfigBlock(why));
+    };
+    let malformed = |why: &dyn std::fmt::Display| ConfigError::NotAConfigBlock(why.to_string());
+    let envelope = Envelope::decode(entry.clone()).map_err(|why| malformed(&why))?;
+    if !envelope.is_config() {
+        let why = format!("its envelope is of header type {}", envelope.header_type());
+        return Err(ConfigError::NotAConfigBlock(why));
+    }
+    let tree = ConfigContent::decode(envelope.data())
+        .map_err(|why| malformed(&why))?
+        .config
+        .ok_or_else(|| malformed(&"its envelope holds no configuration"))?;
+    Ok(Bundle::from_tree(envelope.channel_id(), tree)?)
 }
 
 fn check_capabilities(bundle: &Bundle, orderer: &OrdererGroup) -> Result<(), ConfigError> {

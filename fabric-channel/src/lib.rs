@@ -65,6 +65,7 @@ mod genesis_organization;
 pub mod go_duration;
 mod group_values;
 mod identity;
+pub mod join_block;
 mod known_identities;
 pub mod limits;
 mod maintenance;

@@ -14,8 +14,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use fabric_proto::common::Status;
+use fabric_proto::orderer::BroadcastResponse;
 use futures::stream::{Stream, StreamExt};
 use http_body_util::StreamBody;
+use prost::Message as _;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
@@ -107,6 +110,18 @@ impl Service {
         self.broadcast = self.broadcast.with_clock(clock.clone());
         self.deliver = self.deliver.with_clock(clock);
         self
+    }
+
+    /// Answers one envelope as if it had come on a Broadcast stream of its own.
+    pub async fn broadcast(&self, envelope: Bytes) -> BroadcastResponse {
+        let envelopes = futures::stream::iter([Ok::<_, Infallible>(envelope)]);
+        let answer = self.broadcast.answer(envelopes).next().await;
+        let response = answer.and_then(Result::ok).and_then(|encoded| BroadcastResponse::decode(encoded).ok());
+        // The desk answers every envelope; a stopped runtime is what could keep it from that.
+        response.unwrap_or_else(|| BroadcastResponse {
+            status: Status::ServiceUnavailable.into(),
+            info: "this node is stopping".to_owned(),
+        })
     }
 
     async fn answer(self, request: hyper::Request<Incoming>, client: ClientConnection) -> Result<Response, Infallible> {

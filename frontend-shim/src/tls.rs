@@ -132,6 +132,8 @@ impl std::fmt::Debug for Spki {
 pub enum ClientAuth {
     /// Asks for a certificate, takes any whose key the visitor has, takes none as well. The caller judges afterwards.
     Requested,
+    /// A certificate that is presented must be one that [`TrustedClients`] accepts; a visitor may come without one.
+    JudgedIfPresented(Arc<TrustedClients>),
     /// A certificate that [`TrustedClients`] accepts must be presented.
     Required(Arc<TrustedClients>),
 }
@@ -336,7 +338,9 @@ impl ClientCertVerifier for ClientVerifier {
     ) -> Result<ClientCertVerified, rustls::Error> {
         match &self.client_auth {
             ClientAuth::Requested => Ok(ClientCertVerified::assertion()),
-            ClientAuth::Required(trusted) => trusted.verify(end_entity, intermediates, now),
+            ClientAuth::JudgedIfPresented(trusted) | ClientAuth::Required(trusted) => {
+                trusted.verify(end_entity, intermediates, now)
+            }
         }
     }
 

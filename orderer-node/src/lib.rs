@@ -5,6 +5,7 @@
 //! actions out.
 #![forbid(unsafe_code)]
 
+pub mod administration;
 pub mod application;
 pub mod block_catch_up;
 pub mod checkpoint;
@@ -18,6 +19,7 @@ pub mod effects;
 pub mod embedded;
 pub mod fault;
 pub mod group;
+pub mod http_server;
 pub mod joined;
 pub mod journal;
 pub mod judge;
@@ -27,6 +29,7 @@ pub mod logging;
 pub mod mesh;
 pub mod node;
 pub mod orderer_yaml;
+pub mod participation;
 pub mod registrar;
 pub mod replica_task;
 pub mod sessions;

@@ -12,7 +12,9 @@ use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
-use frontend_shim::tls::{self, ClientAuth, Spki, TrustedClients};
+use frontend_shim::authentication::Authentication;
+use frontend_shim::tls::{self, ClientAuth};
+use frontend_shim::trusted_clients::TrustedClients;
 use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
@@ -20,15 +22,18 @@ use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{self, CertificateFiles, Resolved};
+use crate::administration::Administration;
+use crate::config::{self, CertificateFiles, HttpListener, Resolved, TlsFiles};
 use crate::fault::Faults;
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
     Security, door,
 };
+use crate::http_server::HttpTls;
 use crate::mesh::MeshDoor;
-use crate::registrar::{HostingSetup, JoinError, Registrar, RegistrarSetup};
+use crate::participation::{self, JoinError, ParticipationSettings};
+use crate::registrar::{HostingSetup, Registrar, RegistrarSetup};
 use crate::sessions::{self, Caller, SessionEnd};
 use crate::status::NodeStatus;
 use crate::work_pool::WorkPool;
@@ -112,7 +117,8 @@ impl Node {
 
         let counters = Arc::new(Counters::default());
         let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
-            .signing_with(Arc::new(self.msp.identity().clone()));
+            .signing_with(Arc::new(self.msp.identity().clone()))
+            .authenticating(authentication(config));
         let (grpc, accepted_grpc) = door(GRPC_CONNECTIONS_MAX);
         let (mesh, accepted_mesh) = door(MESH_CONNECTIONS_MAX);
         let (frontend, accepted_frontends) = door(FRONTEND_CONNECTIONS_MAX);
@@ -134,8 +140,13 @@ impl Node {
         tokio::spawn(serve_frontends(accepted_frontends, registrar.clone()));
         tokio::spawn(serve_clients(accepted_grpc, service.clone(), binds, shutdown.clone()));
         if let Some(path) = &config.sockets.broadcast {
-            let (socket, service, shutdown) = (bind_unix(path)?, service, shutdown.clone());
+            let (socket, service, shutdown) = (bind_unix(path)?, service.clone(), shutdown.clone());
             tokio::spawn(async move { service.serve_unix(socket, shutdown).await });
+        }
+        if let Some(admin) = &config.admin {
+            let channels = self.channels.clone();
+            let administration = Arc::new(Administration { registrar: registrar.clone(), service, channels });
+            administer(admin, config.participation, administration, shutdown.clone()).await?;
         }
         let status =
             NodeStatus { channels: self.channels, counters, registrar: registrar.clone(), mesh_door, listeners };
@@ -164,6 +175,7 @@ impl Node {
             identity: Arc::new(self.msp.identity().clone()),
             mesh_identity: self.mesh_identity.clone(),
             dir: config.data_dir.join("groups"),
+            journal_dir: config.journal_dir.clone(),
             durability: config.durability,
             verification: config.verification,
             limits: config.limits.clone(),
@@ -183,8 +195,8 @@ impl Node {
         .await?;
         for (path, block) in std::mem::take(&mut self.join_blocks) {
             match registrar.join(block).await {
-                Ok(joined) => tracing::info!(channel = %joined.name, relation = %joined.relation, "joined the channel"),
-                Err(JoinError::Exists) => {}
+                Ok(joined) => tracing::info!(channel = %joined.id, relation = ?joined.relation, "joined the channel"),
+                Err(JoinError::AlreadyExists) => {}
                 Err(error) => return Err(anyhow::Error::new(error).context(path.display().to_string())),
             }
         }
@@ -194,31 +206,54 @@ impl Node {
     fn security(&self, config: &Resolved) -> anyhow::Result<Security> {
         let (Some(identity), Some(files)) = (&self.tls, &config.tls) else { return Ok(Security::Plain) };
         let client_auth = if files.client_auth_required {
-            ClientAuth::Required(Arc::new(self.trusted_clients(files)?))
+            // Clients of every organisation of every channel, whom the operator names besides, and the consenters.
+            let authorities = authorities(&files.client_root_cas)?;
+            ClientAuth::Required(Arc::new(TrustedClients::following(self.channels.clone(), authorities)?))
         } else {
             ClientAuth::Requested
         };
         let protocols = [tls::ALPN_GRPC, tls::ALPN_MESH, tls::ALPN_FRONTEND];
         Ok(Security::Tls(tls::server_config(identity, &protocols, client_auth)?))
     }
+}
 
-    /// Clients of every organisation of every channel, whom the operator names besides, and the consenters themselves
-    /// (contract 1.2).
-    fn trusted_clients(&self, files: &config::TlsFiles) -> anyhow::Result<TrustedClients> {
-        let mut authorities: Vec<CertificateDer<'static>> = Vec::new();
-        for path in &files.client_root_cas {
-            authorities.extend(load_certificates(path)?);
-        }
-        let mut pins = Vec::new();
-        for channel in self.channels.list() {
-            let config = channel.config();
-            let msps = config.msps().iter().flat_map(|msp| msp.tls_roots().iter().chain(msp.tls_intermediates()));
-            authorities.extend(msps.map(|certificate| CertificateDer::from(certificate.der().to_vec())));
-            let keys = config.consenters().iter().flat_map(|c| [&c.client_tls_cert, &c.server_tls_cert]);
-            pins.extend(keys.map(|certificate| Spki::from_der(certificate.spki_der().clone())));
-        }
-        Ok(TrustedClients::new(&authorities, pins)?)
+fn authentication(config: &Resolved) -> Authentication {
+    let config::Authentication { time_window, no_expiration_checks } = config.authentication;
+    Authentication { time_window, no_expiration_checks }
+}
+
+/// Serves the channel participation API.
+async fn administer(
+    admin: &HttpListener,
+    participation: config::Participation,
+    administration: Arc<Administration>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let tls = admin.tls.as_ref().map(http_tls).transpose()?;
+    let settings = ParticipationSettings {
+        is_enabled: participation.enabled,
+        body_bytes_max: participation.max_request_body_size,
+    };
+    let serving = participation::serve(&admin.address.to_string(), tls.as_ref(), settings, administration, shutdown);
+    let handle = serving.await?;
+    tracing::info!(address = %handle.address(), is_enabled = settings.is_enabled, "serving the channel participation API");
+    Ok(())
+}
+
+fn http_tls(files: &TlsFiles) -> anyhow::Result<HttpTls> {
+    Ok(HttpTls {
+        identity: TlsIdentity::load(&files.server.certificate, &files.server.key)?,
+        client_auth_required: files.client_auth_required,
+        client_root_cas: authorities(&files.client_root_cas)?,
+    })
+}
+
+fn authorities(files: &[PathBuf]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let mut authorities = Vec::new();
+    for file in files {
+        authorities.extend(load_certificates(file)?);
     }
+    Ok(authorities)
 }
 
 /// Serves the connections of applications and peers.

@@ -33,11 +33,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::follower::{Follower, Outcome};
 pub use self::hosting::{HostedGroup, Hosting, HostingSetup};
-pub use self::info::{ChannelInfo, ConsensusRelation, Status};
 use self::join_block::{JoinBlock, Membership, OurKeys, config_in_force, group_of, signature_style};
 use self::store::{JoinStore, Kept};
 use crate::joined::JoinedChannel;
 use crate::keys::SigningKey;
+use crate::participation::{ChannelInfo, ConsensusRelation, JoinError, RemoveError};
 
 /// What a registrar begins with.
 #[derive(Debug)]
@@ -103,37 +103,6 @@ struct Following {
     ledger: Arc<Ledger>,
 }
 
-/// Why a channel cannot be joined.
-#[derive(Debug, thiserror::Error)]
-pub enum JoinError {
-    /// The block is not one to join with.
-    #[error("invalid join block: {0}")]
-    Invalid(String),
-    /// It has been joined.
-    #[error("channel already exists")]
-    Exists,
-    /// It is being removed.
-    #[error("channel pending removal")]
-    Removing,
-    /// It fits the block and not this node.
-    #[error("{0:#}")]
-    Failed(#[from] anyhow::Error),
-}
-
-/// Why a channel cannot be removed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    /// It was never joined.
-    #[error("channel does not exist")]
-    Unknown,
-    /// It is being removed.
-    #[error("channel pending removal")]
-    Removing,
-    /// The disk.
-    #[error("{0:#}")]
-    Failed(#[from] anyhow::Error),
-}
-
 impl Registrar {
     /// Takes up what was joined before: every group once, with all channels of it, then the channels that are followed.
     ///
@@ -182,21 +151,15 @@ impl Registrar {
     /// [`JoinError`]; nothing has changed then.
     pub async fn join(&self, block: Bytes) -> Result<ChannelInfo, JoinError> {
         let inner = &self.0;
-        let join = JoinBlock::decode(block).map_err(JoinError::Invalid)?;
+        let join = JoinBlock::decode(block).map_err(JoinError::Refused)?;
         let id = join.config.channel_id().clone();
         let _change = inner.change.lock().await;
         match inner.entries().get(&id) {
             None => {}
-            Some(Entry::Removing) => return Err(JoinError::Removing),
-            Some(_) => return Err(JoinError::Exists),
+            Some(Entry::Removing) => return Err(JoinError::PendingRemoval),
+            Some(_) => return Err(JoinError::AlreadyExists),
         }
-        inner.store.keep(&id, &join.encoded).context("cannot keep the join block")?;
-        if let Err(error) = inner.enter(join, 0).await {
-            inner.undo_join(&id).await?;
-            return Err(error.into());
-        }
-        let info = inner.entries().get(&id).map(|entry| entry.info(&id));
-        Ok(info.context("the channel was removed while it was joined")?)
+        inner.join(&id, join).await.map_err(|error| JoinError::Refused(format!("{error:#}")))
     }
 
     /// Removes a channel and its blocks from this node. What its group orders goes on at the other nodes.
@@ -209,17 +172,12 @@ impl Registrar {
         let entry = {
             let mut entries = inner.entries();
             match entries.get(id) {
-                None => return Err(RemoveError::Unknown),
-                Some(Entry::Removing) => return Err(RemoveError::Removing),
+                None => return Err(RemoveError::NotFound),
+                Some(Entry::Removing) => return Err(RemoveError::PendingRemoval),
                 Some(_) => entries.insert(id.clone(), Entry::Removing),
             }
         };
-        inner.store.begin_removal(id).context("cannot note the removal")?;
-        tracing::info!(channel = %id, "removing the channel");
-        inner.leave(id, entry).await;
-        inner.finish_removal(id)?;
-        inner.entries().remove(id);
-        Ok(())
+        inner.remove(id, entry).await.map_err(|error| RemoveError::Failed(format!("{error:#}")))
     }
 }
 
@@ -254,6 +212,24 @@ impl Inner {
         for ready in groups.into_values() {
             self.attach(ready).await?;
         }
+        Ok(())
+    }
+
+    async fn join(self: &Arc<Self>, id: &ChannelId, join: JoinBlock) -> anyhow::Result<ChannelInfo> {
+        self.store.keep(id, &join.encoded).context("cannot keep the join block")?;
+        if let Err(error) = self.enter(join, 0).await {
+            self.undo_join(id).await?;
+            return Err(error);
+        }
+        self.entries().get(id).map(|entry| entry.info(id)).context("the channel was removed while it was joined")
+    }
+
+    async fn remove(&self, id: &ChannelId, entry: Option<Entry>) -> anyhow::Result<()> {
+        self.store.begin_removal(id).context("cannot note the removal")?;
+        tracing::info!(channel = %id, "removing the channel");
+        self.leave(id, entry).await;
+        self.finish_removal(id)?;
+        self.entries().remove(id);
         Ok(())
     }
 
@@ -323,7 +299,7 @@ impl Inner {
             join_number: follower.join.number,
             ledger: Arc::clone(&follower.ledger),
         };
-        tracing::info!(channel = %id, relation = %following.relation, join_block = following.join_number,
+        tracing::info!(channel = %id, relation = ?following.relation, join_block = following.join_number,
             height = following.ledger.height(), "following the channel");
         let (inner, join) = (Arc::downgrade(self), follower.join.clone());
         let task = tokio::spawn(follow_to_the_end(inner, join, follower));

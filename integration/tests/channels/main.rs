@@ -7,7 +7,7 @@ mod nodes;
 
 use fabric_proto::common::Status as Answer;
 use integration::client::{key_of, occurrences};
-use orderer_node::registrar::{ChannelInfo, ConsensusRelation, JoinError, RemoveError, Status};
+use orderer_node::participation::{ChannelInfo, ChannelStatus as Status, ConsensusRelation, JoinError, RemoveError};
 
 use crate::nodes::Nodes;
 
@@ -21,7 +21,7 @@ async fn a_channel_opens_when_a_quorum_has_joined_it_in_any_order_and_the_last_n
     let info = nodes.at(3).join(genesis.clone()).await.unwrap();
     assert_eq!((info.relation, info.status, info.height), (ConsensusRelation::Consenter, Status::Active, 1));
     assert_eq!(nodes.answer(3, "first").await.0, Answer::ServiceUnavailable, "one of four is no quorum");
-    assert!(matches!(nodes.at(3).join(genesis.clone()).await, Err(JoinError::Exists)));
+    assert!(matches!(nodes.at(3).join(genesis.clone()).await, Err(JoinError::AlreadyExists)));
     nodes.at(1).join(genesis.clone()).await.unwrap();
     nodes.at(4).join(genesis.clone()).await.unwrap();
     let sent = nodes.order(3, "first", 60).await;
@@ -67,7 +67,7 @@ async fn a_channel_that_is_removed_is_gone_there_goes_on_elsewhere_and_can_be_jo
     }
     nodes.order(2, "first", 20).await;
     let (first, unknown) = (nodes.id("first"), nodes.id("unknown"));
-    assert!(matches!(nodes.at(2).remove(&unknown).await, Err(RemoveError::Unknown)));
+    assert!(matches!(nodes.at(2).remove(&unknown).await, Err(RemoveError::NotFound)));
     nodes.at(2).remove(&first).await.unwrap();
     assert_eq!(nodes.at(2).info(&first), None);
     assert_eq!(nodes.answer(2, "first").await.0, Answer::BadRequest);

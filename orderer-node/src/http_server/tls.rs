@@ -1,0 +1,29 @@
+//! TLS of an HTTP server, as the sections `Admin.TLS` and `Operations.TLS` of `orderer.yaml` describe it (contract 7.1).
+
+use std::sync::Arc;
+
+use frontend_shim::tls::{ClientAuth, TlsError, TrustedClients, server_config};
+use frontend_shim::tls_identity::TlsIdentity;
+use rustls_pki_types::CertificateDer;
+
+/// What a server shows, and which certificates of clients it takes.
+#[derive(Clone, Debug)]
+pub struct HttpTls {
+    /// What the server shows.
+    pub identity: TlsIdentity,
+    /// Must a client show a certificate? Otherwise it may, and one that is shown must be good all the same.
+    pub client_auth_required: bool,
+    /// Authorities of clients.
+    pub client_root_cas: Vec<CertificateDer<'static>>,
+}
+
+impl HttpTls {
+    pub(super) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+        let trusted = Arc::new(TrustedClients::new(&self.client_root_cas, Vec::new())?);
+        let client_auth = match self.client_auth_required {
+            true => ClientAuth::Required(trusted),
+            false => ClientAuth::JudgedIfPresented(trusted),
+        };
+        server_config(&self.identity, &[b"http/1.1"], client_auth)
+    }
+}
