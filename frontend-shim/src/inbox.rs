@@ -173,7 +173,7 @@ impl Inbox {
     pub(crate) fn unsubscribe(&self) {
         let unsubscribe = ToNode::Unsubscribe { channel: self.channel.id().clone() }.encode();
         for node in &self.nodes {
-            drop(node.send(unsubscribe.clone()));
+            let _ = node.send(unsubscribe.clone());
         }
     }
 

@@ -51,8 +51,10 @@ pub struct GroupSetup {
     pub group: Arc<OrderingGroup>,
     /// Its limits.
     pub limits: Limits,
-    /// Journal and checkpoints live below this folder.
+    /// Checkpoints and the frontends' credentials live below this folder.
     pub dir: PathBuf,
+    /// The folder of the journal.
+    pub journal_dir: PathBuf,
     /// Whether the journal waits for the disk.
     pub durability: Durability,
     /// The channels joined here. Those that are in it already are what recovery needs; later ones come through
@@ -112,6 +114,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         group,
         limits,
         dir,
+        journal_dir,
         durability,
         channels,
         keyring,
@@ -148,6 +151,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         view: view.clone(),
         limits,
         dir,
+        journal_dir,
         durability,
         channels: channels.clone(),
         signing,

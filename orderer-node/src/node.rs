@@ -7,15 +7,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use blockcutter::Verification;
 use bytes::Bytes;
+use frontend_shim::authentication::Authentication;
 use frontend_shim::channels::Channels;
 use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
-use frontend_shim::authentication::Authentication;
 use frontend_shim::tls::{self, ClientAuth};
-use frontend_shim::trusted_clients::TrustedClients;
 use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
+use frontend_shim::trusted_clients::TrustedClients;
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
@@ -25,12 +25,12 @@ use tokio_util::sync::CancellationToken;
 use crate::administration::Administration;
 use crate::config::{self, CertificateFiles, HttpListener, Resolved, TlsFiles};
 use crate::fault::Faults;
+use crate::http_server::HttpTls;
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
     Security, door,
 };
-use crate::http_server::HttpTls;
 use crate::mesh::MeshDoor;
 use crate::participation::{self, JoinError, ParticipationSettings};
 use crate::registrar::{HostingSetup, Registrar, RegistrarSetup};
@@ -72,6 +72,8 @@ struct Node {
     msp: LocalMsp,
     tls: Option<TlsIdentity>,
     mesh_identity: TlsIdentity,
+    /// Shown to nodes that this one connects to.
+    mesh_client_identity: TlsIdentity,
     /// None if the key is of a kind that cannot pin a consenter.
     tls_key: Option<Arc<SigningKey>>,
     channels: Channels,
@@ -88,6 +90,7 @@ impl Node {
             "no certificate for connections with other nodes: the configuration needs a [tls] or a [cluster] section",
         )?;
         let mesh_identity = load(files)?;
+        let mesh_client_identity = load(config.mesh_client_identity.as_ref().unwrap_or(files))?;
         let tls_key = SigningKey::load(&files.key).ok().map(Arc::new);
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("cannot create data folder {}", config.data_dir.display()))?;
@@ -97,7 +100,7 @@ impl Node {
             Ok((path.clone(), block.into()))
         };
         let join_blocks = config.channels.iter().map(read).collect::<anyhow::Result<_>>()?;
-        Ok(Self { msp, tls, mesh_identity, tls_key, channels, join_blocks })
+        Ok(Self { msp, tls, mesh_identity, mesh_client_identity, tls_key, channels, join_blocks })
     }
 
     async fn start(
@@ -173,7 +176,7 @@ impl Node {
     ) -> anyhow::Result<Registrar> {
         let hosting = HostingSetup {
             identity: Arc::new(self.msp.identity().clone()),
-            mesh_identity: self.mesh_identity.clone(),
+            mesh_identity: self.mesh_client_identity.clone(),
             dir: config.data_dir.join("groups"),
             journal_dir: config.journal_dir.clone(),
             durability: config.durability,
@@ -234,8 +237,8 @@ async fn administer(
         is_enabled: participation.enabled,
         body_bytes_max: participation.max_request_body_size,
     };
-    let serving = participation::serve(&admin.address.to_string(), tls.as_ref(), settings, administration, shutdown);
-    let handle = serving.await?;
+    let address = admin.address.to_string();
+    let handle = participation::serve(&address, tls.as_ref(), settings, administration, shutdown).await?;
     tracing::info!(address = %handle.address(), is_enabled = settings.is_enabled, "serving the channel participation API");
     Ok(())
 }

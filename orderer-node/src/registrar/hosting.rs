@@ -34,10 +34,12 @@ use crate::work_pool::WorkPool;
 pub struct HostingSetup {
     /// Signs blocks.
     pub identity: Arc<SigningIdentity>,
-    /// Shown to other nodes; none without TLS, and then no group can be hosted.
+    /// Shown to other nodes when this one connects to them.
     pub mesh_identity: TlsIdentity,
-    /// Journals and checkpoints live in folders below this one.
+    /// Journals and checkpoints live in folders below this one,
     pub dir: PathBuf,
+    /// journals in folders below this one if there is one.
+    pub journal_dir: Option<PathBuf>,
     /// Whether journals wait for the disk.
     pub durability: Durability,
     /// How far frontends are relied on.
@@ -161,11 +163,17 @@ impl Hosting {
             limits: MeshLimits::default(),
         })?;
         setup.mesh_door.open(&mesh);
+        let name = hex::encode(id.0);
+        let dir = setup.dir.join(&name);
         let group = group::start(GroupSetup {
             me,
             group: Arc::new(ordering.clone()),
             limits: setup.limits.clone(),
-            dir: setup.dir.join(hex::encode(id.0)),
+            journal_dir: setup
+                .journal_dir
+                .as_ref()
+                .map_or_else(|| dir.join("journal"), |journals| journals.join(&name)),
+            dir,
             durability: setup.durability,
             verification: setup.verification,
             channels,
