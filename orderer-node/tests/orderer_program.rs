@@ -46,6 +46,12 @@ fn what_keeps_it_from_starting_is_the_last_line() {
     let expected = format!("orderer: {}:2: General.ListenPort = \"many\" is not a port", file.display());
     assert_eq!((code, text.starts_with(&expected)), (Some(1), true), "{text}");
 
+    std::fs::write(&file, "General: {TLS: {Enabled: true, Certificate: a, PrivateKey: b}}\n").unwrap();
+    let (code, text) = told(&orderer(dir.path(), &[], &[]).output().unwrap());
+    let last = text.lines().last().unwrap();
+    let expected = format!("orderer: cannot read {}: No such file", dir.path().join("msp/signcerts").display());
+    assert_eq!((code, last.starts_with(&expected), last.matches("No such file").count()), (Some(1), true, 1), "{text}");
+
     assert_eq!(told(&orderer(dir.path(), &["stop"], &[]).output().unwrap()).0, Some(2));
 }
 
@@ -82,7 +88,10 @@ fn it_serves_from_file_and_environment_until_it_is_told_to_stop() {
         "{seen:#?}"
     );
 
-    kill(Pid::from_raw(i32::try_from(node.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let process = Pid::from_raw(i32::try_from(node.id()).unwrap());
+    kill(process, Signal::SIGUSR1).unwrap();
+    assert!(lines.next().unwrap().contains("Received signal: 10 (SIGUSR1)"));
+    kill(process, Signal::SIGTERM).unwrap();
     for line in lines {
         seen.push(line);
     }
