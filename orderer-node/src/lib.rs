@@ -17,6 +17,7 @@ pub mod disk;
 pub mod disk_thread;
 pub mod effects;
 pub mod embedded;
+pub mod error_text;
 pub mod fault;
 pub mod group;
 pub mod http_server;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use orderer_node::config::Config;
-use orderer_node::{dev, node};
+use orderer_node::{dev, error_text, node};
 use tracing_subscriber::EnvFilter;
 
 /// A Byzantine-fault-tolerant ordering service for Hyperledger Fabric.
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", error_text::describe(&error));
             ExitCode::FAILURE
         }
     }

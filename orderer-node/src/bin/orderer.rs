@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use orderer_node::orderer_yaml::{self, Environment};
-use orderer_node::{logging, node, version};
+use orderer_node::{error_text, logging, node, version};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// A Byzantine-fault-tolerant ordering node for Hyperledger Fabric.
 #[derive(Debug, Parser)]
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("orderer: {error:#}");
+            eprintln!("orderer: {}", error_text::describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -54,5 +55,19 @@ fn start() -> anyhow::Result<()> {
     for notice in &loaded.notices {
         notice.log();
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(node::run(loaded.config))
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let asked = signal(SignalKind::user_defined1())?;
+        tokio::spawn(answer_user_signals(asked));
+        node::run(loaded.config).await
+    })
+}
+
+/// Operators of Fabric ask for a dump with SIGUSR1. There is none here; without an answer the signal would end the node.
+async fn answer_user_signals(mut asked: Signal) {
+    while asked.recv().await.is_some() {
+        tracing::info!(
+            "Received signal: {} (SIGUSR1); what this node is doing is on its status page",
+            SignalKind::user_defined1().as_raw_value()
+        );
+    }
 }

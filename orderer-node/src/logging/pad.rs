@@ -15,18 +15,10 @@ impl Layout {
     pub(super) fn read(text: &str, verbs: &[char]) -> Option<Self> {
         let mut layout = Self::default();
         let mut rest = text;
-        loop {
-            match rest.strip_prefix(['-', '0']) {
-                Some(after) => {
-                    if rest.starts_with('-') {
-                        layout.is_left = true;
-                    } else {
-                        layout.has_zeros = true;
-                    }
-                    rest = after;
-                }
-                None => break,
-            }
+        while let Some(flag) = rest.chars().next().filter(|flag| matches!(flag, '-' | '0')) {
+            layout.is_left |= flag == '-';
+            layout.has_zeros |= flag == '0';
+            rest = &rest[1..];
         }
         (layout.width, rest) = number(rest)?;
         if let Some(after) = rest.strip_prefix('.') {

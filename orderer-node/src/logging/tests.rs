@@ -114,3 +114,16 @@ fn what_is_wrong_with_the_environment_is_named() {
     assert_eq!(refusal("loud", ""), "FABRIC_LOGGING_SPEC: invalid logging specification 'loud': bad segment 'loud'");
     assert!(refusal("info", "%{color:red}").starts_with("FABRIC_LOGGING_FORMAT: '%{color:red}' is not a format"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_specification_and_no_format_makes_the_log_panic(spec in ".{0,40}", option in "[-0-9a-zA-Z.,: ]{0,20}") {
+        let _ = spec.parse::<Spec>();
+        for verb in ["id", "level", "message", "module", "time"] {
+            let format = format!("%{{{verb}:{option}}}{spec}");
+            if format.parse::<Format>().is_ok() {
+                proptest::prop_assert_eq!(written("info", &format, false, |_| begin()).is_empty(), false);
+            }
+        }
+    }
+}

@@ -30,8 +30,11 @@ impl Notice {
     /// Says it in the log.
     pub fn log(&self) {
         match self.weight {
-            Weight::Warning => tracing::warn!("{}", self.text),
-            Weight::Information => tracing::info!("{}", self.text),
+            Weight::Warning => tracing::warn!(target: TARGET, "{}", self.text),
+            Weight::Information => tracing::info!(target: TARGET, "{}", self.text),
         }
     }
 }
+
+/// The logger that Fabric too uses for its configuration; see [`crate::logging::names`].
+const TARGET: &str = "orderer_node::orderer_yaml";

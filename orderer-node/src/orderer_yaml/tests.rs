@@ -297,3 +297,13 @@ fn the_file_is_looked_for_where_fabric_looks() {
     std::fs::create_dir(path(&named, "orderer.yaml")).unwrap();
     assert!(matches!(load(&of, here.path()), Err(OrdererYamlError::Read { .. })));
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "[aA01:.,~<>|&*!?#%@'\"\\[\\]{}\\\\ \n\t-]{0,120}", value in ".{0,40}") {
+        let in_a_section = format!("General:\n  TLS:\n    Enabled: {text}\n");
+        for text in [text, in_a_section] {
+            let _ = parse_with(&text, &[("ORDERER_GENERAL_LISTENADDRESS", &value), ("ORDERER_GENERAL_CONNECTIONTIMEOUT", &value)]);
+        }
+    }
+}

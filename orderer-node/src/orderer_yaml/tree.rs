@@ -247,7 +247,8 @@ mod tests {
     #[test]
     fn size_depth_and_multiplication_are_bounded() {
         assert!(read(&" ".repeat(TEXT_BYTES_MAX + 1)).is_err());
-        assert!(read(&"[".repeat(10_000)).unwrap_err().why.contains("nested deeper"));
+        assert!(read(&"[".repeat(DEPTH_MAX + 1)).unwrap_err().why.contains("nested deeper"));
+        assert!(read(&"[".repeat(100_000)).is_err());
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..9 {
             let below = vec![format!("*a{}", level - 1); 10].join(", ");
