@@ -21,7 +21,7 @@ use futures::future::{BoxFuture, join_all};
 use tonic::Streaming;
 
 use chain::{CHANNEL, envelope, grow, made_slot0};
-use server::{Accepting, PATIENCE, Reader, SILENCE, Said, Scripted, Server, envelopes, request, seek};
+use server::{Accepting, PATIENCE, Reader, Said, Scripted, Server, envelopes, request, seek};
 
 const FOREVER: &str = "18446744073709551615";
 
