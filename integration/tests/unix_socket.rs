@@ -60,5 +60,5 @@ async fn the_status_command_says_so_when_nobody_is_there() {
 }
 
 fn status(socket: &std::path::Path) -> Output {
-    Command::new(orderer_node().unwrap()).arg("status").arg("--socket").arg(socket).output().unwrap()
+    Command::new(orderer_node().unwrap()).args(["status", "--json", "--socket"]).arg(socket).output().unwrap()
 }

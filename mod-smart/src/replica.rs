@@ -150,6 +150,18 @@ impl Replica {
         self.pending.size()
     }
 
+    /// Since when the request that waits longest has waited.
+    #[must_use]
+    pub fn oldest_pending(&self) -> Option<Time> {
+        self.pending.oldest()
+    }
+
+    /// Is a state being taken over that the log no longer leads to?
+    #[must_use]
+    pub fn is_transferring(&self) -> bool {
+        self.transfer.deadline().is_some() || self.is_installing()
+    }
+
     /// The highest instance another replica claims to have delivered; a hint for status displays only.
     #[must_use]
     pub fn highest_claimed(&self) -> InstanceId {

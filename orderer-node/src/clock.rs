@@ -57,6 +57,13 @@ impl Clock {
         tokio::time::Instant::from_std(at.max(soonest))
     }
 
+    /// When it was this time.
+    #[must_use]
+    pub fn past(&self, time: Time) -> Instant {
+        let disk = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
+        self.started + disk.total + Duration::from_nanos(time.0)
+    }
+
     /// A commit begins.
     pub(crate) fn commit_begins(&self) {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner).since = Some(Instant::now());

@@ -39,6 +39,7 @@ use crate::mesh::{MeshEvent, MeshHandle};
 use crate::replica_task::{self, Inbox, ReplicaStanding};
 use crate::sessions::{SessionHost, SessionTable};
 use crate::signer::{self, BLOCKS_SIGNING_MAX, BlockSigner};
+use crate::vote_arrivals::VoteArrivals;
 use crate::work_pool::WorkPool;
 use recovery::{Recovery, Restored};
 
@@ -91,6 +92,8 @@ pub struct GroupHandle {
     pub counts: watch::Receiver<ApplicationCounts>,
     /// Misbehaviour seen.
     pub misbehaviour: Arc<MisbehaviourCounts>,
+    /// How late the votes of the others are.
+    pub vote_arrivals: Arc<VoteArrivals>,
     /// What its journal has done.
     pub disk: Arc<DiskMetrics>,
     /// Its checkpoints.
@@ -203,18 +206,33 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let signer = block_signer;
     let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, judge, inbox, table };
     let sessions = Arc::new(host);
-    tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), Arc::clone(&misbehaviour)));
-    Ok(GroupHandle { sessions, standing, counts, misbehaviour, disk, checkpoints, damage, catch_up, control })
+    let seen = Seen { misbehaviour: Arc::clone(&misbehaviour), vote_arrivals: Arc::default() };
+    let vote_arrivals = Arc::clone(&seen.vote_arrivals);
+    tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), seen));
+    Ok(GroupHandle {
+        sessions,
+        standing,
+        counts,
+        misbehaviour,
+        vote_arrivals,
+        disk,
+        checkpoints,
+        damage,
+        catch_up,
+        control,
+    })
+}
+
+/// What is kept of the others' messages for status displays.
+#[derive(Clone)]
+struct Seen {
+    misbehaviour: Arc<MisbehaviourCounts>,
+    vote_arrivals: Arc<VoteArrivals>,
 }
 
 /// What happens on the mesh, until it ends: messages are checked in the pool and then heard by the replica. While the pool
 /// is full this waits, and each peer waits in turn once it holds too much of the mesh's credit.
-async fn follow_mesh(
-    mut events: mpsc::Receiver<MeshEvent>,
-    mesh: MeshHandle,
-    sessions: Arc<SessionHost>,
-    misbehaviour: Arc<MisbehaviourCounts>,
-) {
+async fn follow_mesh(mut events: mpsc::Receiver<MeshEvent>, mesh: MeshHandle, sessions: Arc<SessionHost>, seen: Seen) {
     let waiting: BTreeMap<ReplicaId, WaitingRoom> =
         sessions.view.replicas().map(|peer| (peer, WaitingRoom::default())).collect();
     while let Some(event) = events.recv().await {
@@ -232,12 +250,17 @@ async fn follow_mesh(
         };
         let Some(permit) = sessions.verify.room().await else { return };
         let waiting = waiting.get(&from).cloned().unwrap_or_default();
-        let (sessions, mesh, misbehaviour) = (Arc::clone(&sessions), mesh.clone(), Arc::clone(&misbehaviour));
+        let (sessions, mesh, seen) = (Arc::clone(&sessions), mesh.clone(), seen.clone());
         tokio::spawn(async move {
             let (view, keyring, judge) = (sessions.view.clone(), Arc::clone(&sessions.keyring), sessions.judge.clone());
             let bytes = message.len();
             match sessions.verify.run(move || open(message, from, &view, &keyring, &judge)).await {
-                Some(Opened::Good(message)) => drop(sessions.inbox.send(Event::Message(message)).await),
+                Some(Opened::Good(message)) => {
+                    if let Message::Vote(signed) = message.value() {
+                        seen.vote_arrivals.note(from, &signed.vote);
+                    }
+                    drop(sessions.inbox.send(Event::Message(message)).await);
+                }
                 Some(Opened::Ahead(message, objection)) => {
                     // What it waits for may come with other messages of this peer.
                     drop((permit, credit));
@@ -251,11 +274,11 @@ async fn follow_mesh(
                     tracing::debug!(replica = %from, %objection, "bodies not taken")
                 }
                 Some(Opened::Garbage(Reject::Malformed(why))) => mesh.reject(from, &why.to_string()),
-                Some(Opened::Garbage(reject)) => misbehaviour.note(from, &format!("message with a {reject}")),
+                Some(Opened::Garbage(reject)) => seen.misbehaviour.note(from, &format!("message with a {reject}")),
                 Some(Opened::Form(reject)) => {
-                    misbehaviour.note(from, &format!("request body that no correct replica passes on: {reject}"));
+                    seen.misbehaviour.note(from, &format!("request body that no correct replica passes on: {reject}"));
                 }
-                None => misbehaviour.note(from, "a message whose check panicked"),
+                None => seen.misbehaviour.note(from, "a message whose check panicked"),
             }
             drop((permit, credit));
         });

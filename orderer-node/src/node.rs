@@ -1,5 +1,7 @@
 //! The process: reads what the configuration points at, recovers, starts every task, and ends with one clear line.
 
+mod services;
+
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,25 +16,24 @@ use frontend_shim::router::Router;
 use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
 use frontend_shim::tls::{self, ClientAuth};
-use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
+use frontend_shim::tls_identity::TlsIdentity;
 use frontend_shim::trusted_clients::TrustedClients;
-use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::administration::Administration;
-use crate::config::{self, CertificateFiles, HttpListener, Resolved, TlsFiles};
+use crate::config::{self, CertificateFiles, Resolved};
 use crate::fault::Faults;
-use crate::http_server::HttpTls;
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
     Security, door,
 };
 use crate::mesh::MeshDoor;
-use crate::participation::{self, JoinError, ParticipationSettings};
+use crate::operations::{LogSpec, WatchedCertificate};
+use crate::participation::JoinError;
 use crate::registrar::{HostingSetup, Registrar, RegistrarSetup};
 use crate::sessions::{self, Caller, SessionEnd};
 use crate::status::NodeStatus;
@@ -42,11 +43,11 @@ use crate::work_pool::WorkPool;
 ///
 /// # Errors
 /// What keeps it from starting, or the fault that ended it.
-pub async fn run(config: Resolved) -> anyhow::Result<()> {
+pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> {
     let (faults, mut fault) = Faults::channel();
     let shutdown = CancellationToken::new();
     let _guard = shutdown.clone().drop_guard();
-    start(&config, faults, shutdown.clone()).await?;
+    start(&config, log, faults, shutdown.clone()).await?;
     tokio::select! {
         Some(fault) = fault.recv() => {
             tracing::error!(%fault, "this node stops");
@@ -63,8 +64,13 @@ pub async fn run(config: Resolved) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn start(config: &Resolved, faults: Faults, shutdown: CancellationToken) -> anyhow::Result<Registrar> {
-    Node::prepare(config)?.start(config, faults, shutdown).await
+pub async fn start(
+    config: &Resolved,
+    log: Arc<dyn LogSpec>,
+    faults: Faults,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Registrar> {
+    Node::prepare(config)?.start(config, log, faults, shutdown).await
 }
 
 /// What is read before the first socket opens.
@@ -106,6 +112,7 @@ impl Node {
     async fn start(
         mut self,
         config: &Resolved,
+        log: Arc<dyn LogSpec>,
         faults: Faults,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Registrar> {
@@ -146,23 +153,24 @@ impl Node {
             let (socket, service, shutdown) = (bind_unix(path)?, service.clone(), shutdown.clone());
             tokio::spawn(async move { service.serve_unix(socket, shutdown).await });
         }
-        if let Some(admin) = &config.admin {
-            let channels = self.channels.clone();
-            let administration = Arc::new(Administration { registrar: registrar.clone(), service, channels });
-            administer(admin, config.participation, administration, shutdown.clone()).await?;
-        }
+        let administration =
+            Arc::new(Administration { registrar: registrar.clone(), service, channels: self.channels.clone() });
+        services::administer(config, Arc::clone(&administration), shutdown.clone()).await?;
+        let watched = self.watched_certificates(config)?;
         let status =
             NodeStatus { channels: self.channels, counters, registrar: registrar.clone(), mesh_door, listeners };
+        let status = Arc::new(status);
+        let told = (Arc::clone(&status), administration, watched);
+        services::operate(config, told, log, shutdown.clone()).await?;
         if let Some(path) = &config.sockets.status {
             let socket = bind_unix(path)?;
-            tokio::spawn(status.serve(socket));
-        } else {
-            // Listeners and frontends live as long as the node.
-            tokio::spawn(async move {
-                shutdown.cancelled().await;
-                drop(status);
-            });
+            tokio::spawn(Arc::clone(&status).serve_shared(socket));
         }
+        // Listeners and frontends live as long as the node.
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            drop(status);
+        });
         tracing::info!(%address, "Beginning to serve requests");
         Ok(registrar)
     }
@@ -206,11 +214,23 @@ impl Node {
         Ok(registrar)
     }
 
+    /// The certificates of this node whose end its operator should not miss.
+    fn watched_certificates(&self, config: &Resolved) -> anyhow::Result<Vec<WatchedCertificate>> {
+        let mut watched = vec![WatchedCertificate::new("signing", self.msp.identity().certificate().der())?];
+        if let Some(tls) = &self.tls {
+            watched.push(WatchedCertificate::new("tls", tls.certificate())?);
+        }
+        if config.cluster.is_some() || config.mesh_client_identity != config.mesh_identity {
+            watched.push(WatchedCertificate::new("cluster", self.mesh_client_identity.certificate())?);
+        }
+        Ok(watched)
+    }
+
     fn security(&self, config: &Resolved) -> anyhow::Result<Security> {
         let (Some(identity), Some(files)) = (&self.tls, &config.tls) else { return Ok(Security::Plain) };
         let client_auth = if files.client_auth_required {
             // Clients of every organisation of every channel, whom the operator names besides, and the consenters.
-            let authorities = authorities(&files.client_root_cas)?;
+            let authorities = services::authorities(&files.client_root_cas)?;
             ClientAuth::Required(Arc::new(TrustedClients::following(self.channels.clone(), authorities)?))
         } else {
             ClientAuth::Requested
@@ -223,40 +243,6 @@ impl Node {
 fn authentication(config: &Resolved) -> Authentication {
     let config::Authentication { time_window, no_expiration_checks } = config.authentication;
     Authentication { time_window, no_expiration_checks }
-}
-
-/// Serves the channel participation API.
-async fn administer(
-    admin: &HttpListener,
-    participation: config::Participation,
-    administration: Arc<Administration>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let tls = admin.tls.as_ref().map(http_tls).transpose()?;
-    let settings = ParticipationSettings {
-        is_enabled: participation.enabled,
-        body_bytes_max: participation.max_request_body_size,
-    };
-    let address = admin.address.to_string();
-    let handle = participation::serve(&address, tls.as_ref(), settings, administration, shutdown).await?;
-    tracing::info!(address = %handle.address(), is_enabled = settings.is_enabled, "serving the channel participation API");
-    Ok(())
-}
-
-fn http_tls(files: &TlsFiles) -> anyhow::Result<HttpTls> {
-    Ok(HttpTls {
-        identity: TlsIdentity::load(&files.server.certificate, &files.server.key)?,
-        client_auth_required: files.client_auth_required,
-        client_root_cas: authorities(&files.client_root_cas)?,
-    })
-}
-
-fn authorities(files: &[PathBuf]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let mut authorities = Vec::new();
-    for file in files {
-        authorities.extend(load_certificates(file)?);
-    }
-    Ok(authorities)
 }
 
 /// Serves the connections of applications and peers.

@@ -3,7 +3,7 @@
 //! It takes no decision of its own. Everything that a run of events asks to be persisted is one batch of records, and
 //! what else they ask for follows when the records are durable: nothing overtakes a barrier.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use mod_smart::replica::StopReason;
 use mod_smart::{Action, Event, InstanceId, Regency, Replica, ReplicaId};
@@ -21,19 +21,57 @@ pub struct ReplicaStanding {
     pub is_synced: bool,
     /// How and when it came to be in it, unless that was before the node started.
     pub changed: Option<RegencyChange>,
+    /// Regencies that began here since the node started, by reason.
+    pub changes: RegencyChanges,
     /// Who leads it.
     pub leader: ReplicaId,
     /// The last instance it delivered.
     pub delivered: InstanceId,
+    /// When it delivered that, unless that was before the node started.
+    pub progressed: Option<Instant>,
     /// Does it stay silent, because its disk was lost?
     pub is_silent: bool,
+    /// Is it taking over a state, because the log no longer leads to that of the others?
+    pub is_transferring: bool,
     /// The highest instance that another replica claims to have delivered.
     pub highest_claimed: InstanceId,
     /// Requests that wait.
     pub pending_requests: usize,
     /// Bytes of them.
     pub pending_bytes: usize,
+    /// Since when the one that waits longest has waited, by the replica's clock.
+    pub pending_since: Option<Instant>,
 }
+
+/// How many regencies began here for each reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RegencyChanges([u64; REGENCY_REASONS.len() + 1]);
+
+impl RegencyChanges {
+    fn count(&mut self, reason: Option<StopReason>) {
+        let known = REGENCY_REASONS.iter().position(|(known, _)| Some(*known) == reason);
+        self.0[known.unwrap_or(REGENCY_REASONS.len())] += 1;
+    }
+
+    /// The counts with a word for each reason, those that are zero included.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let words = REGENCY_REASONS.iter().map(|(_, word)| *word).chain([UNKNOWN_REASON]);
+        words.zip(self.0)
+    }
+}
+
+/// Each reason with a word for labels.
+const REGENCY_REASONS: [(StopReason, &str); 6] = [
+    (StopReason::Stalled, "stalled"),
+    (StopReason::Overtaken, "overtaken"),
+    (StopReason::Slow, "slow"),
+    (StopReason::Joined, "joined"),
+    (StopReason::Readmission, "readmission"),
+    (StopReason::Shown, "shown"),
+];
+
+/// The word for a change whose reason the replica does not know.
+const UNKNOWN_REASON: &str = "unknown";
 
 /// A change of regency, as this replica saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +128,14 @@ pub async fn run(
         }
         begun.follow(&replica);
         standing.send_if_modified(|known| {
-            let current = ReplicaStanding { changed: begun.changed, ..stand(&replica) };
+            let pending_since = replica.oldest_pending().map(|since| clock.past(since));
+            let current = ReplicaStanding {
+                changed: begun.changed,
+                changes: begun.changes,
+                progressed: begun.progressed,
+                pending_since,
+                ..stand(&replica)
+            };
             std::mem::replace(known, current) != current
         });
     }
@@ -103,16 +148,30 @@ struct Begun {
     is_synced: bool,
     is_silent: bool,
     changed: Option<RegencyChange>,
+    changes: RegencyChanges,
+    delivered: InstanceId,
+    progressed: Option<Instant>,
 }
 
 impl Begun {
     fn now(replica: &Replica) -> Self {
-        let (regency, leader) = (replica.regency(), replica.leader());
-        Self { regency, leader, is_synced: replica.is_synced(), is_silent: replica.is_silent(), changed: None }
+        Self {
+            regency: replica.regency(),
+            leader: replica.leader(),
+            is_synced: replica.is_synced(),
+            is_silent: replica.is_silent(),
+            changed: None,
+            changes: RegencyChanges::default(),
+            delivered: replica.delivered(),
+            progressed: None,
+        }
     }
 
     /// One line for each regency that begins, and a quiet one for each that is entered and has not begun.
     fn follow(&mut self, replica: &Replica) {
+        if replica.delivered() != self.delivered {
+            (self.delivered, self.progressed) = (replica.delivered(), Some(Instant::now()));
+        }
         let (regency, leader, is_synced) = (replica.regency(), replica.leader(), replica.is_synced());
         if self.is_silent && !replica.is_silent() {
             tracing::info!(delivered = %replica.delivered(), %regency, "this replica speaks: whatever it may have forgotten can do no harm");
@@ -130,8 +189,9 @@ impl Begun {
             return;
         }
         tracing::info!(%regency, old_leader = %self.leader, new_leader = %leader, reason = why, "a new regency began");
-        let changed = Some(RegencyChange { reason, at: SystemTime::now() });
-        *self = Self { regency, leader, is_synced, is_silent: self.is_silent, changed };
+        self.changed = Some(RegencyChange { reason, at: SystemTime::now() });
+        self.changes.count(reason);
+        (self.regency, self.leader, self.is_synced) = (regency, leader, is_synced);
     }
 }
 
@@ -143,12 +203,16 @@ pub fn stand(replica: &Replica) -> ReplicaStanding {
         regency: replica.regency(),
         is_synced: replica.is_synced(),
         changed: None,
+        changes: RegencyChanges::default(),
+        progressed: None,
         is_silent: replica.is_silent(),
+        is_transferring: replica.is_transferring(),
         leader: replica.leader(),
         delivered: replica.delivered(),
         highest_claimed: replica.highest_claimed(),
         pending_requests,
         pending_bytes,
+        pending_since: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use orderer_node::config::Config;
 use orderer_node::dev::load::{BroadcastClient, Endpoint};
 use orderer_node::fault::Faults;
 use orderer_node::node;
+use orderer_node::operations::FixedLogSpec;
 use orderer_node::participation::{ChannelInfo, ChannelStatus};
 use orderer_node::registrar::Registrar;
 use prost::Message as _;
@@ -50,8 +52,9 @@ impl Nodes {
                     panic!("node {id}: {fault}");
                 }
             });
+            let log = Arc::new(FixedLogSpec("info".to_owned()));
             let config = Config::parse(&config, &folder.path().join(id.to_string()).join("node.toml")).unwrap();
-            registrars.insert(id, node::start(&config, faults, stop.clone()).await.unwrap());
+            registrars.insert(id, node::start(&config, log, faults, stop.clone()).await.unwrap());
         }
         let genesis = std::sync::Mutex::default();
         Self { port, registrars, genesis, folder, _stop: stop.drop_guard(), _alone: alone }

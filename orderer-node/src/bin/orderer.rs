@@ -4,6 +4,7 @@
 //! its arguments are wrong.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -50,7 +51,7 @@ fn start() -> anyhow::Result<()> {
     let environment: Environment = variables.map(|(name, value)| (text(name), text(value))).collect();
     let working_dir = std::env::current_dir().context("there is no working directory")?;
     let loaded = orderer_yaml::load(&environment, &working_dir)?;
-    logging::start(&loaded.config.log, &loaded.config.log_format)?;
+    let log = logging::start(&loaded.config.log, &loaded.config.log_format)?;
     tracing::info!(version = version::VERSION, commit = version::COMMIT, file = %loaded.path.display(), "starting");
     for notice in &loaded.notices {
         notice.log();
@@ -58,7 +59,7 @@ fn start() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let asked = signal(SignalKind::user_defined1())?;
         tokio::spawn(answer_user_signals(asked));
-        node::run(loaded.config).await
+        node::run(loaded.config, Arc::new(log)).await
     })
 }
 

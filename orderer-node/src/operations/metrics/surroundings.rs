@@ -1,0 +1,49 @@
+//! The process, its certificates, its disk.
+
+use std::time::UNIX_EPOCH;
+
+use super::families::{Families, Sample};
+use crate::operations::{Snapshot, health, readiness};
+
+pub(super) fn render(families: &mut Families, snapshot: &Snapshot) {
+    let version = &snapshot.node.client_side.version;
+    families.gauge("fabric_version", "The version of this program.", [Sample::new(1).label("version", version)]);
+    let started = snapshot.started.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    families.gauge(
+        "process_start_time_seconds",
+        "When the node started, in seconds since 1970.",
+        [Sample::new(started)],
+    );
+    families.gauge("ordering_healthy", "1 if /healthz answers 200.", [Sample::holds(health(snapshot).is_empty())]);
+    let ready = readiness(snapshot);
+    families.gauge(
+        "ordering_ready",
+        "1 for each part of the node that /readyz finds ready.",
+        ready.iter().map(|part| Sample::holds(part.ready).label("component", &part.component)),
+    );
+    let left = |end| Sample::new(snapshot.seconds_until(end));
+    families.gauge(
+        "ordering_certificate_expiry_seconds",
+        "Seconds until a certificate of this node ends; negative if it has ended.",
+        snapshot.certificates.iter().map(|it| left(it.not_after_unix_s).label("certificate", &it.name)),
+    );
+    families.gauge(
+        "ordering_consenter_certificate_expiry_seconds",
+        "Seconds until a certificate in a channel configuration ends.",
+        snapshot.consenter_certificates.iter().map(|it| {
+            let sample = left(it.not_after_unix_s).label("channel", &it.channel);
+            sample.label("consenter", it.consenter).label("certificate", it.kind)
+        }),
+    );
+    let disk = || snapshot.disk.into_iter();
+    families.gauge(
+        "ordering_disk_free_bytes",
+        "Bytes free on the disk of the data folder.",
+        disk().map(|disk| Sample::new(disk.free_bytes)),
+    );
+    families.gauge(
+        "ordering_disk_total_bytes",
+        "Size of the disk of the data folder in bytes.",
+        disk().map(|disk| Sample::new(disk.total_bytes)),
+    );
+}
