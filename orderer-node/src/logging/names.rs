@@ -34,16 +34,20 @@ pub const LOGGERS: &[(&str, &str)] = &[
     ("mod_smart", "orderer.consensus.bft"),
     ("orderer", "orderer.common.server"),
     ("orderer_node", "orderer.consensus.bft"),
+    ("orderer_node::administration", "orderer.common.channelparticipation"),
     ("orderer_node::block_catch_up", "orderer.common.onboarding"),
     ("orderer_node::config", "localconfig"),
+    ("orderer_node::http_server", "fabhttp"),
+    ("orderer_node::joined", "orderer.common.multichannel"),
     ("orderer_node::listener", "comm.grpc.server"),
     ("orderer_node::logging", "flogging"),
     ("orderer_node::mesh", "orderer.common.cluster"),
     ("orderer_node::node", "orderer.common.server"),
     ("orderer_node::orderer_yaml", "localconfig"),
-    ("orderer_node::participation", "orderer.common.channelparticipation"),
-    ("orderer_node::status", "orderer.operations"),
     ("orderer_node::operations", "orderer.operations"),
+    ("orderer_node::participation", "orderer.common.channelparticipation"),
+    ("orderer_node::registrar", "orderer.common.multichannel"),
+    ("orderer_node::status", "orderer.operations"),
 ];
 
 #[cfg(test)]
