@@ -16,7 +16,7 @@ mod join_block;
 mod store;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use frontend_shim::channels::Channels;
-use frontend_shim::ledger::Ledger;
+use frontend_shim::ledger::{Ledger, LedgerError};
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::GroupId;
 use tokio::sync::watch;
@@ -204,9 +204,14 @@ impl Inner {
                     continue;
                 }
             };
-            match self.prepare(join, 0)? {
-                Prepared::Consenter(ready) => groups.entry(ready.group.id()).or_default().push(*ready),
-                Prepared::Follower(follower) => self.follow(*follower),
+            match self.prepare(join, 0) {
+                Ok(Prepared::Consenter(ready)) => groups.entry(ready.group.id()).or_default().push(*ready),
+                Ok(Prepared::Follower(follower)) => self.follow(*follower),
+                Err(error) => {
+                    // The others go on without it; what it lacks then is fetched when it can be taken up again.
+                    tracing::error!(channel = %id, error = format!("{error:#}"), "the channel cannot be taken up");
+                    self.fail(&id, ConsensusRelation::Other, 0);
+                }
             }
         }
         for ready in groups.into_values() {
@@ -247,7 +252,7 @@ impl Inner {
     /// Opens the ledger of a channel, and decides by what it holds whether this node orders or follows it.
     fn prepare(&self, join: JoinBlock, attempt: usize) -> anyhow::Result<Prepared> {
         let id = join.config.channel_id();
-        let ledger = Ledger::open(&self.ledger_dir(id))?;
+        let ledger = self.open_ledger(id)?;
         if join.number == 0 {
             match ledger.read(0)? {
                 None => ledger.append(0, join.encoded.clone())?,
@@ -267,6 +272,21 @@ impl Inner {
         }
         let (keys, tls) = (self.keys.clone(), self.tls.clone());
         Ok(Prepared::Follower(Box::new(Follower { join, ledger, keys, tls, attempt })))
+    }
+
+    /// Opens the ledger of a channel. One that is damaged is set aside whole, for none of it can be relied on: its blocks are
+    /// fetched from other nodes then, as after the loss of a disk.
+    fn open_ledger(&self, id: &ChannelId) -> anyhow::Result<Ledger> {
+        let dir = self.ledger_dir(id);
+        match Ledger::open(&dir) {
+            Err(damage @ LedgerError::Damaged { .. }) => {
+                let to = self.set_ledger_aside(id, DAMAGED)?;
+                let (damage, to) = (damage.to_string(), to.display());
+                tracing::error!(channel = %id, damage, "the ledger is damaged; it was moved to {to}, and its blocks are fetched from other nodes");
+                Ok(Ledger::open(&dir)?)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     /// Orders these channels, all of one group, from now on.
@@ -343,14 +363,20 @@ impl Inner {
     }
 
     fn throw_away_ledger(&self, id: &ChannelId) -> anyhow::Result<()> {
-        let (from, aside) = (self.ledger_dir(id), self.data_dir.join(REMOVED));
-        if !from.exists() {
+        if !self.ledger_dir(id).exists() {
             return Ok(());
         }
-        std::fs::create_dir_all(&aside).with_context(|| format!("cannot create {}", aside.display()))?;
-        let to = tempfile_in(&aside, id);
-        std::fs::rename(&from, &to).with_context(|| format!("cannot move {} aside", from.display()))?;
+        let to = self.set_ledger_aside(id, REMOVED)?;
         std::fs::remove_dir_all(&to).with_context(|| format!("cannot delete {}", to.display()))
+    }
+
+    /// Moves the ledger of a channel to a folder of its own below this one.
+    fn set_ledger_aside(&self, id: &ChannelId, folder: &str) -> anyhow::Result<PathBuf> {
+        let (from, aside) = (self.ledger_dir(id), self.data_dir.join(folder));
+        std::fs::create_dir_all(&aside).with_context(|| format!("cannot create {}", aside.display()))?;
+        let to = unused_name(&aside, id);
+        std::fs::rename(&from, &to).with_context(|| format!("cannot move {} aside", from.display()))?;
+        Ok(to)
     }
 
     /// What was pulled is another chain than the join block's: begins again with an empty ledger.
@@ -424,13 +450,16 @@ fn pause_before(attempt: usize) -> Duration {
 }
 
 /// A name below `dir` that nothing has yet.
-fn tempfile_in(dir: &std::path::Path, id: &ChannelId) -> PathBuf {
+fn unused_name(dir: &Path, id: &ChannelId) -> PathBuf {
     let free = (0_u64..).map(|number| dir.join(format!("{id}.{number}"))).find(|path| !path.exists());
     free.unwrap_or_else(|| dir.join(id.as_str()))
 }
 
 /// The folder of join blocks.
 const JOINED: &str = "joined";
+
+/// Where damaged ledgers are kept, for whoever wants to know what happened.
+const DAMAGED: &str = "damaged";
 
 /// Where ledgers are moved before they are deleted.
 const REMOVED: &str = "removed";

@@ -107,6 +107,7 @@ fn frame(input: &[u8]) -> Outcome {
             ToNode::Hello(_) => "a hello",
             ToNode::Submit(_) => "a submission",
             ToNode::Subscribe { .. } => "a subscription",
+            ToNode::Unsubscribe { .. } => "the end of a subscription",
             ToNode::FetchBlock { .. } => "a fetch",
             ToNode::Ping(_) => "a ping",
             ToNode::Read(read) if read.group == GROUP => "a reader of our blocks",

@@ -55,6 +55,27 @@ async fn channels_are_joined_in_any_order_removed_and_joined_again_and_a_crash_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_block_file_is_set_aside_and_the_blocks_come_from_the_others() {
+    let mut orderers = Orderers::start(false).await;
+    let genesis = orderers.genesis.clone();
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let mut sent = orderers.order(1, 60).await;
+    orderers.check_chain(&sent).await;
+    orderers.stop(2, Signal::SIGTERM).await;
+    orderers.damage_ledger(2);
+    sent.extend(orderers.order(3, 20).await);
+
+    orderers.start_again(2).await;
+    sent.extend(orderers.order(2, 20).await);
+    orderers.check_chain(&sent).await;
+    let (log, kept) = (orderers.said(2), orderers.data(2).join("damaged"));
+    assert!(log.contains("the ledger is damaged; it was moved to"), "{log}");
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn osnadmin_joins_lists_fetches_updates_and_removes() {
     let Some(programs) = integration::skip::fabric_programs("osnadmin over the participation API") else { return };
     let orderers = Orderers::start(true).await;

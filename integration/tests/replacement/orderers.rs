@@ -80,6 +80,25 @@ impl Orderers {
         assert!(status.success(), "orderer {id}: {status}");
     }
 
+    /// Where a node keeps everything but its journals.
+    pub fn data(&self, id: u16) -> PathBuf {
+        self.folder.path().join(id.to_string()).join("ledger")
+    }
+
+    /// What a running node has said since the first start.
+    pub fn said(&self, id: u16) -> String {
+        self.processes[&id].log()
+    }
+
+    /// Changes a byte in the middle of what a node that does not run has stored.
+    pub fn damage_ledger(&self, id: u16) {
+        let file = self.data(id).join("ledger").join(CHANNEL).join("blocks-000000.seg");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+
     /// The port of a node's participation API.
     pub fn admin(&self, id: u16) -> u16 {
         self.port + ORDERERS + id - 1
@@ -172,7 +191,7 @@ impl Orderers {
                 ("ORDERER_GENERAL_TLS_ROOTCAS", format!("[{authority}]")),
                 ("ORDERER_GENERAL_BOOTSTRAPMETHOD", "none".to_owned()),
                 ("ORDERER_CHANNELPARTICIPATION_ENABLED", "true".to_owned()),
-                ("ORDERER_FILELEDGER_LOCATION", data.join("ledger").display().to_string()),
+                ("ORDERER_FILELEDGER_LOCATION", self.data(id).display().to_string()),
                 ("ORDERER_CONSENSUS_WALDIR", data.join("wal").display().to_string()),
                 ("ORDERER_ADMIN_LISTENADDRESS", format!("127.0.0.1:{}", self.admin(id))),
                 ("ORDERER_OPERATIONS_LISTENADDRESS", "127.0.0.1:0".to_owned()),
