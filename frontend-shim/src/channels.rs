@@ -45,6 +45,8 @@ pub struct Channel {
     state: watch::Sender<ChannelState>,
     /// The newest config block whose configuration is known to be in force, or an older one than that in force.
     config_block: AtomicU64,
+    /// The newest config block that readers have waited for too long.
+    late_config_block: AtomicU64,
     traffic: ChannelTraffic,
     /// Of the registry.
     revision: watch::Sender<u64>,
@@ -129,6 +131,7 @@ impl Channels {
             ledger,
             state: watch::Sender::new(ChannelState::Opening),
             config_block: AtomicU64::new(0),
+            late_config_block: AtomicU64::new(0),
             traffic: ChannelTraffic::default(),
             revision: self.registry.revision.clone(),
         });
@@ -232,6 +235,11 @@ impl Channel {
     /// The configuration of this config block is in force, or a later one is.
     pub(crate) fn on_config_block_known(&self, number: u64) {
         self.config_block.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// Readers have waited too long for the configuration of this config block. True for the first who says so.
+    pub(crate) fn on_config_block_late(&self, number: u64) -> bool {
+        self.late_config_block.fetch_max(number, Ordering::AcqRel) < number
     }
 
     /// What its clients did.

@@ -102,7 +102,8 @@ impl Standalone {
             frontends.push(frontend);
         }
         let counters = Arc::new(Counters::default());
-        let mut service = Service::new(channels.clone(), Arc::new(router), counters.clone());
+        let mut service =
+            Service::new(channels.clone(), Arc::new(router), counters.clone()).authenticating(settings.authentication);
         match settings.msp {
             Some(msp) => service = service.signing_with(Arc::new(msp.identity().clone())),
             None => {

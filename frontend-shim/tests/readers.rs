@@ -146,19 +146,20 @@ async fn blocks_wait_for_the_configuration_that_governs_them() {
     let server = Server::new(5, Arc::new(Accepting));
     let client = server.tcp_client().await;
     let (removed, stays) = (writer(), orderer());
-    let config = next_config(&server.channel, without_org1);
-    // As after a restart: the ledger is ahead of the configuration.
-    append(&server, 5, config_envelope(config.bundle().tree()));
-    append(&server, 5, Bytes::from_static(b"entry"));
     let range = seek("4", FOREVER);
     let (mut removed_stream, mut other) =
         (seek_as(&client, &removed, &range).await, seek_as(&client, &stays, &range).await);
-    let mut later = seek_as(&client, &removed, &seek("6", "6")).await;
-    assert_eq!(removed_stream.blocks_then_silence(1).await, [4]);
-    assert_eq!(other.blocks_then_silence(1).await, [4]);
-    assert_eq!(later.next(SILENCE).await, Said::Nothing);
+    assert_eq!((removed_stream.next(PATIENCE).await, other.next(PATIENCE).await), (given(4), given(4)));
+    // As after a restart: the ledger is ahead of the configuration.
+    let config = next_config(&server.channel, without_org1);
+    append(&server, 5, config_envelope(config.bundle().tree()));
+    append(&server, 5, Bytes::from_static(b"entry"));
+    let mut late = seek_as(&client, &removed, &seek("1", "6")).await;
+    for stream in [&mut removed_stream, &mut other, &mut late] {
+        assert_eq!(stream.next(SILENCE).await, Said::Nothing);
+    }
     server.channel.install_config(config);
-    assert_eq!((removed_stream.next(PATIENCE).await, later.next(PATIENCE).await), (FORBIDDEN, FORBIDDEN));
+    assert_eq!((removed_stream.next(PATIENCE).await, late.next(PATIENCE).await), (FORBIDDEN, FORBIDDEN));
     assert_eq!((other.next(PATIENCE).await, other.next(PATIENCE).await), (given(5), given(6)));
     let mut again = seek_as(&client, &stays, &seek("6", "6")).await;
     assert_eq!(again.rest(PATIENCE).await, (vec![6], Said::Status(Status::Success)));

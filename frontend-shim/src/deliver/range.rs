@@ -1,6 +1,8 @@
 //! A range of blocks that is being served: which block comes next, and whether it may leave.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use fabric_proto::common::Status;
@@ -8,10 +10,10 @@ use fabric_proto::orderer::SeekInfo;
 use fabric_proto::orderer::seek_info::{SeekBehavior, SeekContentType};
 use fabric_proto::orderer::seek_position::Type as Position;
 use tokio::sync::watch;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::access::Access;
-use super::in_force::governing_sequence;
+use super::in_force::{config_block_of, governing_sequence};
 use super::request::is_strict;
 use crate::channels::{Channel, ChannelState};
 use crate::ledger::StoredBlock;
@@ -28,6 +30,8 @@ pub(super) struct BlockRange {
     channel: Arc<Channel>,
     next: u64,
     stop: u64,
+    /// Has the newest configuration of the ledger been in force since the range began?
+    is_current: bool,
     is_done: bool,
     behavior: Behavior,
     is_strict: bool,
@@ -79,6 +83,7 @@ impl BlockRange {
         Ok(Self {
             next,
             stop,
+            is_current: false,
             is_done: false,
             behavior: if fails { Behavior::FailIfNotReady } else { Behavior::BlockUntilReady },
             is_strict: is_strict(seek),
@@ -98,6 +103,13 @@ impl BlockRange {
             return Err(Status::Success);
         }
         self.wait_for_next().await?;
+        if !self.is_current {
+            // Whom a later block has removed is not even given what came before it.
+            let newest = self.certified.borrow().saturating_sub(1);
+            let newest = self.read(newest).await?;
+            self.wait_for_config(&newest).await?;
+            self.is_current = true;
+        }
         let stored = self.read(self.next).await?;
         self.wait_for_config(&stored).await?;
         self.access.check(&self.channel).await.map_err(|reject| {
@@ -141,7 +153,7 @@ impl BlockRange {
             error!(channel = %self.channel.id(), number = block.number, "no configuration for a block: {why}");
             Status::ServiceUnavailable
         };
-        let config_block = super::in_force::config_block_of(block).map_err(unusable)?;
+        let config_block = config_block_of(block).map_err(unusable)?;
         if self.channel.is_config_block_known(config_block) {
             return Ok(());
         }
@@ -150,6 +162,25 @@ impl BlockRange {
         } else {
             governing_sequence(&*self.read(config_block).await?).map_err(unusable)?
         };
+        let (channel, number) = (Arc::clone(&self.channel), block.number);
+        let mut waiting = pin!(self.wait_for_sequence(sequence));
+        let in_time = tokio::time::timeout(CONFIG_PATIENCE, waiting.as_mut()).await;
+        if in_time.is_err() && channel.on_config_block_late(config_block) {
+            warn!(
+                "channel {}: readers wait at block {number}, because config sequence {sequence} of block \
+                 {config_block} is not in force here yet",
+                channel.id()
+            );
+        }
+        match in_time {
+            Ok(result) => result?,
+            Err(_) => waiting.await?,
+        }
+        channel.on_config_block_known(config_block);
+        Ok(())
+    }
+
+    async fn wait_for_sequence(&mut self, sequence: u64) -> Result<(), Status> {
         let mut sequences = self.channel.watch_sequence();
         while *sequences.borrow_and_update() < sequence {
             if !self.state.borrow_and_update().is_served(self.is_strict) {
@@ -163,7 +194,6 @@ impl BlockRange {
                 return Err(Status::ServiceUnavailable);
             }
         }
-        self.channel.on_config_block_known(config_block);
         Ok(())
     }
 
@@ -183,3 +213,6 @@ impl BlockRange {
         Err(Status::ServiceUnavailable)
     }
 }
+
+/// How long a reader waits for a configuration before that is worth a line.
+const CONFIG_PATIENCE: Duration = Duration::from_secs(30);
