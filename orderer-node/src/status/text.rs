@@ -93,7 +93,8 @@ fn show_group(out: &mut String, group: &OrderingReport) {
             (!member.is_us && !member.is_linked, "NOT LINKED"),
         ];
         let marks: Vec<&str> = marks.iter().filter(|(holds, _)| *holds).map(|(_, mark)| *mark).collect();
-        line(out, format_args!("  node {} at {}  {}", member.id, member.address, marks.join(", ")));
+        let marks = if marks.is_empty() { String::new() } else { format!(": {}", marks.join(", ")) };
+        line(out, format_args!("  node {} at {}{marks}", member.id, member.address));
     }
     for seen in &group.misbehaviour {
         line(out, format_args!("  FAULT: {}: {} ({} times)", called(group, seen.replica), seen.what, seen.count));
@@ -237,9 +238,9 @@ mod tests {
             "  instance 40, last progress 1.2 s ago",
             "  2 requests (300 bytes) wait, the oldest for 11 min",
             "  NO QUORUM: too few of the others are linked",
-            "  node 1 at n1:7050  this node",
-            "  node 2 at n2:7050  leader",
-            "  node 3 at n3:7050  NOT LINKED",
+            "  node 1 at n1:7050: this node",
+            "  node 2 at n2:7050: leader",
+            "  node 3 at n3:7050: NOT LINKED",
             "  FAULT: node 3 at n3:7050: voted twice (8 times)",
             "channel a: blocks 7 to 8 are being fetched",
             "frontend: 0 bytes not acknowledged yet, 5 acknowledged, 0 refused under load, 0 timed out",
