@@ -11,7 +11,7 @@ use fabric_channel::{
     MspMaterial, OrdererOrganizationProfile,
 };
 use fabric_proto::ChannelId;
-use orderer_node::dev::load::EnvelopeFactory;
+use orderer_node::client::EnvelopeFactory;
 use prost::Message as _;
 
 /// Cutting rules of a test channel.

@@ -13,7 +13,7 @@ use integration::dev_network::DevNetwork;
 use integration::material::{self, Cutting};
 use integration::network::{CHANNEL, Network};
 use integration::site::{NodeId, PATIENCE, wait_until};
-use orderer_node::dev::load::{ClientError, DeliverClient, EnvelopeFactory, Seek};
+use orderer_node::client::{ClientError, DeliverClient, EnvelopeFactory, Seek};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn updates_made_by_the_tool_take_effect_at_the_same_block_on_all_nodes() {

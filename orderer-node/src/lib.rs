@@ -9,6 +9,7 @@ pub mod administration;
 pub mod application;
 pub mod block_catch_up;
 pub mod checkpoint;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod credential_store;

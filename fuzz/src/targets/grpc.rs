@@ -25,7 +25,7 @@ use futures::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::handshake;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use orderer_node::dev::load::EnvelopeFactory;
+use orderer_node::client::EnvelopeFactory;
 use prost::Message;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;

@@ -16,7 +16,7 @@ use integration::process::{Process, tail};
 use integration::site::PATIENCE;
 use integration::verifier::{VerifiedBlock, Verifier};
 use nix::sys::signal::Signal;
-use orderer_node::dev::load::Endpoint;
+use orderer_node::client::Endpoint;
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
@@ -213,8 +213,8 @@ impl Orderers {
 }
 
 /// The encoded blocks up to the newest one that a node serves at the moment.
-async fn blocks_from(endpoint: &Endpoint, user: &orderer_node::dev::load::EnvelopeFactory) -> Option<Vec<Vec<u8>>> {
-    use orderer_node::dev::load::{Content, DeliverClient, Position, Seek};
+async fn blocks_from(endpoint: &Endpoint, user: &orderer_node::client::EnvelopeFactory) -> Option<Vec<Vec<u8>>> {
+    use orderer_node::client::{Content, DeliverClient, Position, Seek};
     let newest = Seek { from: Position::Newest, to: Position::Newest, content: Content::Blocks };
     let connection = endpoint.connect().await.ok()?;
     let newest = DeliverClient::open(&connection, user, newest).await.ok()?.next().await.ok()??;

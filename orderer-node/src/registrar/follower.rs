@@ -21,7 +21,7 @@ use rustls_pki_types::CertificateDer;
 use tokio::time::timeout;
 
 use super::join_block::{JoinBlock, OurKeys, config_in_force, group_of};
-use crate::dev::load::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, Seek};
+use crate::client::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, Seek};
 
 /// One channel that is followed.
 #[derive(Debug)]
