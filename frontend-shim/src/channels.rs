@@ -4,8 +4,9 @@
 //! durable in turn: a block that was served is at most one interval away from the disk, and can be had again from the
 //! nodes' decisions until then.
 
+mod governed;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io, thread};
 
@@ -15,6 +16,7 @@ use fabric_proto::ChannelId;
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use self::governed::Governed;
 use crate::config_difference::difference;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
@@ -43,10 +45,7 @@ pub struct Channel {
     sequence: watch::Sender<u64>,
     ledger: Arc<Ledger>,
     state: watch::Sender<ChannelState>,
-    /// The newest config block whose configuration is known to be in force, or an older one than that in force.
-    config_block: AtomicU64,
-    /// The newest config block that readers have waited for too long.
-    late_config_block: AtomicU64,
+    governed: Governed,
     traffic: ChannelTraffic,
     /// Of the registry.
     revision: watch::Sender<u64>,
@@ -130,8 +129,7 @@ impl Channels {
             config: ArcSwap::from_pointee(config),
             ledger,
             state: watch::Sender::new(ChannelState::Opening),
-            config_block: AtomicU64::new(0),
-            late_config_block: AtomicU64::new(0),
+            governed: Governed::default(),
             traffic: ChannelTraffic::default(),
             revision: self.registry.revision.clone(),
         });
@@ -227,19 +225,9 @@ impl Channel {
         self.sequence.subscribe()
     }
 
-    /// True if the configuration of this config block is known to be in force, or to have been.
-    pub(crate) fn is_config_block_known(&self, number: u64) -> bool {
-        number <= self.config_block.load(Ordering::Acquire)
-    }
-
-    /// The configuration of this config block is in force, or a later one is.
-    pub(crate) fn on_config_block_known(&self, number: u64) {
-        self.config_block.fetch_max(number, Ordering::AcqRel);
-    }
-
-    /// Readers have waited too long for the configuration of this config block. True for the first who says so.
-    pub(crate) fn on_config_block_late(&self, number: u64) -> bool {
-        self.late_config_block.fetch_max(number, Ordering::AcqRel) < number
+    /// How far the configuration in force is known to have come.
+    pub(crate) const fn governed(&self) -> &Governed {
+        &self.governed
     }
 
     /// What its clients did.

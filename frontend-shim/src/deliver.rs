@@ -91,11 +91,10 @@ impl DeliverDesk {
 
     /// Everything that is checked before the first block is looked for.
     async fn begin(&self, request: Bytes, client: &ClientConnection) -> Result<BlockRange, RequestReject> {
-        let count = |with| CountedRequest::new(with);
+        let unknown = || CountedRequest::new(CountedWith::Unknown(Arc::clone(&self.counters)));
         let opened = request::open(request, &self.channels, client, &self.timing);
-        let (envelope, channel) =
-            opened.inspect_err(|_| drop(count(CountedWith::Unknown(Arc::clone(&self.counters)))))?;
-        let counted = count(CountedWith::Channel(Arc::clone(&channel)));
+        let (envelope, channel) = opened.inspect_err(|_| drop(unknown()))?;
+        let counted = CountedRequest::new(CountedWith::Channel(Arc::clone(&channel)));
         let seek = request::seek(&envelope, &channel)?;
         let mut access = Access::new(envelope, self.pool.clone(), self.timing.clone());
         access.check(&channel).await?;

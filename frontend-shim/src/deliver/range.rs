@@ -105,9 +105,12 @@ impl BlockRange {
         self.wait_for_next().await?;
         if !self.is_current {
             // Whom a later block has removed is not even given what came before it.
-            let newest = self.certified.borrow().saturating_sub(1);
-            let newest = self.read(newest).await?;
-            self.wait_for_config(&newest).await?;
+            let height = *self.certified.borrow();
+            if !self.channel.governed().covers_height(height) {
+                let newest = self.read(height.saturating_sub(1)).await?;
+                self.wait_for_config(&newest).await?;
+                self.channel.governed().on_height(height);
+            }
             self.is_current = true;
         }
         let stored = self.read(self.next).await?;
@@ -154,7 +157,7 @@ impl BlockRange {
             Status::ServiceUnavailable
         };
         let config_block = config_block_of(block).map_err(unusable)?;
-        if self.channel.is_config_block_known(config_block) {
+        if self.channel.governed().covers_config_block(config_block) {
             return Ok(());
         }
         let sequence = if config_block == block.number {
@@ -165,7 +168,7 @@ impl BlockRange {
         let (channel, number) = (Arc::clone(&self.channel), block.number);
         let mut waiting = pin!(self.wait_for_sequence(sequence));
         let in_time = tokio::time::timeout(CONFIG_PATIENCE, waiting.as_mut()).await;
-        if in_time.is_err() && channel.on_config_block_late(config_block) {
+        if in_time.is_err() && channel.governed().on_late(config_block) {
             warn!(
                 "channel {}: readers wait at block {number}, because config sequence {sequence} of block \
                  {config_block} is not in force here yet",
@@ -176,7 +179,7 @@ impl BlockRange {
             Ok(result) => result?,
             Err(_) => waiting.await?,
         }
-        channel.on_config_block_known(config_block);
+        channel.governed().on_config_block(config_block);
         Ok(())
     }
 
