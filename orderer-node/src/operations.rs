@@ -18,7 +18,7 @@ pub use self::health::{Component, FailedCheck, health, readiness};
 pub use self::metrics::render;
 pub use self::routes::router;
 pub use self::snapshot::{
-    ConsenterCertificate, DiskSpace, NodeObserver, Observed, Snapshot, Surroundings, WatchedCertificate,
+    ConsenterCertificate, DiskSpace, NodeObserver, Observed, ProcessFigures, Snapshot, Surroundings, WatchedCertificate,
 };
 use crate::http_server::{HttpHandle, HttpLimits, HttpServer, HttpServerError, HttpTls};
 

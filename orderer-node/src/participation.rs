@@ -100,5 +100,9 @@ pub async fn serve(
         return Err(AdminError::ClientAuthNotRequired);
     }
     let server = HttpServer::bind(address, tls).await?;
-    Ok(server.start(router(registrar, settings), HttpLimits::default(), stop))
+    let limits = HttpLimits { connections_max: ADMINISTRATORS_MAX, ..HttpLimits::default() };
+    Ok(server.start(router(registrar, settings), limits, stop))
 }
+
+/// Connections at once. Each may hold a form in memory.
+const ADMINISTRATORS_MAX: usize = 32;

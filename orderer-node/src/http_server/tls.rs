@@ -1,9 +1,10 @@
 //! TLS of an HTTP server, as the sections `Admin.TLS` and `Operations.TLS` of `orderer.yaml` describe it (contract 7.1).
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use frontend_shim::tls::{ClientAuth, TlsError, TrustedClients, server_config};
-use frontend_shim::tls_identity::TlsIdentity;
+use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
 use rustls_pki_types::CertificateDer;
 
 /// What a server shows, and which certificates of clients it takes.
@@ -18,6 +19,24 @@ pub struct HttpTls {
 }
 
 impl HttpTls {
+    /// Reads it from PEM files.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds something else; the text names it.
+    pub fn load(
+        certificate: &Path,
+        key: &Path,
+        client_auth_required: bool,
+        client_root_cas: &[PathBuf],
+    ) -> Result<Self, TlsError> {
+        let mut authorities = Vec::new();
+        for path in client_root_cas {
+            authorities.extend(load_certificates(path)?);
+        }
+        let identity = TlsIdentity::load(certificate, key)?;
+        Ok(Self { identity, client_auth_required, client_root_cas: authorities })
+    }
+
     pub(super) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, TlsError> {
         let trusted = Arc::new(TrustedClients::new(&self.client_root_cas, Vec::new())?);
         let client_auth = match self.client_auth_required {

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub consenter_certificates: Vec<ConsenterCertificate>,
     /// The disk with its data folder, if the system tells.
     pub disk: Option<DiskSpace>,
+    /// What the process takes of the machine, if the system tells.
+    pub process: Option<ProcessFigures>,
     /// The node is not ready with less than so many bytes free.
     pub disk_free_min_bytes: u64,
 }
@@ -61,6 +63,27 @@ pub struct DiskSpace {
     pub free_bytes: u64,
     /// Bytes in all.
     pub total_bytes: u64,
+}
+
+/// What a process takes of its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessFigures {
+    /// Bytes of memory in use.
+    pub resident_bytes: u64,
+    /// Files and sockets open.
+    pub open_files: u64,
+}
+
+impl ProcessFigures {
+    /// This process, as Linux tells it.
+    #[must_use]
+    pub fn own() -> Option<Self> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = resident.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+        let open_files = std::fs::read_dir("/proc/self/fd").ok()?.count() as u64;
+        Some(Self { resident_bytes: kib * 1024, open_files })
+    }
 }
 
 /// Whoever can be asked for snapshots.
@@ -166,6 +189,7 @@ impl Observed for NodeObserver {
             node,
             certificates: self.surroundings.certificates.clone(),
             disk: self.surroundings.disk(),
+            process: ProcessFigures::own(),
             disk_free_min_bytes: self.surroundings.disk_free_min_bytes,
         }
     }
@@ -177,5 +201,19 @@ impl Snapshot {
     pub fn seconds_until(&self, not_after_unix_s: i64) -> i64 {
         let now = self.time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         not_after_unix_s.saturating_sub(i64::try_from(now).unwrap_or(i64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_tells_what_this_process_takes_and_what_the_disk_has() {
+        assert!(ProcessFigures::own().is_some_and(|own| own.resident_bytes > 1 << 20 && own.open_files > 2));
+        let here = Surroundings { data_dir: ".".into(), disk_free_min_bytes: 0, certificates: Vec::new() };
+        assert!(here.disk().is_some_and(|disk| disk.total_bytes > disk.free_bytes && disk.total_bytes > 1 << 20));
+        let nowhere = Surroundings { data_dir: "no such folder".into(), ..here };
+        assert_eq!(nowhere.disk(), None);
     }
 }

@@ -66,6 +66,8 @@ fn figures_that_operators_lack_elsewhere_are_told_as_well() {
         ),
         ("ordering_disk_free_bytes", (50_u64 << 30) as f64),
         ("ordering_certified_height{channel=\"mychannel\"}", 41.0),
+        ("process_resident_memory_bytes", (300 << 20) as f64),
+        ("process_open_fds", 64.0),
         ("ordering_healthy", 1.0),
         ("ordering_ready{component=\"channel other\"}", 1.0),
     ];
@@ -81,6 +83,7 @@ fn a_node_without_channels_exposes_the_same_families() {
     bare.channels.clear();
     bare.consenter_certificates.clear();
     bare.disk = None;
+    bare.process = None;
     bare.node.groups.clear();
     bare.node.frontends.clear();
     bare.node.client_side.channels.clear();

@@ -13,7 +13,8 @@ use orderer_node::http_server::HttpTls;
 use orderer_node::listener::ListenerCounters;
 use orderer_node::mesh::{MeshDoorCounters, PeerCounters};
 use orderer_node::operations::{
-    self, ConsenterCertificate, DiskSpace, LogSpec, Observed, Operations, Snapshot, Version, WatchedCertificate,
+    self, ConsenterCertificate, DiskSpace, LogSpec, Observed, Operations, ProcessFigures, Snapshot, Version,
+    WatchedCertificate,
 };
 use orderer_node::participation::{ChannelInfo, ChannelStatus, ConsensusRelation};
 use orderer_node::status::{
@@ -96,6 +97,7 @@ pub fn well() -> Snapshot {
             not_after_unix_s: end(-1),
         }],
         disk: Some(DiskSpace { free_bytes: 50 << 30, total_bytes: 100 << 30 }),
+        process: Some(ProcessFigures { resident_bytes: 300 << 20, open_files: 64 }),
         disk_free_min_bytes: 1 << 30,
     }
 }

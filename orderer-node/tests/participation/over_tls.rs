@@ -8,9 +8,13 @@ use super::http::authority::Authority;
 use super::http::get;
 use super::registrar::FakeRegistrar;
 
+/// From files, as a configuration names them.
 fn tls(authority: &Authority, client_auth_required: bool) -> HttpTls {
-    let identity = authority.issue("server").identity();
-    HttpTls { identity, client_auth_required, client_root_cas: vec![authority.certificate()] }
+    let folder = tempfile::tempdir().unwrap();
+    let [ca, certificate, key] = ["ca.pem", "server.pem", "server.key"].map(|name| folder.path().join(name));
+    authority.save(&ca);
+    authority.issue("server").save(&certificate, &key);
+    HttpTls::load(&certificate, &key, client_auth_required, &[ca]).unwrap()
 }
 
 #[tokio::test]
@@ -39,4 +43,12 @@ async fn tls_without_client_certificates_is_a_mistake_that_is_said_at_the_start(
     let refused = participation::serve("127.0.0.1:0", Some(&tls), ParticipationSettings::default(), registrar, stop);
     let text = refused.await.unwrap_err().to_string();
     assert_eq!(text, "Admin.TLS.ClientAuthRequired must be true when Admin.TLS.Enabled is");
+}
+
+#[test]
+fn a_file_that_is_missing_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("nothing.pem");
+    let text = HttpTls::load(&missing, &missing, true, &[]).unwrap_err().to_string();
+    assert!(text.contains("nothing.pem"), "{text}");
 }

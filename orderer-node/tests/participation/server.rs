@@ -13,11 +13,18 @@ use tokio_util::sync::CancellationToken;
 use super::http::{PATIENCE, get};
 use super::registrar::serve;
 
+/// More than a connection holds that nobody reads.
+const MUCH: usize = 64 << 20;
+
 const SHORT: Duration = Duration::from_millis(150);
 
 async fn start(limits: HttpLimits, stop: &CancellationToken) -> HttpHandle {
     let never = || async { std::future::pending::<&'static str>().await };
-    let router = Router::new().route("/", route_get(async || "here")).route("/never", route_get(never));
+    let much = async || vec![b'x'; MUCH];
+    let router = Router::new()
+        .route("/", route_get(async || "here"))
+        .route("/never", route_get(never))
+        .route("/much", route_get(much));
     HttpServer::bind("localhost:0", None).await.unwrap().start(router, limits, stop.clone())
 }
 
@@ -60,6 +67,18 @@ async fn an_answer_that_does_not_come_to_its_end_is_given_up() {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(b"GET /never HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     assert!(closed(&mut stream).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_is_let_go() {
+    let stop = CancellationToken::new();
+    let limits = HttpLimits { write_time_max: Duration::from_secs(1), connections_max: 1, ..HttpLimits::default() };
+    let server = start(limits, &stop).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    // The only place is free again.
+    assert_eq!(get("/").send(server.address()).await.status, 200);
+    assert!(closed(&mut stream).await.len() < MUCH, "the answer was read to its end");
 }
 
 #[tokio::test]

@@ -14,6 +14,16 @@ pub(super) fn render(families: &mut Families, snapshot: &Snapshot) {
         "When the node started, in seconds since 1970.",
         [Sample::new(started)],
     );
+    families.gauge(
+        "process_resident_memory_bytes",
+        "Memory in use.",
+        snapshot.process.map(|process| Sample::new(process.resident_bytes)),
+    );
+    families.gauge(
+        "process_open_fds",
+        "Files and sockets open.",
+        snapshot.process.map(|process| Sample::new(process.open_files)),
+    );
     families.gauge("ordering_healthy", "1 if /healthz answers 200.", [Sample::holds(health(snapshot).is_empty())]);
     let ready = readiness(snapshot);
     families.gauge(
