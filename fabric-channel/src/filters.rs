@@ -1,4 +1,5 @@
-//! Whether an envelope may be taken into a channel: the filters that Fabric applies to every one of them.
+//! Whether an envelope may be taken into a channel: the filters that Fabric applies to every one of them. And who may
+//! read.
 //!
 //! ```text
 //! empty      decided earlier: bytes without a payload are no Envelope
@@ -22,6 +23,7 @@ use thiserror::Error;
 use crate::certificate::Certificate;
 use crate::config::{ChannelConfig, ConsensusState};
 use crate::msps::SignedData;
+use crate::policy::Policy;
 use crate::policy_shortfall::Shortfall;
 
 /// Why an envelope is not taken. Texts are those of Fabric's orderer, which clients and tests look for.
@@ -62,6 +64,41 @@ impl FilterReject {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsatisfied(Shortfall);
 
+/// Why somebody is given no blocks. Fabric's orderer answers FORBIDDEN to all of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ReaderReject {
+    /// The channel does not say who may read.
+    #[error("could not find policy {0}")]
+    NoReadersPolicy(&'static str),
+    /// The creator of the request may not read: a wrong role, an unknown MSP, a bad or missing signature, all alike.
+    #[error("{0}: permission denied")]
+    NotAReader(Unsatisfied),
+}
+
+/// Judges who asks for blocks: the signature over the request, under `/Channel/Readers`, or under
+/// `/Channel/Orderer/Readers` in maintenance. No clock is looked at; see [`expires_at`]. Contract 1.4.
+///
+/// # Errors
+/// [`ReaderReject`].
+pub fn check_reader(config: &ChannelConfig, request: &Envelope) -> Result<(), ReaderReject> {
+    let path = if is_in_maintenance(config) { MAINTENANCE_READERS } else { READERS };
+    // A header that cannot be read names nobody.
+    let creator = request.signature_header().map_or(&[][..], |header| &header.creator);
+    let policy = config.bundle().policies().policy(path).ok_or(ReaderReject::NoReadersPolicy(path))?;
+    check_signer(config, policy, request, creator).map_err(ReaderReject::NotAReader)
+}
+
+/// The end of the creator's certificate, in seconds since 1970. What cannot be read has none; the policy judges it.
+#[must_use]
+pub fn expires_at(config: &ChannelConfig, creator: &[u8]) -> Option<i64> {
+    // The certificate of a known creator is at hand.
+    if let Ok(identity) = config.msps().deserialise(creator) {
+        return Some(identity.certificate().not_after_unix_s());
+    }
+    let identity = SerializedIdentity::decode(creator).ok()?;
+    Some(Certificate::from_pem(&identity.id_bytes).ok()?.not_after_unix_s())
+}
+
 /// Judges an envelope (ordinary, CONFIG_UPDATE or CONFIG) against a configuration by the filters of contract 2.1, in
 /// Fabric's order: size, expiry, Writers. `now` is in seconds since 1970; without it no certificate has expired.
 ///
@@ -80,7 +117,7 @@ pub fn check(config: &ChannelConfig, envelope: &Envelope, now: Option<i64>) -> R
     };
     if let Some(now) = now
         && has_expiry(config)
-        && is_expired(config, &signer.creator, now)
+        && expires_at(config, &signer.creator).is_some_and(|end| end <= now)
     {
         return Err(FilterReject::Expired);
     }
@@ -116,27 +153,24 @@ fn has_expiry(config: &ChannelConfig) -> bool {
     has_any(&["V1_1", "V1_4_2", "V2_0"])
 }
 
-/// What cannot be read has no end; the Writers policy judges it. The certificate of a known creator is at hand.
-fn is_expired(config: &ChannelConfig, creator: &[u8], now: i64) -> bool {
-    if let Ok(identity) = config.msps().deserialise(creator) {
-        return identity.certificate().not_after_unix_s() <= now;
-    }
-    let Ok(identity) = SerializedIdentity::decode(creator) else {
-        return false;
-    };
-    Certificate::from_pem(&identity.id_bytes).is_ok_and(|certificate| certificate.not_after_unix_s() <= now)
-}
-
 fn check_writer(config: &ChannelConfig, envelope: &Envelope, creator: &[u8]) -> Result<(), FilterReject> {
     let path = if is_in_maintenance(config) { MAINTENANCE_WRITERS } else { WRITERS };
-    let bundle = config.bundle();
-    let policy = bundle.policies().policy(path).ok_or(FilterReject::NoWritersPolicy(path))?;
+    let policy = config.bundle().policies().policy(path).ok_or(FilterReject::NoWritersPolicy(path))?;
+    check_signer(config, policy, envelope, creator).map_err(FilterReject::NotAWriter)
+}
+
+fn check_signer(
+    config: &ChannelConfig,
+    policy: &Policy,
+    envelope: &Envelope,
+    creator: &[u8],
+) -> Result<(), Unsatisfied> {
     let signed = SignedData { data: envelope.payload(), identity: creator, signature: envelope.signature() };
-    let signers = bundle.msps().distinct_signers(&[signed]);
+    let signers = config.msps().distinct_signers(&[signed]);
     if policy.is_satisfied_by(&signers) {
         return Ok(());
     }
-    Err(FilterReject::NotAWriter(Unsatisfied(policy.shortfall(&signers))))
+    Err(Unsatisfied(policy.shortfall(&signers)))
 }
 
 impl fmt::Display for Unsatisfied {
@@ -155,3 +189,5 @@ impl fmt::Display for Unsatisfied {
 
 const WRITERS: &str = "/Channel/Writers";
 const MAINTENANCE_WRITERS: &str = "/Channel/Orderer/Writers";
+const READERS: &str = "/Channel/Readers";
+const MAINTENANCE_READERS: &str = "/Channel/Orderer/Readers";

@@ -13,7 +13,7 @@
 //! verdict rests on. An empty envelope is one without a header, as in Fabric.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use fabric_channel::config_transaction::EnvelopeSigner;
@@ -21,6 +21,7 @@ use fabric_channel::filters::{self, FilterReject};
 use fabric_proto::common::{HeaderType, Status};
 use fabric_proto::{Envelope, EnvelopeError, canonical};
 
+use crate::authentication::Moment;
 use crate::broadcast::Order;
 use crate::channels::{Channel, ChannelState, Channels};
 use crate::config_update::{WrappedUpdate, wrap_update};
@@ -68,6 +69,26 @@ impl Refusal {
     }
 }
 
+/// What envelopes are judged by.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Who signs what configuration updates lead to. Without, none are taken.
+    pub signer: Option<&'a dyn EnvelopeSigner>,
+    /// The time.
+    pub moment: Moment,
+}
+
+/// An envelope that was looked at.
+#[derive(Debug)]
+pub struct Judged {
+    /// The channel that it names, if that is one of this process.
+    pub channel: Option<Arc<Channel>>,
+    /// The number of its type; `None` if it does not parse.
+    pub header_type: Option<i32>,
+    /// Whether it may be ordered.
+    pub verdict: Result<Admitted, Refusal>,
+}
+
 /// Judges the bytes of an envelope at this time. Without a signer no configuration update is taken. Costs the time of a
 /// signature verification, and for a configuration update milliseconds.
 ///
@@ -79,35 +100,50 @@ pub fn admit(
     bytes: Bytes,
     now: SystemTime,
 ) -> Result<Admitted, Refusal> {
-    let now = unix_seconds(now);
-    let envelope = Envelope::decode(bytes).map_err(reject_unreadable)?;
-    let channel = channels
-        .find(envelope.channel_id())
-        .ok_or_else(|| Refusal::new(Status::BadRequest, "channel does not exist"))?;
+    judge(channels, bytes, Rules { signer, moment: Moment::at(now) }).verdict
+}
+
+/// As [`admit`], and says what was judged in either case.
+#[must_use]
+pub fn judge(channels: &Channels, bytes: Bytes, rules: Rules<'_>) -> Judged {
+    let envelope = match Envelope::decode(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => return Judged { channel: None, header_type: None, verdict: Err(reject_unreadable(error)) },
+    };
+    let header_type = Some(envelope.header_type());
+    let channel = channels.find(envelope.channel_id());
+    let verdict = match &channel {
+        None => Err(Refusal::new(Status::BadRequest, "channel does not exist")),
+        Some(channel) => judge_for(channel, envelope, rules),
+    };
+    Judged { channel, header_type, verdict }
+}
+
+fn judge_for(channel: &Arc<Channel>, envelope: Envelope, rules: Rules<'_>) -> Result<Admitted, Refusal> {
     let what = match HeaderType::try_from(envelope.header_type()) {
         Ok(HeaderType::Config) => return Err(reject_type("message is of type that cannot be processed directly")),
         Ok(HeaderType::OrdererTransaction) => {
             return Err(reject_type("message is of type that is no longer supported"));
         }
         Ok(HeaderType::ConfigUpdate) => {
-            let signer = signer.ok_or_else(reject_without_signer)?;
-            Admissible::Update(Box::new(wrap_update(&channel.config(), &envelope, signer, now)?))
+            let signer = rules.signer.ok_or_else(reject_without_signer)?;
+            Admissible::Update(Box::new(wrap_update(&channel.config(), &envelope, signer, rules.moment)?))
         }
         // Every other number is a normal message.
-        _ => Admissible::Ordinary(admit_ordinary(&channel, envelope, now)?),
+        _ => Admissible::Ordinary(admit_ordinary(channel, envelope, rules.moment)?),
     };
-    check_ready(&channel)?;
-    Ok(Admitted { channel, what })
+    check_ready(channel)?;
+    Ok(Admitted { channel: Arc::clone(channel), what })
 }
 
-fn admit_ordinary(channel: &Channel, envelope: Envelope, now: i64) -> Result<Order, Refusal> {
+fn admit_ordinary(channel: &Channel, envelope: Envelope, moment: Moment) -> Result<Order, Refusal> {
     // One configuration for all checks, whatever comes into force meanwhile.
     let config = channel.config();
     if filters::is_in_maintenance(&config) {
         let info = "normal transactions are rejected: maintenance mode";
         return Err(Refusal::new(Status::ServiceUnavailable, info));
     }
-    filters::check(&config, &envelope, Some(now)).map_err(|reject| Refusal::filtered("", &reject))?;
+    filters::check(&config, &envelope, moment.expiry_unix_s()).map_err(|reject| Refusal::filtered("", &reject))?;
     let envelope = canonical::canonicalize(envelope.bytes().clone())
         .map_err(|error| Refusal::new(Status::BadRequest, error.to_string()))?;
     Ok(Order::Envelope { sequence: config.sequence(), envelope })
@@ -132,10 +168,4 @@ fn check_ready(channel: &Channel) -> Result<(), Refusal> {
     }
     let info = format!("channel {} does not take envelopes now: not connected to enough nodes", channel.id());
     Err(Refusal::new(Status::ServiceUnavailable, info))
-}
-
-/// A clock before 1970 is taken for one at its beginning.
-pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

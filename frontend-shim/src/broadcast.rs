@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::Instant;
 
 use bytes::Bytes;
 use fabric_channel::config_transaction::EnvelopeSigner;
@@ -28,11 +28,13 @@ use tokio_util::sync::PollSemaphore;
 
 pub use crate::order::{Order, Submit, SubmitError};
 
-use crate::admission::{Admissible, Admitted, Refusal, Signer, admit};
+use crate::admission::{Admissible, Admitted, Judged, Refusal, Rules, Signer, judge};
+use crate::authentication::{Authentication, Clock, Timing};
 use crate::channels::Channels;
 use crate::judge_pool::{JudgePool, cost};
 use crate::limits::BROADCAST_OUTSTANDING_MAX;
 use crate::status::Counters;
+use crate::traffic::{BroadcastTimes, CountedWith};
 use crate::update_tracker::UpdateTracker;
 
 /// The parts of the process that a Broadcast stream works with. Clones share them.
@@ -44,6 +46,7 @@ pub struct BroadcastDesk {
     signer: Option<Signer>,
     pool: JudgePool,
     updates: UpdateTracker,
+    timing: Timing,
 }
 
 impl BroadcastDesk {
@@ -51,7 +54,7 @@ impl BroadcastDesk {
     #[must_use]
     pub fn new(channels: Channels, submit: Arc<dyn Submit>, counters: Arc<Counters>) -> Self {
         let updates = UpdateTracker::new(submit.clone());
-        Self { channels, submit, counters, signer: None, pool: JudgePool::start(), updates }
+        Self { channels, submit, counters, signer: None, pool: JudgePool::start(), updates, timing: Timing::default() }
     }
 
     /// Takes configuration updates too, whose results this identity signs.
@@ -59,6 +62,25 @@ impl BroadcastDesk {
     pub fn signing_with(mut self, signer: Signer) -> Self {
         self.signer = Some(signer);
         self
+    }
+
+    /// Judges creators by these rules.
+    #[must_use]
+    pub fn authenticating(mut self, authentication: Authentication) -> Self {
+        self.timing.authentication = authentication;
+        self
+    }
+
+    /// Goes by this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.timing.clock = clock;
+        self
+    }
+
+    /// The threads that judge for all streams.
+    pub(crate) const fn pool(&self) -> &JudgePool {
+        &self.pool
     }
 
     /// Answers the envelopes of one stream. Items are encoded `BroadcastResponse`s; an error is passed on from the
@@ -78,22 +100,29 @@ impl BroadcastDesk {
         }
     }
 
-    fn judge(&self, room: OwnedSemaphorePermit, bytes: Bytes) -> BoxFuture<'static, Result<Admitted, Refusal>> {
-        let (channels, signer) = (self.channels.clone(), self.signer.clone());
+    fn judge(&self, room: OwnedSemaphorePermit, bytes: Bytes) -> BoxFuture<'static, Examined> {
+        let (channels, signer, timing) = (self.channels.clone(), self.signer.clone(), self.timing.clone());
+        let began = Instant::now();
         let judging = self.pool.run(room, move || {
             let signer = signer.as_deref().map(|signer| signer as &dyn EnvelopeSigner);
-            admit(&channels, signer, bytes, SystemTime::now())
+            judge(&channels, bytes, Rules { signer, moment: timing.moment() })
         });
+        let counters = self.counters.clone();
         Box::pin(async move {
             let panicked = || Refusal::new(Status::InternalServerError, "the message could not be judged");
-            judging.await.unwrap_or_else(|| Err(panicked()))
+            let judged = judging.await;
+            let Judged { channel, header_type, verdict } =
+                judged.unwrap_or_else(|| Judged { channel: None, header_type: None, verdict: Err(panicked()) });
+            let with = channel.map_or(CountedWith::Unknown(counters), CountedWith::Channel);
+            let times = BroadcastTimes { validate: began.elapsed(), enqueue: None };
+            Examined { verdict, handling: Handling { with, header_type, times } }
         })
     }
 
     fn submit(&self, admitted: Admitted) -> BoxFuture<'static, Result<(), Refusal>> {
         match (admitted.what, &self.signer) {
             (Admissible::Update(update), Some(signer)) => {
-                self.updates.submit(admitted.channel, *update, signer.clone())
+                self.updates.submit(admitted.channel, *update, signer.clone(), self.timing.clone())
             }
             (Admissible::Update(update), None) => self.submit_order(admitted.channel.id(), update.order()),
             (Admissible::Ordinary(order), _) => self.submit_order(admitted.channel.id(), order),
@@ -106,6 +135,25 @@ impl BroadcastDesk {
     }
 }
 
+/// What is counted of an envelope once it is answered.
+struct Handling {
+    with: CountedWith,
+    header_type: Option<i32>,
+    times: BroadcastTimes,
+}
+
+/// An envelope that was judged.
+struct Examined {
+    verdict: Result<Admitted, Refusal>,
+    handling: Handling,
+}
+
+/// What an envelope has come to.
+struct Outcome {
+    result: Result<(), Refusal>,
+    handling: Handling,
+}
+
 /// The answers of one Broadcast stream.
 pub struct Answers<R, E> {
     desk: BroadcastDesk,
@@ -115,9 +163,9 @@ pub struct Answers<R, E> {
     read: Option<Bytes>,
     room: PollSemaphore,
     /// What is being judged, in the order it came.
-    judged: FuturesOrdered<BoxFuture<'static, Result<Admitted, Refusal>>>,
+    judged: FuturesOrdered<BoxFuture<'static, Examined>>,
     /// What is submitted, and the refusal that ends the stream behind it.
-    waiting: FuturesOrdered<BoxFuture<'static, Result<(), Refusal>>>,
+    waiting: FuturesOrdered<BoxFuture<'static, Outcome>>,
     /// How the client's side broke; said after the last answer.
     broken: VecDeque<E>,
 }
@@ -160,13 +208,21 @@ where
 
     /// Submits what has been judged, in the order it came, up to the first refusal.
     fn submit_judged(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Some(verdict)) = self.judged.poll_next_unpin(cx) {
+        while let Poll::Ready(Some(Examined { verdict, mut handling })) = self.judged.poll_next_unpin(cx) {
             match verdict {
-                Ok(admitted) => self.waiting.push_back(self.desk.submit(admitted)),
+                Ok(admitted) => {
+                    let (began, submitted) = (Instant::now(), self.desk.submit(admitted));
+                    self.waiting.push_back(Box::pin(async move {
+                        let result = submitted.await;
+                        handling.times.enqueue = Some(began.elapsed());
+                        Outcome { result, handling }
+                    }));
+                }
                 Err(refusal) => {
                     // Its answer will end the stream, so nothing behind it may be ordered.
                     self.stop_reading();
-                    self.waiting.push_back(Box::pin(std::future::ready(Err(refusal))));
+                    let outcome = Outcome { result: Err(refusal), handling };
+                    self.waiting.push_back(Box::pin(std::future::ready(outcome)));
                 }
             }
         }
@@ -182,7 +238,7 @@ where
         self.envelopes.is_none() && self.read.is_none() && self.judged.is_empty()
     }
 
-    fn on_answer(&mut self, result: Result<(), Refusal>) -> Bytes {
+    fn on_answer(&mut self, Outcome { result, handling }: Outcome) -> Bytes {
         let (status, info) = match result {
             Ok(()) => (Status::Success, String::new()),
             Err(refusal) => {
@@ -193,6 +249,7 @@ where
             }
         };
         self.desk.counters.on_broadcast_answered(status);
+        handling.with.on_broadcast_answered(handling.header_type, status, handling.times);
         if status == Status::Success {
             return Bytes::from_static(SUCCESS);
         }
@@ -212,7 +269,7 @@ where
         this.read(cx);
         this.submit_judged(cx);
         match this.waiting.poll_next_unpin(cx) {
-            Poll::Ready(Some(result)) => Poll::Ready(Some(Ok(this.on_answer(result)))),
+            Poll::Ready(Some(outcome)) => Poll::Ready(Some(Ok(this.on_answer(outcome)))),
             // Nothing waits: either there may be more, or the client is done.
             Poll::Ready(None) if !this.is_over() => Poll::Pending,
             Poll::Ready(None) => Poll::Ready(this.broken.pop_front().map(Err)),

@@ -4,6 +4,8 @@
 //! durable in turn: a block that was served is at most one interval away from the disk, and can be had again from the
 //! nodes' decisions until then.
 
+mod governed;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fmt, io, thread};
@@ -14,9 +16,11 @@ use fabric_proto::ChannelId;
 use tokio::sync::watch;
 use tracing::{error, info};
 
+use self::governed::Governed;
 use crate::config_difference::difference;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
+use crate::traffic::ChannelTraffic;
 
 /// All channels of this process. Clones share them.
 #[derive(Clone, Debug)]
@@ -29,6 +33,8 @@ struct Registry {
     by_id: ArcSwap<BTreeMap<ChannelId, Arc<Channel>>>,
     // Taken by whoever changes the map; readers never wait.
     change: Mutex<()>,
+    /// Grows whenever a channel comes, goes, or has another configuration.
+    revision: watch::Sender<u64>,
 }
 
 /// One channel.
@@ -39,6 +45,10 @@ pub struct Channel {
     sequence: watch::Sender<u64>,
     ledger: Arc<Ledger>,
     state: watch::Sender<ChannelState>,
+    governed: Governed,
+    traffic: ChannelTraffic,
+    /// Of the registry.
+    revision: watch::Sender<u64>,
 }
 
 /// What a channel can do for clients now.
@@ -119,6 +129,9 @@ impl Channels {
             config: ArcSwap::from_pointee(config),
             ledger,
             state: watch::Sender::new(ChannelState::Opening),
+            governed: Governed::default(),
+            traffic: ChannelTraffic::default(),
+            revision: self.registry.revision.clone(),
         });
         let _change = self.registry.change.lock().unwrap_or_else(PoisonError::into_inner);
         let mut by_id = BTreeMap::clone(&self.registry.by_id.load());
@@ -130,6 +143,7 @@ impl Channels {
         }
         by_id.insert(channel.id.clone(), Arc::clone(&channel));
         self.registry.by_id.store(Arc::new(by_id));
+        raise(&self.registry.revision);
         Ok(channel)
     }
 
@@ -139,8 +153,22 @@ impl Channels {
         let mut by_id = BTreeMap::clone(&self.registry.by_id.load());
         let removed = by_id.remove(id)?;
         self.registry.by_id.store(Arc::new(by_id));
+        raise(&self.registry.revision);
         removed.enter_state(ChannelState::Closed);
         Some(removed)
+    }
+
+    /// The number that [`Channels::watch_revision`] follows.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        *self.registry.revision.borrow()
+    }
+
+    /// Follows a number that grows whenever a channel was added or removed, or has come to have another configuration.
+    /// What was read after a look at the number holds until the number is another one.
+    #[must_use]
+    pub fn watch_revision(&self) -> watch::Receiver<u64> {
+        self.registry.revision.subscribe()
     }
 
     /// The channel of this name, which may come straight from a header.
@@ -180,6 +208,7 @@ impl Channel {
         if next.sequence() > current.sequence() {
             let changes = difference(current.bundle(), next.bundle());
             info!("channel {}: config sequence {} is in force: {changes}", self.id, next.sequence());
+            raise(&self.revision);
         }
         self.sequence.send_if_modified(|sequence| {
             let is_news = next.sequence() > *sequence;
@@ -194,6 +223,17 @@ impl Channel {
     #[must_use]
     pub fn watch_sequence(&self) -> watch::Receiver<u64> {
         self.sequence.subscribe()
+    }
+
+    /// How far the configuration in force is known to have come.
+    pub(crate) const fn governed(&self) -> &Governed {
+        &self.governed
+    }
+
+    /// What its clients did.
+    #[must_use]
+    pub const fn traffic(&self) -> &ChannelTraffic {
+        &self.traffic
     }
 
     /// Its blocks.
@@ -230,6 +270,10 @@ impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Channel").field("id", &self.id).field("state", &self.state()).finish_non_exhaustive()
     }
+}
+
+fn raise(revision: &watch::Sender<u64>) {
+    revision.send_modify(|revision| *revision += 1);
 }
 
 fn sync_ledgers(registry: &Registry) {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::Bytes;
 use fabric_channel::{ChannelConfig, ConfigError};
@@ -16,6 +17,7 @@ use prost::Message as _;
 use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 
+use crate::authentication::Authentication;
 use crate::group::{GroupError, OrderingGroup, ordering_group};
 use crate::local_msp::{KeyError, LocalMsp};
 use crate::tls::TlsError;
@@ -32,6 +34,8 @@ pub struct Settings {
     pub identity: TlsIdentity,
     /// What the results of configuration updates are signed with.
     pub msp: Option<LocalMsp>,
+    /// How strictly the times in what clients send are taken.
+    pub authentication: Authentication,
     /// Where clients connect.
     pub listeners: Vec<ListenerSettings>,
     /// The channels, by name.
@@ -171,6 +175,8 @@ struct Written {
     identity: WrittenIdentity,
     msp: Option<WrittenMsp>,
     #[serde(default)]
+    authentication: WrittenAuthentication,
+    #[serde(default)]
     listen: Vec<WrittenListener>,
     #[serde(default)]
     channel: Vec<WrittenChannel>,
@@ -190,6 +196,14 @@ struct WrittenIdentity {
 struct WrittenMsp {
     dir: PathBuf,
     id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenAuthentication {
+    time_window_s: Option<u64>,
+    #[serde(default)]
+    no_expiration_checks: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -251,10 +265,21 @@ impl Written {
             status_socket: self.status_socket.map(|path| base.join(path)),
             identity: TlsIdentity::load(&base.join(self.identity.certificate), &base.join(self.identity.private_key))?,
             msp,
+            authentication: self.authentication.resolve(),
             listeners,
             channels,
             addresses,
         })
+    }
+}
+
+impl WrittenAuthentication {
+    fn resolve(self) -> Authentication {
+        let usual = Authentication::default();
+        Authentication {
+            time_window: self.time_window_s.map_or(usual.time_window, Duration::from_secs),
+            no_expiration_checks: self.no_expiration_checks,
+        }
     }
 }
 
@@ -378,6 +403,16 @@ mod tests {
         let channel = settings.channels.values().next().unwrap();
         assert_eq!((channel.config.channel_id().as_str(), channel.group.view().n()), ("bftch", 4));
         assert_eq!(settings.addresses["127.0.0.1:7150"], "127.0.0.1:7050");
+        assert_eq!(settings.authentication, Authentication::default());
+    }
+
+    #[test]
+    fn times_are_taken_as_strictly_as_is_written() {
+        let settings = load("no_expiration_checks = false", "no_expiration_checks = true").unwrap();
+        assert!(settings.authentication.no_expiration_checks);
+        let settings = load("time_window_s = 900", "time_window_s = 30").unwrap();
+        let narrow = Authentication { time_window: Duration::from_secs(30), ..Authentication::default() };
+        assert_eq!(settings.authentication, narrow);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use fabric_proto::Envelope;
 use fabric_proto::common::Status;
 
 use crate::admission::Refusal;
+use crate::authentication::Moment;
 use crate::broadcast::Order;
 
 /// An update that may be ordered.
@@ -45,7 +46,7 @@ impl WrappedUpdate {
     }
 }
 
-/// Judges an update under this configuration and wraps its result. `now` is in seconds since 1970.
+/// Judges an update under this configuration at this time, and wraps its result.
 ///
 /// # Errors
 /// The answer for the client.
@@ -53,9 +54,11 @@ pub fn wrap_update(
     config: &ChannelConfig,
     update: &Envelope,
     signer: &dyn EnvelopeSigner,
-    now: i64,
+    moment: Moment,
 ) -> Result<WrappedUpdate, Refusal> {
-    filters::check(config, update, Some(now)).map_err(|reject| Refusal::filtered(INITIAL_CHECKS, &reject))?;
+    let now = moment.unix_s();
+    filters::check(config, update, moment.expiry_unix_s())
+        .map_err(|reject| Refusal::filtered(INITIAL_CHECKS, &reject))?;
     let change = ConfigChange::evaluate(config.bundle(), update, ExpiryCheck::At { now_unix_s: now })
         .map_err(|error| reject_change(config, &error))?;
     let applying = |why: String| {
@@ -67,7 +70,7 @@ pub fn wrap_update(
     let unsigned = |why: String| Refusal::new(Status::ServiceUnavailable, why);
     let wrapped =
         wrap(&change, signer, nonce().map_err(unsigned)?, now).map_err(|error| unsigned(error.to_string()))?;
-    check_wrapped(config, &wrapped, now)?;
+    check_wrapped(config, &wrapped, moment)?;
     Ok(WrappedUpdate {
         sequence: config.sequence(),
         config: wrapped,
@@ -78,10 +81,10 @@ pub fn wrap_update(
 }
 
 /// Fabric's orderer makes these on what it has signed itself.
-fn check_wrapped(config: &ChannelConfig, wrapped: &Bytes, now: i64) -> Result<(), Refusal> {
+fn check_wrapped(config: &ChannelConfig, wrapped: &Bytes, moment: Moment) -> Result<(), Refusal> {
     let envelope = Envelope::decode(wrapped.clone())
         .map_err(|error| Refusal::new(Status::InternalServerError, format!("{FINAL_CHECKS}{error}")))?;
-    filters::check(config, &envelope, Some(now)).map_err(|reject| {
+    filters::check(config, &envelope, moment.expiry_unix_s()).map_err(|reject| {
         if reject.is_forbidden() {
             let channel = config.channel_id();
             tracing::error!("channel {channel}: the identity of this orderer may not write, so no update can be taken");

@@ -5,7 +5,8 @@
 //! believe: requests carry their seal, block headers their block signature.
 //!
 //! **Credit.** A node pushes blocks of a channel from the number first subscribed and below `until`; a later
-//! [`ToNode::Subscribe`] of the same session only moves `until` forward. So the frontend bounds what it must hold.
+//! [`ToNode::Subscribe`] of the same session only moves `until` forward, unless [`ToNode::Unsubscribe`] came between. So the
+//! frontend bounds what it must hold.
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
@@ -29,10 +30,15 @@ pub enum ToNode {
     Subscribe {
         /// Which channel.
         channel: ChannelId,
-        /// The first block wanted; counts in the first subscription of a session only.
+        /// The first block wanted; counts in the first subscription only.
         from: u64,
         /// The first block not to be pushed yet.
         until: u64,
+    },
+    /// "Push no more of this channel." The next subscription to it begins anew.
+    Unsubscribe {
+        /// Which channel.
+        channel: ChannelId,
     },
     /// "Push this block again, with its body." A node that lacks it does nothing.
     FetchBlock {
@@ -180,6 +186,10 @@ impl ToNode {
                 writer.u64(*until);
                 kind::SUBSCRIBE
             }
+            Self::Unsubscribe { channel } => {
+                encode_channel(&mut writer, channel);
+                kind::UNSUBSCRIBE
+            }
             Self::FetchBlock { channel, number } => {
                 encode_channel(&mut writer, channel);
                 writer.u64(*number);
@@ -219,6 +229,7 @@ impl ToNode {
             kind::SUBSCRIBE => {
                 Self::Subscribe { channel: decode_channel(&mut reader)?, from: reader.u64()?, until: reader.u64()? }
             }
+            kind::UNSUBSCRIBE => Self::Unsubscribe { channel: decode_channel(&mut reader)? },
             kind::FETCH_BLOCK => Self::FetchBlock { channel: decode_channel(&mut reader)?, number: reader.u64()? },
             kind::PING => Self::Ping(reader.u64()?),
             kind::READ => Self::Read(Read { version: reader.u16()?, group: GroupId(reader.array()?) }),
@@ -403,6 +414,7 @@ mod kind {
     pub(super) const FETCH_BLOCK: u8 = 4;
     pub(super) const PING: u8 = 5;
     pub(super) const READ: u8 = 6;
+    pub(super) const UNSUBSCRIBE: u8 = 7;
     pub(super) const WELCOME: u8 = 65;
     pub(super) const REFUSED: u8 = 66;
     pub(super) const ANSWER: u8 = 67;

@@ -163,10 +163,18 @@ impl Inbox {
         }
     }
 
-    /// A new session knows nothing of what was said in the one before.
+    /// A new session knows nothing of what was said in the one before, nor does a node that has just joined the channel.
     pub(crate) fn on_connected(&self, node: &NodeHandle) {
         let mut state = self.lock();
         self.credit(&mut state, node);
+    }
+
+    /// Says that no more is wanted. A node without a session has nothing to forget.
+    pub(crate) fn unsubscribe(&self) {
+        let unsubscribe = ToNode::Unsubscribe { channel: self.channel.id().clone() }.encode();
+        for node in &self.nodes {
+            let _ = node.send(unsubscribe.clone());
+        }
     }
 
     fn credit(&self, state: &mut State, node: &NodeHandle) {

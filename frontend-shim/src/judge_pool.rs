@@ -1,4 +1,4 @@
-//! Threads that judge envelopes: a signature costs fifty microseconds and more of processor time, which the threads that
+//! Threads that judge what clients send: a signature costs fifty microseconds and more of processor time, which the threads that
 //! serve sockets must not spend.
 //!
 //! Bounded in bytes over all streams: whoever finds no room is not read on, which is how pressure reaches the client.
@@ -42,6 +42,11 @@ impl JudgePool {
         PollSemaphore::new(self.room.clone())
     }
 
+    /// Waits for the room that so many bytes take. `None` never comes: nobody closes the pool.
+    pub(crate) async fn acquire(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.room.clone().acquire_many_owned(cost(bytes)).await.ok()
+    }
+
     /// Runs a job, and gives the room back when it is done. `None` if it panicked. The job runs whether or not anybody
     /// waits for it.
     pub(crate) fn run<T: Send + 'static>(
@@ -75,7 +80,7 @@ mod tests {
     use super::*;
 
     async fn room(pool: &JudgePool, bytes: usize) -> OwnedSemaphorePermit {
-        pool.room.clone().acquire_many_owned(cost(bytes)).await.unwrap()
+        pool.acquire(bytes).await.unwrap()
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod authentication;
 pub mod block_body;
 pub mod block_reading;
 mod body_search;
@@ -47,4 +48,6 @@ mod tally;
 pub mod tls;
 pub mod tls_clients;
 pub mod tls_identity;
+pub mod traffic;
+pub mod trusted_clients;
 mod update_tracker;

@@ -31,6 +31,10 @@ pub const CANCELLED_STREAMS_WAITING_MAX: usize = 10_000;
 /// next block. So an idle reader costs one block, or this much in smaller ones.
 pub const DELIVER_BYTES_IN_FLIGHT: usize = 64 * 1024;
 
+/// Longest Deliver request. It is kept as long as it is served, to be judged again; those of Fabric's clients have a few
+/// thousand bytes.
+pub const DELIVER_REQUEST_BYTES_MAX: usize = 64 * 1024;
+
 /// Envelopes of one Broadcast stream that wait for their answer; with so many the stream is not read.
 pub const BROADCAST_OUTSTANDING_MAX: usize = 512;
 
@@ -64,7 +68,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2 * 60 * 60);
 /// How long the client has to answer that.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Greatest distance of a Deliver request's timestamp from the clock here (contract §1.4).
+/// Greatest distance of a Deliver request's timestamp from the clock here, unless the operator says otherwise
+/// (contract §1.4).
 pub const TIMESTAMP_WINDOW: Duration = Duration::from_secs(15 * 60);
 
 /// Channels of one process.

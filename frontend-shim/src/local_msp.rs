@@ -1,9 +1,11 @@
 //! The local MSP folder: the certificate in `signcerts/`, its key in `keystore/`, and the authorities it is judged by.
 //!
-//! What would make every signature of this process worthless stops the start: a certificate that has expired, that the
-//! authorities in `cacerts/` do not vouch for, or whose key is not there. Files that are not PEM are passed over, as
-//! Fabric does; the key is found by its public half, whatever its file is called. `config.yaml` is not read: roles are
-//! judged by the channel's definition of the MSP, not by the process's own. Contract 7.2.
+//! What would make every signature of this process worthless stops the start: a certificate that the authorities in
+//! `cacerts/` do not vouch for, or whose key is not there. One that has expired does not: it is said loudly, and the process
+//! starts, for only a node that runs can follow the configuration update that brings it a new one. Files that are not PEM are
+//! passed over, as Fabric does; the key is found by its public half, which is what an SKI is the hash of, whatever its file
+//! is called. `config.yaml` is not read: roles are judged by the channel's definition of the MSP, not by the process's own.
+//! Contract 7.2.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +22,7 @@ use crate::signing::{SigningIdentity, SigningKey};
 #[derive(Clone, Debug)]
 pub struct LocalMsp {
     identity: SigningIdentity,
+    has_expired: bool,
 }
 
 /// Why a local MSP cannot be used.
@@ -71,12 +74,6 @@ pub enum KeyError {
         /// Why not.
         source: InvalidIdentity,
     },
-    /// The certificate is too old.
-    #[error("{}: the certificate has expired", path.display())]
-    Expired {
-        /// The certificate.
-        path: PathBuf,
-    },
     /// There are keys, but not the one of the certificate.
     #[error(
         "certificate and key do not match: none of the {keys} private keys in {} belongs to {}",
@@ -98,16 +95,35 @@ impl LocalMsp {
     /// # Errors
     /// See [`KeyError`]; the text names the file or folder.
     pub fn load(dir: &Path, msp_id: &str) -> Result<Self, KeyError> {
+        Self::load_with_keystore(dir, &dir.join("keystore"), msp_id)
+    }
+
+    /// As [`LocalMsp::load`], with the private key in another folder.
+    ///
+    /// # Errors
+    /// See [`KeyError`]; the text names the file or folder.
+    pub fn load_with_keystore(dir: &Path, keystore: &Path, msp_id: &str) -> Result<Self, KeyError> {
         let (path, pem) = first_certificate(&dir.join("signcerts"))?;
         let msp = read_msp(dir, msp_id)?;
         let identity = msp.deserialise(&pem).map_err(|source| KeyError::Identity { path: path.clone(), source })?;
         identity.validity().map_err(|source| KeyError::Invalid { path: path.clone(), source })?;
         let certificate = identity.certificate().clone();
-        if certificate.not_after_unix_s() < now_unix_s() {
-            return Err(KeyError::Expired { path });
+        let key = find_key(keystore, &certificate, &path)?;
+        let has_expired = certificate.not_after_unix_s() < now_unix_s();
+        if has_expired {
+            tracing::error!(
+                certificate = %path.display(),
+                "THE CERTIFICATE OF THIS NODE HAS EXPIRED: others may refuse what it signs; renew it for the same key, \
+                 or replace it by a configuration update"
+            );
         }
-        let key = find_key(&dir.join("keystore"), &certificate, &path)?;
-        Ok(Self { identity: SigningIdentity::new(msp_id, certificate, Arc::new(key)) })
+        Ok(Self { identity: SigningIdentity::new(msp_id, certificate, Arc::new(key)), has_expired })
+    }
+
+    /// Had the certificate expired when it was read?
+    #[must_use]
+    pub const fn has_expired(&self) -> bool {
+        self.has_expired
     }
 
     /// What this process signs as.

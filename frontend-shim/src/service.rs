@@ -14,16 +14,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use fabric_proto::common::Status;
+use fabric_proto::orderer::BroadcastResponse;
 use futures::stream::{Stream, StreamExt};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, StatusCode};
+use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::codec::Streaming;
 
 use crate::admission::Signer;
+use crate::authentication::{Authentication, Clock};
 use crate::broadcast::{BroadcastDesk, Submit};
 use crate::channels::Channels;
 use crate::client::RawDecoder;
@@ -74,9 +78,10 @@ impl Service {
         counters: Arc<Counters>,
         limits: ServiceLimits,
     ) -> Self {
+        let broadcast = BroadcastDesk::new(channels.clone(), submit, Arc::clone(&counters));
         Self {
-            broadcast: BroadcastDesk::new(channels.clone(), submit, Arc::clone(&counters)),
-            deliver: DeliverDesk { channels, counters: Arc::clone(&counters) },
+            deliver: DeliverDesk::new(channels, Arc::clone(&counters), broadcast.pool().clone()),
+            broadcast,
             counters,
             places: Arc::new(Semaphore::new(limits.connections_max)),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
@@ -89,6 +94,34 @@ impl Service {
     pub fn signing_with(mut self, signer: Signer) -> Self {
         self.broadcast = self.broadcast.signing_with(signer);
         self
+    }
+
+    /// Judges clients by these rules, Fabric's `General.Authentication`.
+    #[must_use]
+    pub fn authenticating(mut self, authentication: Authentication) -> Self {
+        self.broadcast = self.broadcast.authenticating(authentication);
+        self.deliver = self.deliver.authenticating(authentication);
+        self
+    }
+
+    /// Goes by another clock than the system's.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Clock) -> Self {
+        self.broadcast = self.broadcast.with_clock(clock.clone());
+        self.deliver = self.deliver.with_clock(clock);
+        self
+    }
+
+    /// Answers one envelope as if it had come on a Broadcast stream of its own.
+    pub async fn broadcast(&self, envelope: Bytes) -> BroadcastResponse {
+        let envelopes = futures::stream::iter([Ok::<_, Infallible>(envelope)]);
+        let answer = self.broadcast.answer(envelopes).next().await;
+        let response = answer.and_then(Result::ok).and_then(|encoded| BroadcastResponse::decode(encoded).ok());
+        // The desk answers every envelope; a stopped runtime is what could keep it from that.
+        response.unwrap_or_else(|| BroadcastResponse {
+            status: Status::ServiceUnavailable.into(),
+            info: "this node is stopping".to_owned(),
+        })
     }
 
     async fn answer(self, request: hyper::Request<Incoming>, client: ClientConnection) -> Result<Response, Infallible> {

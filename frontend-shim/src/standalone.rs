@@ -8,7 +8,6 @@ use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use mod_smart::{GroupId, Limits, ReplicaId};
 use rustls_pki_types::CertificateDer;
@@ -103,7 +102,8 @@ impl Standalone {
             frontends.push(frontend);
         }
         let counters = Arc::new(Counters::default());
-        let mut service = Service::new(channels.clone(), Arc::new(router), counters.clone());
+        let mut service =
+            Service::new(channels.clone(), Arc::new(router), counters.clone()).authenticating(settings.authentication);
         match settings.msp {
             Some(msp) => service = service.signing_with(Arc::new(msp.identity().clone())),
             None => {
@@ -219,19 +219,9 @@ async fn listen(settings: Vec<ListenerSettings>, channels: &Channels) -> Result<
     Ok(listeners)
 }
 
-/// Clients with a certificate of a TLS authority of any organization of the channels (contract §1.2), or of these.
-fn required(mut authorities: Vec<CertificateDer<'static>>, channels: &Channels) -> Result<ClientAuth, TlsError> {
-    for channel in channels.list() {
-        authorities.extend(tls_authorities(&channel.config()));
-    }
-    Ok(ClientAuth::Required(Arc::new(TrustedClients::new(&authorities, Vec::new())?)))
-}
-
-/// The TLS authorities of all organizations of a channel, for [`TrustedClients`].
-#[must_use]
-pub fn tls_authorities(config: &ChannelConfig) -> Vec<CertificateDer<'static>> {
-    let of_msps = config.msps().iter().flat_map(|msp| msp.tls_roots().iter().chain(msp.tls_intermediates()));
-    of_msps.map(|certificate| CertificateDer::from(certificate.der().to_vec())).collect()
+/// Clients of any organization of the channels (contract §1.2), or of these authorities.
+fn required(authorities: Vec<CertificateDer<'static>>, channels: &Channels) -> Result<ClientAuth, TlsError> {
+    Ok(ClientAuth::Required(Arc::new(TrustedClients::following(channels.clone(), authorities)?)))
 }
 
 fn ledger(data_dir: &Path, id: &ChannelId, channel: &ChannelSettings) -> Result<Ledger, StandaloneError> {

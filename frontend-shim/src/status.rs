@@ -24,8 +24,9 @@ use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 
 use crate::channels::Channels;
+use crate::traffic::{BROADCAST_STATUSES, ChannelTraffic, TrafficSnapshot, UNKNOWN};
 
-/// What the client side counts. Only grows.
+/// What the client side counts. Only grows, except for bytes that wait.
 #[derive(Debug, Default)]
 pub struct Counters {
     broadcast: [AtomicU64; BROADCAST_STATUSES.len()],
@@ -34,6 +35,8 @@ pub struct Counters {
     blocks_sent: AtomicU64,
     connections_opened: AtomicU64,
     connections_closed: AtomicU64,
+    deliver_bytes_in_flight: AtomicU64,
+    unknown: ChannelTraffic,
 }
 
 impl Counters {
@@ -59,6 +62,16 @@ impl Counters {
         add_one(&self.blocks_sent);
     }
 
+    /// Bytes of blocks were given to a Deliver stream's connection.
+    pub(crate) fn on_bytes_given(&self, bytes: usize) {
+        self.deliver_bytes_in_flight.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// They were written, or their stream has ended.
+    pub(crate) fn on_bytes_gone(&self, bytes: usize) {
+        self.deliver_bytes_in_flight.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
     /// A client connected.
     pub fn on_connection_opened(&self) {
         add_one(&self.connections_opened);
@@ -67,6 +80,19 @@ impl Counters {
     /// A client's connection ended.
     pub fn on_connection_closed(&self) {
         add_one(&self.connections_closed);
+    }
+
+    /// What is counted with no channel, because it names none of this process.
+    pub(crate) const fn unknown_traffic(&self) -> &ChannelTraffic {
+        &self.unknown
+    }
+
+    /// The counts of every channel in the order of their names, and behind them those of what names none.
+    #[must_use]
+    pub fn traffic(&self, channels: &Channels) -> Vec<TrafficSnapshot> {
+        let channels = channels.list();
+        let known = channels.iter().map(|channel| channel.traffic().snapshot(channel.id().as_str()));
+        known.chain([self.unknown.snapshot(UNKNOWN)]).collect()
     }
 
     /// The counts now.
@@ -80,6 +106,7 @@ impl Counters {
             blocks_sent: load(&self.blocks_sent),
             connections_opened: load(&self.connections_opened),
             connections_closed: load(&self.connections_closed),
+            deliver_bytes_in_flight: load(&self.deliver_bytes_in_flight),
         }
     }
 }
@@ -99,6 +126,9 @@ pub struct CountersReport {
     pub connections_opened: u64,
     /// Client connections that ended.
     pub connections_closed: u64,
+    /// Bytes of blocks that wait in Deliver streams for their clients to read.
+    #[serde(default)]
+    pub deliver_bytes_in_flight: u64,
 }
 
 /// One channel in a report.
@@ -222,17 +252,13 @@ async fn on_healthz(State(report): State<MakeReport>) -> impl IntoResponse {
     (code, Json(serde_json::json!({ "status": status, "failed_checks": complaints })))
 }
 
-fn add_one(counter: &AtomicU64) {
+pub(crate) fn add_one(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-fn load(counter: &AtomicU64) -> u64 {
+pub(crate) fn load(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
-
-/// The statuses a Broadcast answer may carry.
-const BROADCAST_STATUSES: [Status; 5] =
-    [Status::Success, Status::BadRequest, Status::Forbidden, Status::InternalServerError, Status::ServiceUnavailable];
 
 /// Longest report a client of ours reads.
 const REPORT_BYTES_MAX: usize = 16 * 1024 * 1024;

@@ -52,9 +52,12 @@ impl Subscriptions {
         true
     }
 
-    /// What pushes of the channel fill, until it is removed.
-    pub(crate) fn remove(&self, id: &ChannelId) -> Option<Arc<Inbox>> {
-        self.lock().inboxes.remove(id)
+    /// Lets go of a channel, at all nodes.
+    pub(crate) fn remove(&self, id: &ChannelId) {
+        let removed = self.lock().inboxes.remove(id);
+        if let Some(inbox) = removed {
+            inbox.unsubscribe();
+        }
     }
 
     /// Removes all channels.
@@ -78,7 +81,8 @@ impl Subscriptions {
         }
     }
 
-    /// A node says that a channel is open.
+    /// A node says that a channel is open. It may have joined it only now, and have passed over what it was asked for
+    /// before, so it is asked for the blocks again.
     pub(crate) fn on_opened(&self, node: &NodeHandle, opened: Opened) {
         let mut state = self.lock();
         let of_node = &mut state.opened[node.replica.index()];
@@ -87,11 +91,17 @@ impl Subscriptions {
             return;
         }
         of_node.insert(opened.channel.clone(), opened.genesis);
-        if state.inboxes.get(&opened.channel).is_some_and(|inbox| inbox.genesis() != opened.genesis) {
+        let inbox = state.inboxes.get(&opened.channel).cloned();
+        let is_ours = inbox.as_ref().is_none_or(|inbox| inbox.genesis() == opened.genesis);
+        if !is_ours {
             let detail = format!("channel {} began with another block there than here", opened.channel);
             node.record.complain(Grievance::WrongHeader, &detail);
         }
         self.open_if_enough(&state, &opened.channel);
+        drop(state);
+        if let Some(inbox) = inbox.filter(|_| is_ours) {
+            inbox.on_connected(node);
+        }
     }
 
     /// A node has pushed a block.

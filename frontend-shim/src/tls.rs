@@ -13,14 +13,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate};
 use rustls::sign::SingleCertAndKey;
 use rustls::{
     CertificateError, ClientConfig, CommonState, DigitallySignedStruct, DistinguishedName, OtherError, RootCertStore,
@@ -32,6 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::tls_identity::TlsIdentity;
+pub use crate::trusted_clients::TrustedClients;
 
 /// Fabric's gRPC.
 pub const ALPN_GRPC: &[u8] = b"h2";
@@ -136,48 +136,6 @@ pub enum ClientAuth {
     JudgedIfPresented(Arc<TrustedClients>),
     /// A certificate that [`TrustedClients`] accepts must be presented.
     Required(Arc<TrustedClients>),
-}
-
-/// Which client certificates are good when the operator demands one: those that chain to an authority, and those of
-/// pinned members. The content follows the channels' configurations without a restart.
-#[derive(Debug)]
-pub struct TrustedClients(ArcSwap<Trusted>);
-
-#[derive(Debug)]
-struct Trusted {
-    chains: Option<Arc<dyn ClientCertVerifier>>,
-    pins: Vec<Spki>,
-}
-
-impl TrustedClients {
-    /// Trusts certificates that chain to one of `authorities`, and those whose key is one of `pins`.
-    ///
-    /// # Errors
-    /// An authority that does not parse.
-    pub fn new(authorities: &[CertificateDer<'static>], pins: Vec<Spki>) -> Result<Self, TlsError> {
-        Ok(Self(ArcSwap::from_pointee(Trusted::new(authorities, pins)?)))
-    }
-
-    /// Replaces what is trusted; connections that stand are left alone.
-    ///
-    /// # Errors
-    /// An authority that does not parse; nothing changes then.
-    pub fn replace(&self, authorities: &[CertificateDer<'static>], pins: Vec<Spki>) -> Result<(), TlsError> {
-        self.0.store(Arc::new(Trusted::new(authorities, pins)?));
-        Ok(())
-    }
-}
-
-impl Trusted {
-    fn new(authorities: &[CertificateDer<'static>], pins: Vec<Spki>) -> Result<Self, TlsError> {
-        let chains = if authorities.is_empty() {
-            None
-        } else {
-            let builder = WebPkiClientVerifier::builder_with_provider(root_store(authorities)?, provider());
-            Some(builder.build().map_err(|e| TlsError::Authority(e.to_string()))?)
-        };
-        Ok(Self { chains, pins })
-    }
 }
 
 /// Whom we take for the server we dial.
@@ -322,7 +280,7 @@ fn root_store(authorities: &[CertificateDer<'static>]) -> Result<Arc<RootCertSto
     Ok(Arc::new(roots))
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: std::sync::OnceLock<Arc<CryptoProvider>> = std::sync::OnceLock::new();
     PROVIDER.get_or_init(|| Arc::new(default_provider())).clone()
 }
@@ -378,16 +336,11 @@ impl ClientCertVerifier for ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, rustls::Error> {
-        let trusted = match &self.client_auth {
-            ClientAuth::Requested => return Ok(ClientCertVerified::assertion()),
-            ClientAuth::JudgedIfPresented(trusted) | ClientAuth::Required(trusted) => trusted.0.load(),
-        };
-        if trusted.pins.contains(&presented(end_entity)?) {
-            return Ok(ClientCertVerified::assertion());
-        }
-        match &trusted.chains {
-            Some(chains) => chains.verify_client_cert(end_entity, intermediates, now),
-            None => Err(CertificateError::UnknownIssuer.into()),
+        match &self.client_auth {
+            ClientAuth::Requested => Ok(ClientCertVerified::assertion()),
+            ClientAuth::JudgedIfPresented(trusted) | ClientAuth::Required(trusted) => {
+                trusted.verify(end_entity, intermediates, now)
+            }
         }
     }
 
@@ -420,7 +373,7 @@ impl ServerCertVerifier for PinnedServer {
     handshake_signatures!();
 }
 
-fn presented(certificate: &CertificateDer<'_>) -> Result<Spki, rustls::Error> {
+pub(crate) fn presented(certificate: &CertificateDer<'_>) -> Result<Spki, rustls::Error> {
     Spki::of_certificate(certificate).map_err(|_| CertificateError::BadEncoding.into())
 }
 

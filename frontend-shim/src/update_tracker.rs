@@ -8,7 +8,7 @@
 //! orderer's. Contract §2.6.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fabric_channel::ConfigContent;
 use fabric_proto::Envelope;
@@ -19,7 +19,8 @@ use prost::Message as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::admission::{Refusal, Signer, unix_seconds};
+use crate::admission::{Refusal, Signer};
+use crate::authentication::Timing;
 use crate::broadcast::{Submit, SubmitError};
 use crate::channels::{Channel, ChannelState};
 use crate::config_update::{WrappedUpdate, wrap_update};
@@ -40,6 +41,7 @@ struct Tracked {
     channel: Arc<Channel>,
     submit: Arc<dyn Submit>,
     signer: Signer,
+    timing: Timing,
     update: WrappedUpdate,
     until: Instant,
     _room: OwnedSemaphorePermit,
@@ -68,6 +70,7 @@ impl UpdateTracker {
         channel: Arc<Channel>,
         update: WrappedUpdate,
         signer: Signer,
+        timing: Timing,
     ) -> BoxFuture<'static, Result<(), Refusal>> {
         // Both envelopes are kept, and no update is larger than the whole bound: nothing above 4 MiB is wrapped.
         let bytes = update.config.len() + update.update.bytes().len() + UPDATE_OVERHEAD_BYTES;
@@ -76,7 +79,7 @@ impl UpdateTracker {
             return Box::pin(std::future::ready(Err(Refusal::new(Status::ServiceUnavailable, info))));
         };
         let until = Instant::now() + UPDATE_TRACKED_MAX;
-        let tracked = Tracked { channel, submit: self.submit.clone(), signer, update, until, _room: room };
+        let tracked = Tracked { channel, submit: self.submit.clone(), signer, timing, update, until, _room: room };
         let (done, taken) = oneshot::channel();
         tokio::spawn(async move {
             let result = tracked.submit().await;
@@ -135,7 +138,7 @@ impl Tracked {
     /// Reads the ledger and evaluates the update, which takes longer than a task may. `None` if that panicked.
     async fn look_again(self) -> Option<(Self, Fate)> {
         let looking = tokio::task::spawn_blocking(move || {
-            let fate = fate(&self.channel, &self.update, &self.signer);
+            let fate = fate(&self.channel, &self.update, &self.signer, &self.timing);
             (self, fate)
         });
         looking.await.ok()
@@ -171,14 +174,14 @@ impl Tracked {
     }
 }
 
-fn fate(channel: &Channel, update: &WrappedUpdate, signer: &Signer) -> Fate {
+fn fate(channel: &Channel, update: &WrappedUpdate, signer: &Signer, timing: &Timing) -> Fate {
     let config = channel.config();
     match is_ordered(channel.ledger(), update, config.sequence()) {
         Some(true) => return Fate::InForce,
         Some(false) => {}
         None => return Fate::NotKnownYet,
     }
-    match wrap_update(&config, &update.update, &**signer, unix_seconds(SystemTime::now())) {
+    match wrap_update(&config, &update.update, &**signer, timing.moment()) {
         Ok(again) => Fate::Overtaken(Box::new(again)),
         Err(refusal) => Fate::Refused(refusal),
     }

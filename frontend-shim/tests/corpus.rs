@@ -2,103 +2,47 @@
 //!
 //! Within a net the cases run in their order and share their channels: an update that is taken is judged as a node judges
 //! it, and comes into force. The cases packed beside this test are half of those that exist, and so are those of any other
-//! folder, which `FABRIC_CORPUS` names; what the other half would have left behind is made up for, see [`Net::catch_up`].
+//! folder, which `FABRIC_CORPUS` names; what the other half would have left behind is made up for, see [`OrderingNet::catch_up`].
 #![allow(clippy::unwrap_used)]
 
 #[path = "../../fabric-channel/tests/corpus/folder.rs"]
 mod folder;
 mod sequencer;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::convert::Infallible;
-use std::io::{Read as _, Write as _};
-use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use fabric_channel::{Bundle, Certificate, ChannelConfig};
-use fabric_proto::common::{Block, Status};
+use fabric_channel::{Bundle, ChannelConfig};
+use fabric_proto::common::Status;
 use fabric_proto::orderer::{ConsensusType, consensus_type::State};
-use frontend_shim::broadcast::BroadcastDesk;
-use frontend_shim::channels::{ChannelState, Channels};
-use frontend_shim::client::broadcast_response;
-use frontend_shim::ledger::Ledger;
-use frontend_shim::signing::{SigningIdentity, SigningKey};
-use futures::StreamExt as _;
 use prost::Message as _;
-use sequencer::Sequencer;
 use serde_json::Value;
+use wire::{Corpus, Net, Tally, decoded};
 
 #[tokio::test]
 async fn corpus_wire_broadcast() {
-    let (origin, cases, fixtures) = match folder::folder() {
-        Some(folder) => {
-            let (cases, fixtures) = (folder::lines(&folder, "wire"), folder::shared_lines(&folder, "wire-fixtures"));
-            (folder.display().to_string(), cases, fixtures)
-        }
-        None => {
-            let cases = packed(include_bytes!("data/corpus/wire.jsonl.zst"));
-            ("the packed copy".to_owned(), cases, packed(include_bytes!("data/corpus/wire-fixtures.jsonl.zst")))
-        }
-    };
-    let parse = |(place, line): &(String, String)| -> Value {
-        serde_json::from_str(line).unwrap_or_else(|error| panic!("{place}: {error}"))
-    };
-    let fixtures: Vec<Value> = fixtures.iter().map(parse).collect();
-    let mut cases: Vec<Value> = cases.iter().map(parse).filter(|case| case["kind"] == "broadcast").collect();
-    cases.sort_by_key(|case| (case["net"].as_str().unwrap().to_owned(), case["seq"].as_u64().unwrap()));
-    let mut nets: BTreeMap<String, Net> = BTreeMap::new();
-    let (mut passed, mut failures, mut skipped) = (0, Vec::new(), Vec::new());
-    for case in &cases {
-        let (id, name) = (case["id"].as_str().unwrap(), case["net"].as_str().unwrap());
-        let net = nets.entry(name.to_owned()).or_insert_with(|| Net::new(name, &fixtures));
-        match net.run(case).await {
-            Ok(None) => passed += 1,
-            Ok(Some(why)) => skipped.push(format!("{id}: {why}")),
-            Err(failure) => failures.push(format!("{id}: {failure}")),
-        }
+    let mut corpus = Corpus::read("broadcast", include_bytes!("data/corpus/wire.jsonl.zst"));
+    corpus.cases.sort_by_key(|case| (case["net"].as_str().unwrap().to_owned(), case["seq"].as_u64().unwrap()));
+    let (mut nets, mut tally) = (BTreeMap::new(), Tally::default());
+    for case in &corpus.cases {
+        let name = case["net"].as_str().unwrap();
+        let net = nets.entry(name).or_insert_with(|| OrderingNet::new(name, &corpus.fixtures));
+        tally.add(case, net.run(case).await);
     }
-    let mut report = format!(
-        "\ncorpus wire, broadcast ({origin}): {} cases run, {passed} passed, {} failed, {} skipped\n",
-        cases.len(),
-        failures.len(),
-        skipped.len()
-    );
-    skipped.iter().for_each(|case| report += &format!("    skipped {case}\n"));
-    failures.iter().for_each(|case| report += &format!("    FAILED {case}\n"));
-    // To the stream itself: the test program hides what a passing test prints by the usual way.
-    let _ = std::io::stdout().write_all(report.as_bytes());
-    assert!(!cases.is_empty(), "there is no case");
-    assert!(failures.is_empty(), "{} of {} cases failed", failures.len(), cases.len());
-    assert!(skipped.len() * 20 <= cases.len(), "{} of {} cases are too many to skip", skipped.len(), cases.len());
+    tally.finish("wire, broadcast", &corpus.origin, 20);
 }
 
-/// The channels of one net and the desk in front of them.
-struct Net {
-    desk: BroadcastDesk,
-    channels: Channels,
+/// A net whose cases are run in their order.
+struct OrderingNet {
+    net: Net,
     /// The last parts of the ids of the cases that ran.
     ran: BTreeSet<String>,
-    _dir: tempfile::TempDir,
 }
 
-impl Net {
+impl OrderingNet {
     fn new(name: &str, fixtures: &[Value]) -> Self {
-        let (dir, channels) = (tempfile::tempdir().unwrap(), Channels::new().unwrap());
-        for fixture in fixtures.iter().filter(|fixture| fixture["net"] == name) {
-            let genesis = decoded(&fixture["genesis_block"]);
-            let config = ChannelConfig::from_block(&Block::decode(genesis.clone()).unwrap()).unwrap();
-            let ledger = Ledger::open(&dir.path().join(config.channel_id().as_str())).unwrap();
-            ledger.append(0, genesis).unwrap();
-            channels.add(config, Arc::new(ledger)).unwrap().enter_state(ChannelState::Open);
-        }
-        let certificate = Certificate::from_pem(include_bytes!("data/corpus/orderer0.crt")).unwrap();
-        let key = SigningKey::from_pem(include_bytes!("data/corpus/orderer0.key")).unwrap();
-        let signer = SigningIdentity::new("BdMSP", certificate, Arc::new(key));
-        let desk = BroadcastDesk::new(channels.clone(), Sequencer::new(channels.clone()), Arc::default());
-        let desk: BroadcastDesk = desk.signing_with(Arc::new(signer));
-        Self { desk, channels, ran: BTreeSet::new(), _dir: dir }
+        Self { net: Net::new(name, fixtures), ran: BTreeSet::new() }
     }
 
     /// `None` if the case passed, the reason if it was skipped.
@@ -110,7 +54,7 @@ impl Net {
             return Ok(Some("SmartBFT takes no other data under a known nonce, etcdraft does, and so do we"));
         }
         self.catch_up(&name, case, &envelopes).await;
-        let mut answers = self.answers(envelopes).await.into_iter();
+        let mut answers = self.net.answers(envelopes).await.into_iter();
         for response in expected.iter().filter(|response| response["status"] != "SEND_FAILED") {
             let (status, info) = answers.next().ok_or("there are too few answers")?;
             if response["status"] == "SUCCESS" && info.contains("moving a channel to other ordering nodes") {
@@ -130,9 +74,9 @@ impl Net {
         let info = case["responses"][0]["info"].as_str().unwrap_or("");
         if info.contains("but key is at version") && !self.ran.contains("upd-good") {
             // An update that was taken before, or another one of the same value: this one does it too.
-            self.answers(envelopes.to_vec()).await;
+            self.net.answers(envelopes.to_vec()).await;
         }
-        let channel = self.channels.find(case["channel"].as_str().unwrap()).unwrap();
+        let channel = self.net.channels.find(case["channel"].as_str().unwrap()).unwrap();
         if name == "maintenance-after-exit" && !self.ran.contains("maintenance-exit") {
             let current = channel.config();
             let mut tree = current.bundle().tree().clone();
@@ -144,16 +88,6 @@ impl Net {
             let next = Bundle::from_tree(channel.id().as_str(), tree).unwrap();
             channel.install_config(ChannelConfig::from_bundle(next).unwrap());
         }
-    }
-
-    async fn answers(&self, envelopes: Vec<Bytes>) -> Vec<(Status, String)> {
-        let envelopes = futures::stream::iter(envelopes.into_iter().map(Ok::<_, Infallible>));
-        let answers = self.desk.answer(envelopes).map(|answer| {
-            let Ok(answer) = answer;
-            let answer = broadcast_response(answer).unwrap();
-            (Status::try_from(answer.status).unwrap(), answer.info)
-        });
-        answers.collect().await
     }
 }
 
@@ -189,16 +123,6 @@ fn class(text: &str) -> String {
     }
     let known = KNOWN.iter().find(|known| text.starts_with(**known)).copied();
     known.unwrap_or(if text.is_empty() { "" } else { "something else" }).to_owned()
-}
-
-fn decoded(base64: &Value) -> Bytes {
-    BASE64_STANDARD.decode(base64.as_str().unwrap()).unwrap().into()
-}
-
-fn packed(compressed: &[u8]) -> Vec<(String, String)> {
-    let mut text = String::new();
-    ruzstd::decoding::StreamingDecoder::new(compressed).unwrap().read_to_string(&mut text).unwrap();
-    (1..).zip(text.lines()).map(|(number, line)| (format!("line {number}"), line.to_owned())).collect()
 }
 
 const SMARTBFT_DUPLICATE: &str = "failed to submit request: request already";

@@ -18,7 +18,7 @@ use frontend_shim::service::ServiceLimits;
 use futures::future::join_all;
 use prost::Message;
 
-use chain::{CHANNEL, bare, creator, envelope_with, follow, grow, made_slot0, real, slot0};
+use chain::{CHANNEL, bare, creator, envelope_with, follow, grow, made_slot0, real, signed, slot0, writer};
 use server::{Accepting, PATIENCE, Reader, SILENCE, Said, Server, request, request_header, seek};
 
 const FOREVER: &str = "18446744073709551615";
@@ -193,14 +193,14 @@ async fn malformed_requests_are_told_apart_as_fabric_does() {
         let now = header().timestamp.unwrap();
         ChannelHeader { timestamp: Some(prost_types::Timestamp { seconds: now.seconds + seconds, ..now }), ..header() }
     };
-    let at = |seconds: i64| envelope_with(timestamp(seconds), creator(), &seek_bytes);
-    let in_channel = |name: &str| envelope_with(request_header(name), creator(), &seek_bytes);
+    let at = |seconds: i64| signed(&writer(), timestamp(seconds), &seek_bytes);
+    let in_channel = |name: &str| signed(&writer(), request_header(name), &seek_bytes);
     let creator_of = |creator: Bytes| envelope_with(header(), creator, &seek_bytes);
     let unsigned = fabric_proto::common::Envelope::decode(request(&seek("1", "1"))).unwrap().payload;
     let cases = [
         ("right", request(&seek("1", "1")), Status::Success),
-        ("type 3", envelope_with(ChannelHeader { r#type: 3, ..header() }, creator(), &seek_bytes), Status::Success),
-        ("type 99", envelope_with(ChannelHeader { r#type: 99, ..header() }, creator(), &seek_bytes), Status::Success),
+        ("type 3", signed(&writer(), ChannelHeader { r#type: 3, ..header() }, &seek_bytes), Status::Success),
+        ("type 99", signed(&writer(), ChannelHeader { r#type: 99, ..header() }, &seek_bytes), Status::Success),
         ("empty envelope", Bytes::new(), Status::BadRequest),
         ("garbage payload", fabric_proto::canonical::encode(&garbage(), b"s"), Status::BadRequest),
         ("no header", fabric_proto::canonical::encode(&headless, b"s"), Status::BadRequest),
@@ -211,8 +211,22 @@ async fn malformed_requests_are_told_apart_as_fabric_does() {
         ("garbage creator", creator_of(Bytes::from_static(b"\xff\xff")), Status::Forbidden),
         ("no creator", creator_of(Bytes::new()), Status::Forbidden),
         ("no signature", fabric_proto::canonical::encode(&unsigned, b""), Status::Forbidden),
-        ("garbage seek info", envelope_with(header(), creator(), &garbage()), Status::BadRequest),
-        ("empty seek info", envelope_with(header(), creator(), &[]), Status::BadRequest),
+        ("an unknown member", creator_of(creator()), Status::Forbidden),
+        (
+            "another's signature",
+            fabric_proto::canonical::encode(&unsigned, &writer().sign(b"another")),
+            Status::Forbidden,
+        ),
+        (
+            "another member without a signature of his",
+            creator_of(chain::orderer().serialised().clone()),
+            Status::Forbidden,
+        ),
+        ("garbage seek info", signed(&writer(), header(), &garbage()), Status::BadRequest),
+        ("garbage seek info by nobody", envelope_with(header(), creator(), &garbage()), Status::BadRequest),
+        ("empty seek info", signed(&writer(), header(), &[]), Status::BadRequest),
+        ("empty seek info by nobody", envelope_with(header(), creator(), &[]), Status::Forbidden),
+        ("a request of 64 KiB", signed(&writer(), header(), &vec![0; 64 * 1024]), Status::BadRequest),
         ("unknown channel", in_channel("nope"), Status::NotFound),
         ("empty channel", in_channel(""), Status::NotFound),
         ("capital channel", in_channel("BFTCH"), Status::NotFound),
@@ -223,17 +237,17 @@ async fn malformed_requests_are_told_apart_as_fabric_does() {
         ("end of time", at(i64::MAX / 4), Status::BadRequest),
         (
             "no timestamp",
-            envelope_with(ChannelHeader { timestamp: None, ..header() }, creator(), &seek_bytes),
+            signed(&writer(), ChannelHeader { timestamp: None, ..header() }, &seek_bytes),
             Status::BadRequest,
         ),
         (
             "bad timestamp for an unknown channel",
-            envelope_with(ChannelHeader { channel_id: "nope".into(), ..timestamp(-3600) }, creator(), &seek_bytes),
+            signed(&writer(), ChannelHeader { channel_id: "nope".into(), ..timestamp(-3600) }, &seek_bytes),
             Status::BadRequest,
         ),
         (
             "garbage seek info for an unknown channel",
-            envelope_with(request_header("nope"), creator(), &garbage()),
+            signed(&writer(), request_header("nope"), &garbage()),
             Status::NotFound,
         ),
     ];
@@ -263,13 +277,13 @@ async fn requests_are_bound_to_the_certificate_where_that_is_required() {
     for (hash, expected) in hashes {
         let header = ChannelHeader { tls_cert_hash: Bytes::from_static(hash), ..request_header(CHANNEL) };
         let mut reader = Reader::open(&client).await;
-        reader.send(envelope_with(header, creator(), &seek("1", "1").encode_to_vec()));
+        reader.send(signed(&writer(), header, &seek("1", "1").encode_to_vec()));
         assert_eq!(reader.rest(PATIENCE).await.1, Said::Status(expected), "{hash:?}");
     }
     // Where it is not required, a wrong hash is as good as none.
     let header = ChannelHeader { tls_cert_hash: Bytes::from_static(b"wrong"), ..request_header(CHANNEL) };
     let mut reader = Reader::open(&server.tcp_client().await).await;
-    reader.send(envelope_with(header, creator(), &seek("1", "1").encode_to_vec()));
+    reader.send(signed(&writer(), header, &seek("1", "1").encode_to_vec()));
     assert_eq!(reader.rest(PATIENCE).await.1, Said::Status(Status::Success));
 }
 

@@ -17,6 +17,7 @@ use frontend_shim::client::{AtomicBroadcastClient, broadcast_response, deliver_r
 use frontend_shim::config::Settings;
 use frontend_shim::frame::{Push, ToFrontend, body_source};
 use frontend_shim::ledger::LedgerError;
+use frontend_shim::signing::SigningIdentity;
 use frontend_shim::standalone::{Standalone, StandaloneError};
 use frontend_shim::status;
 use frontend_shim::tls::{self, ALPN_FRONTEND, ALPN_GRPC, ClientAuth, ServerTrust, client_config, server_config};
@@ -104,7 +105,7 @@ async fn over_tls(
 }
 
 /// A seek for block 1 by a client of the channel.
-fn seek_1(tls_cert_hash: &[u8]) -> Bytes {
+fn seek_1(reader: &SigningIdentity, tls_cert_hash: &[u8]) -> Bytes {
     use fabric_proto::common::ChannelHeader;
     use fabric_proto::orderer::{SeekInfo, SeekPosition, SeekSpecified, seek_position};
     let position = || SeekPosition { r#type: Some(seek_position::Type::Specified(SeekSpecified { number: 1 })) };
@@ -117,11 +118,15 @@ fn seek_1(tls_cert_hash: &[u8]) -> Bytes {
         tls_cert_hash: Bytes::copy_from_slice(tls_cert_hash),
         ..ChannelHeader::default()
     };
-    chain::envelope_with(header, chain::creator(), &seek.encode_to_vec())
+    chain::signed(reader, header, &seek.encode_to_vec())
 }
 
-async fn deliver_1(client: &mut AtomicBroadcastClient, tls_cert_hash: &[u8]) -> Result<Block, Status> {
-    let request = seek_1(tls_cert_hash);
+async fn deliver_1(
+    client: &mut AtomicBroadcastClient,
+    reader: &SigningIdentity,
+    tls_cert_hash: &[u8],
+) -> Result<Block, Status> {
+    let request = seek_1(reader, tls_cert_hash);
     let requests = futures::stream::iter([request]).chain(futures::stream::pending());
     let mut answers = client.deliver(requests).await.unwrap();
     let answer = answers.next().await.unwrap().unwrap();
@@ -189,7 +194,8 @@ async fn an_envelope_goes_in_and_its_block_comes_out() {
         let push = Push { body: Some(block.body.clone()), ..world.network.push(replica, &block) };
         node.send(ToFrontend::Push(push)).await;
     }
-    let delivered = deliver_1(&mut client, b"").await.unwrap();
+    let reader = world.network.writer();
+    let delivered = deliver_1(&mut client, &reader, b"").await.unwrap();
     assert_eq!(delivered.entries(), entries);
     fabric_channel::BlockVerifier::new(&world.network.config)
         .verify_block(&delivered, 1, Some(&world.network.genesis_hash()))
@@ -200,8 +206,8 @@ async fn an_envelope_goes_in_and_its_block_comes_out() {
     let config = client_config(Some(identity), ALPN_GRPC, pin.clone()).unwrap();
     let mut bound = over_tls(running.addresses()[0], config).await.unwrap();
     let hash = <sha2::Sha256 as sha2::Digest>::digest(identity.certificate());
-    assert_eq!(deliver_1(&mut bound, &hash).await.unwrap().entries(), entries);
-    assert_eq!(deliver_1(&mut bound, b"").await, Err(Status::BadRequest), "bound to its certificate");
+    assert_eq!(deliver_1(&mut bound, &reader, &hash).await.unwrap().entries(), entries);
+    assert_eq!(deliver_1(&mut bound, &reader, b"").await, Err(Status::BadRequest), "bound to its certificate");
     let nobody = over_tls(running.addresses()[0], client_config(None, ALPN_GRPC, pin).unwrap()).await;
     let refused = match nobody {
         Ok(mut client) => client.check_health(Bytes::new()).await.is_err(),

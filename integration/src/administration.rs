@@ -9,7 +9,7 @@ use clap::Parser as _;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::{Block, Status};
-use orderer_node::dev::load::{BroadcastClient, EnvelopeFactory};
+use orderer_node::client::{BroadcastClient, EnvelopeFactory};
 use prost::Message as _;
 
 use crate::client::blocks;

@@ -17,6 +17,14 @@ pub fn orderer_node() -> anyhow::Result<PathBuf> {
     Ok(programs()?.join("orderer-node"))
 }
 
+/// The `orderer` program.
+///
+/// # Errors
+/// See [`orderer_node`].
+pub fn orderer() -> anyhow::Result<PathBuf> {
+    Ok(programs()?.join("orderer"))
+}
+
 /// The `frontend-shim` program.
 ///
 /// # Errors
@@ -43,7 +51,9 @@ fn build() -> anyhow::Result<PathBuf> {
     let target = profile.parent().context("the profile's folder is in a target folder")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--quiet", "--bin", "orderer-node", "--bin", "frontend-shim"]).current_dir(workspace());
+    command
+        .args(["build", "--quiet", "--bin", "orderer-node", "--bin", "orderer", "--bin", "frontend-shim"])
+        .current_dir(workspace());
     // The variable could be relative to where cargo was started.
     command.env("CARGO_TARGET_DIR", target);
     if profile.file_name().is_some_and(|name| name == "release") {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
 use fabric_proto::common::Status;
-use orderer_node::dev::load::{BroadcastClient, DeliverClient, Endpoint, EnvelopeFactory, Seek};
+use orderer_node::client::{BroadcastClient, DeliverClient, Endpoint, EnvelopeFactory, Seek};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use fabric_proto::ChannelId;
 use nix::sys::signal::Signal;
+use orderer_node::client::EnvelopeFactory;
 use orderer_node::dev::NetworkFile;
-use orderer_node::dev::load::EnvelopeFactory;
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 

@@ -11,7 +11,7 @@ use fabric_channel::{
     MspMaterial, OrdererOrganizationProfile,
 };
 use fabric_proto::ChannelId;
-use orderer_node::dev::load::EnvelopeFactory;
+use orderer_node::client::EnvelopeFactory;
 use prost::Message as _;
 
 /// Cutting rules of a test channel.
@@ -80,6 +80,14 @@ pub fn user_msp() -> PathBuf {
 /// # Errors
 /// The keys are not there.
 pub fn genesis(channel: &str, port: u16, cutting: &Cutting) -> anyhow::Result<Bytes> {
+    genesis_of(channel, port, cutting, &(1..=ORDERERS).collect::<Vec<_>>())
+}
+
+/// The same with some of the orderers as consenters; node 1 would be at `port`, and so on.
+///
+/// # Errors
+/// The keys are not there.
+pub fn genesis_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> anyhow::Result<Bytes> {
     let orderers = crypto().join("ordererOrganizations").join(ORDERER_DOMAIN);
     let peers = crypto().join("peerOrganizations").join(PEER_DOMAIN);
     let profile = GenesisProfile {
@@ -88,14 +96,14 @@ pub fn genesis(channel: &str, port: u16, cutting: &Cutting) -> anyhow::Result<By
         orderer_organizations: vec![OrdererOrganizationProfile {
             name: "OrdererOrg".to_owned(),
             msp: material(&orderers, ORDERER_DOMAIN, ORDERER_MSP_ID)?,
-            endpoints: (0..ORDERERS).map(|at| format!("127.0.0.1:{}", port + at)).collect(),
+            endpoints: ids.iter().map(|id| format!("127.0.0.1:{}", port + id - 1)).collect(),
         }],
         application_organizations: vec![ApplicationOrganizationProfile {
             name: "Org1".to_owned(),
             msp: material(&peers, PEER_DOMAIN, PEER_MSP_ID)?,
             anchor_peers: Vec::new(),
         }],
-        consenters: (0..ORDERERS).map(|at| consenter(u32::from(at) + 1, port + at)).collect::<Result<_, _>>()?,
+        consenters: ids.iter().map(|&id| consenter(u32::from(id), port + id - 1)).collect::<Result<_, _>>()?,
         batch_size: BatchSize {
             max_message_count: cutting.message_count_max,
             absolute_max_bytes: 10 << 20,

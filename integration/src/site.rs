@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use frontend_shim::status::StatusReport;
-use orderer_node::dev::load::{Endpoint, EnvelopeFactory};
+use orderer_node::client::{Endpoint, EnvelopeFactory};
 use orderer_node::status::OrderingReport;
 
 use crate::verifier::Verifier;

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use frontend_shim::counters::{FrontendCounters, NodeCounters};
 use frontend_shim::status::StatusReport;
-use orderer_node::dev::load::Endpoint;
+use orderer_node::client::Endpoint;
 use tempfile::TempDir;
 
 use crate::binary::frontend_shim;

@@ -9,7 +9,7 @@ use integration::network::Network;
 use integration::site::wait_until;
 use integration::standalone::StandaloneFrontend;
 use integration::verifier::VerifiedBlock;
-use orderer_node::dev::load::Endpoint;
+use orderer_node::client::Endpoint;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_serves_every_kind_of_client_and_catches_up_after_it_was_killed() {

@@ -1,44 +1,29 @@
 //! The application behind the total order: hands decisions to the block cutter and its blocks to the signers.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use blockcutter::asks::genesis_digest;
 use blockcutter::{CutBlock, CutTimers, Ordering, Output, SkipReason};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
-use frontend_shim::channels::Channel;
-use frontend_shim::ledger::{Ledger, Tip};
+use frontend_shim::ledger::Tip;
 use mod_smart::Decision;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::block_catch_up::BlockCatchUp;
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::judge::InForce;
-use crate::signer::{SignatureStyle, SigningJob};
-
-/// A channel of this group that this node's administrator joined: it has a ledger here.
-#[derive(Clone, Debug)]
-pub struct JoinedChannel {
-    /// Where its blocks go.
-    pub ledger: Arc<Ledger>,
-    /// The channel as clients see it here.
-    pub served: Arc<Channel>,
-    /// How this node signs them.
-    pub style: SignatureStyle,
-    /// The genesis block, as joined.
-    pub genesis: Bytes,
-    /// Says that the channel takes envelopes.
-    pub open: watch::Sender<bool>,
-}
+use crate::signer::SigningJob;
 
 /// The ordering application of one group, with what surrounds it at this node.
 #[derive(Debug)]
 pub struct Application {
     ordering: Ordering,
-    channels: BTreeMap<ChannelId, JoinedChannel>,
+    channels: JoinedChannels,
     signing: mpsc::Sender<SigningJob>,
     /// Fetches blocks that the ledgers lack.
     catch_up: BlockCatchUp,
@@ -75,7 +60,7 @@ impl Application {
     /// A ledger holds another block than the state speaks of.
     pub fn new(
         ordering: Ordering,
-        channels: BTreeMap<ChannelId, JoinedChannel>,
+        channels: JoinedChannels,
         signing: mpsc::Sender<SigningJob>,
         catch_up: BlockCatchUp,
         clock: Clock,
@@ -100,21 +85,43 @@ impl Application {
     }
 
     fn take_up(&mut self) -> Result<(), Fault> {
-        let ordering = &self.ordering;
-        for (id, channel) in &self.channels {
-            let tip = ordering.tip(id);
-            if let Some(tip) = tip {
-                let tip = Tip { number: tip.number, header_hash: tip.header_hash };
-                self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
-            }
-            if let Some(chain) = ordering.chain(id) {
-                channel.served.install_config(Arc::clone(chain.config()));
-            }
-            channel.open.send_replace(tip.is_some());
+        for (id, channel) in &*self.channels.list() {
+            self.take_up_one(id, channel)?;
         }
-        self.timers = CutTimers::of(ordering, self.clock.now());
-        self.in_force.set(ordering.configurations());
+        self.timers = CutTimers::of(&self.ordering, self.clock.now());
+        self.in_force.set(self.ordering.configurations());
         Ok(())
+    }
+
+    /// Brings what surrounds one channel to where the state is.
+    fn take_up_one(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
+        let Some(chain) = self.ordering.chain(id) else { return Ok(()) };
+        let tip = Tip { number: chain.tip().number, header_hash: chain.tip().header_hash };
+        self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
+        channel.served.install_config(Arc::clone(chain.config()));
+        channel.open.send_replace(true);
+        Ok(())
+    }
+
+    /// Takes in a channel in this place in the order: blocks that were cut before are fetched, later ones are stored as they
+    /// are cut.
+    ///
+    /// # Errors
+    /// The group has opened it with another genesis block, or its ledger holds another history. Nothing changes then.
+    pub fn join(&self, id: &ChannelId, channel: &Arc<JoinedChannel>) -> Result<(), Fault> {
+        let opened = self.ordering.chain(id).map(blockcutter::Chain::genesis);
+        if opened.is_some_and(|opened| opened != genesis_digest(&channel.genesis)) {
+            return Err(Fault::OtherGenesis { channel: id.to_string() });
+        }
+        self.take_up_one(id, channel)?;
+        self.channels.insert(id.clone(), Arc::clone(channel));
+        Ok(())
+    }
+
+    /// Lets go of a channel that this node's administrator removed. The group orders on for the other members.
+    pub fn leave(&self, id: &ChannelId) {
+        self.channels.remove(id);
+        self.catch_up.forget(id);
     }
 
     /// Executes a decision: the blocks it completes are on their way when this returns.
@@ -152,11 +159,13 @@ impl Application {
         self.ordering.snapshot()
     }
 
-    /// The ledgers, and the height that each must reach before the state may stand in for the decisions behind it.
+    /// The channels, and the height that the ledger of each must reach before the state may stand in for the decisions
+    /// behind it.
     #[must_use]
-    pub fn ledgers(&self) -> Vec<(Arc<Ledger>, u64)> {
-        let open = self.channels.iter().filter_map(|(id, channel)| Some((channel, self.ordering.tip(id)?)));
-        open.map(|(channel, tip)| (Arc::clone(&channel.ledger), tip.number + 1)).collect()
+    pub fn ledgers(&self) -> Vec<(Arc<JoinedChannel>, u64)> {
+        let channels = self.channels.list();
+        let open = channels.iter().filter_map(|(id, channel)| Some((channel, self.ordering.tip(id)?)));
+        open.map(|(channel, tip)| (Arc::clone(channel), tip.number + 1)).collect()
     }
 
     /// When the next local timer of an open cut fires.
@@ -173,7 +182,8 @@ impl Application {
     /// The channels joined here that are not open yet, with their genesis blocks.
     #[must_use]
     pub fn to_open(&self) -> Vec<(ChannelId, Bytes)> {
-        let closed = self.channels.iter().filter(|(id, _)| self.ordering.tip(id).is_none());
+        let channels = self.channels.list();
+        let closed = channels.iter().filter(|(id, _)| self.ordering.tip(id).is_none());
         closed.map(|(id, channel)| (id.clone(), channel.genesis.clone())).collect()
     }
 

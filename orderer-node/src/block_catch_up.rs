@@ -68,9 +68,16 @@ pub struct CatchUpSetup {
 #[derive(Clone, Debug)]
 pub struct BlockCatchUp {
     shared: Arc<Shared>,
-    running: Arc<Mutex<BTreeMap<ChannelId, Arc<Ledger>>>>,
+    running: Arc<Mutex<BTreeMap<ChannelId, Running>>>,
     stop: CancellationToken,
     _until_last: Arc<DropGuard>,
+}
+
+/// A channel whose blocks are being fetched.
+#[derive(Debug)]
+struct Running {
+    ledger: Arc<Ledger>,
+    stop: CancellationToken,
 }
 
 /// What the channels share.
@@ -154,11 +161,21 @@ impl BlockCatchUp {
             return Ok(false);
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if running.insert(channel.clone(), Arc::clone(ledger)).is_none() {
-            let fetching = ChannelCatchUp::new(&self.shared, channel.clone(), Arc::clone(ledger), style);
-            tokio::spawn(run(fetching, channel.clone(), Arc::clone(&self.running), self.stop.clone()));
+        if !running.contains_key(channel) {
+            let (ledger, stop) = (Arc::clone(ledger), self.stop.child_token());
+            let fetching = ChannelCatchUp::new(&self.shared, channel.clone(), Arc::clone(&ledger), style);
+            tokio::spawn(run(fetching, channel.clone(), Arc::clone(&self.running), stop.clone()));
+            running.insert(channel.clone(), Running { ledger, stop });
         }
         Ok(true)
+    }
+
+    /// Fetches no more for a channel.
+    pub fn forget(&self, channel: &ChannelId) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Running { stop, .. }) = running.remove(channel) {
+            stop.cancel();
+        }
     }
 
     /// What has been fetched, and what is still missing.
@@ -166,8 +183,8 @@ impl BlockCatchUp {
     pub fn report(&self) -> CatchUpReport {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let channel = |(id, ledger): (&ChannelId, &Arc<Ledger>)| {
-            let missing = ledger.missing()?;
+        let channel = |(id, running): (&ChannelId, &Running)| {
+            let missing = running.ledger.missing()?;
             Some(ChannelReport { channel: id.to_string(), from: missing.from, to: missing.tip.number })
         };
         CatchUpReport {
@@ -185,7 +202,7 @@ impl BlockCatchUp {
 async fn run(
     mut fetching: ChannelCatchUp,
     channel: ChannelId,
-    running: Arc<Mutex<BTreeMap<ChannelId, Arc<Ledger>>>>,
+    running: Arc<Mutex<BTreeMap<ChannelId, Running>>>,
     stop: CancellationToken,
 ) {
     loop {
@@ -194,6 +211,10 @@ async fn run(
             outcome = fetching.fetch_all() => outcome,
         };
         let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        // Forgotten in the last moment; another may stand under its name by now.
+        if stop.is_cancelled() {
+            return;
+        }
         if let Err(fault) = outcome {
             fetching.report(fault);
         } else if fetching.is_missing_blocks() {

@@ -1,39 +1,57 @@
-//! The configuration file of the `orderer-node` binary, in two stages: what was written ([`Written`], private), and what
-//! it means ([`Resolved`]).
+//! The configuration of a node, in two stages: what was written ([`Written`], private), and what it means ([`Resolved`]).
+//!
+//! This is the form of the `orderer-node` binary, a TOML file. [`crate::orderer_yaml`] reads Fabric's form; both give a
+//! [`Resolved`].
 //!
 //! Everything that can be wrong with the file itself is said before the first socket opens: an unknown key with its line
 //! and the nearest known one, a value that cannot be what its key wants, settings that contradict each other. Relative
-//! paths are relative to the file. Reading what the paths point at is the business of the modules that use them. The
-//! settings take the place of those of Fabric's `orderer.yaml` (contract 7.1) that concern one node.
+//! paths are relative to the file. Reading what the paths point at is the business of the modules that use them.
 
+mod contradiction;
+mod http;
+mod listen_address;
 mod ordering;
-mod unknown_key;
+mod services;
+pub(crate) mod unknown_key;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use blockcutter::Verification;
 use mod_smart::Limits;
 use serde::Deserialize;
 
+pub(crate) use self::contradiction::{Contradiction, check_limits, check_sockets};
+use self::http::WrittenHttp;
+pub use self::listen_address::{ListenAddress, NotAnAddress, ResolveError};
+use self::ordering::WrittenOrdering;
+pub(crate) use self::services::CERTIFICATE_EXPIRY_WARNING;
+pub use self::services::{
+    Authentication, GrpcLimits, HttpListener, Keepalive, MetricsProvider, Participation, Statsd, StatsdNetwork,
+    Throttling,
+};
 use crate::journal::Durability;
-use ordering::WrittenOrdering;
 
-/// What the file means: every path absolute or relative to the working directory, every address parsed.
+/// What was configured: every path absolute or relative to the working directory, every address parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
     /// Where clients, peers and (without `[cluster]`) other nodes connect.
-    pub listen_address: SocketAddr,
+    pub listen_address: ListenAddress,
     /// TLS of that listener; without it the listener speaks gRPC in the clear and nothing else.
     pub tls: Option<TlsFiles>,
     /// A listener of its own for other nodes and frontends.
     pub cluster: Option<ClusterListen>,
-    /// The certificate and key shown to other nodes, as server and as client: those of `[cluster]`, else of `[tls]`.
+    /// The certificate and key shown to nodes that connect to this one: those of the listener for nodes.
     pub mesh_identity: Option<CertificateFiles>,
+    /// The certificate and key shown when this node connects to another; there if and only if `mesh_identity` is, and mostly
+    /// the same.
+    pub mesh_client_identity: Option<CertificateFiles>,
     /// The local MSP folder and its MSP ID.
     pub msp: LocalMspFiles,
-    /// Journal, ledgers and checkpoints live below this folder.
+    /// Ledgers, checkpoints and, without `journal_dir`, journals live below this folder.
     pub data_dir: PathBuf,
+    /// Where journals live instead; a faster disk, for example.
+    pub journal_dir: Option<PathBuf>,
     /// Whether the journal waits for the disk.
     pub durability: Durability,
     /// How far the node relies on frontends.
@@ -46,8 +64,27 @@ pub struct Resolved {
     pub sockets: Sockets,
     /// Whether this process also runs a frontend: Broadcast and Deliver on its own listener.
     pub embedded_frontend: bool,
-    /// What to log, in the syntax of `tracing-subscriber`'s `EnvFilter`.
+    /// The channel participation API.
+    pub admin: Option<HttpListener>,
+    /// Health, metrics, the log levels and the version.
+    pub operations: Option<HttpListener>,
+    /// Who gets the metrics.
+    pub metrics: MetricsProvider,
+    /// What the channel participation API may do.
+    pub participation: Participation,
+    /// How requests of clients are authenticated.
+    pub authentication: Authentication,
+    /// Bounds of the gRPC listener.
+    pub grpc: GrpcLimits,
+    /// Bounds on how fast clients may send.
+    pub throttling: Throttling,
+    /// How long before a certificate of this node ends its end is warned of.
+    pub certificate_expiry_warning: Duration,
+    /// What to log: in the syntax of `tracing-subscriber`'s `EnvFilter` if it comes from TOML, in Fabric's
+    /// ([`crate::logging`]) if it comes from `orderer.yaml`.
     pub log: String,
+    /// How a line of the log looks, as [`crate::logging`] says; empty for Fabric's own shape.
+    pub log_format: String,
 }
 
 /// A certificate chain in PEM and its private key.
@@ -74,7 +111,7 @@ pub struct TlsFiles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterListen {
     /// Where it listens.
-    pub listen_address: SocketAddr,
+    pub listen_address: ListenAddress,
 }
 
 /// The local MSP.
@@ -82,6 +119,8 @@ pub struct ClusterListen {
 pub struct LocalMspFiles {
     /// The folder, laid out as contract 7.2 says.
     pub dir: PathBuf,
+    /// Where the private key is looked for; `keystore/` in that folder unless the configuration says otherwise.
+    pub keystore: PathBuf,
     /// The MSP ID of the organisation that owns the node.
     pub id: String,
 }
@@ -188,6 +227,18 @@ struct Written {
     ordering: WrittenOrdering,
     #[serde(default)]
     sockets: WrittenSockets,
+    admin: Option<WrittenHttp>,
+    operations: Option<WrittenHttp>,
+    #[serde(default)]
+    metrics: WrittenMetrics,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenMetrics {
+    #[default]
+    Disabled,
+    Prometheus,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -246,7 +297,7 @@ impl Written {
         let tls = self.tls.map(|tls| tls.resolve(&place));
         let (cluster, cluster_identity) = match self.cluster {
             None => (None, None),
-            Some(cluster) => cluster.resolve(&place, listen_address)?,
+            Some(cluster) => cluster.resolve(&place, &listen_address)?,
         };
         let mesh_identity = cluster_identity.or_else(|| tls.as_ref().map(|tls| tls.server.clone()));
         if cluster.is_some() && mesh_identity.is_none() {
@@ -261,19 +312,17 @@ impl Written {
             broadcast: self.sockets.broadcast.map(|socket| place.file(socket)),
             status: self.sockets.status.map(|socket| place.file(socket)),
         };
-        if sockets.broadcast.is_some() && sockets.broadcast == sockets.status {
-            return Err(place.wrong("sockets.status", "is the same socket as sockets.broadcast"));
-        }
-        if sockets.broadcast.is_some() && !self.embedded_frontend {
-            return Err(place.wrong("sockets.broadcast", "is served by the embedded frontend, which is switched off"));
-        }
+        place.consistent(check_sockets(&sockets, self.embedded_frontend))?;
+        let msp_dir = place.file(self.msp.dir);
         Ok(Resolved {
             listen_address,
             tls,
             cluster,
+            mesh_client_identity: mesh_identity.clone(),
             mesh_identity,
-            msp: LocalMspFiles { dir: place.file(self.msp.dir), id: self.msp.id },
+            msp: LocalMspFiles { keystore: msp_dir.join("keystore"), dir: msp_dir, id: self.msp.id },
             data_dir: place.file(self.data_dir),
+            journal_dir: None,
             durability: match self.durability {
                 WrittenDurability::Full => Durability::Full,
                 WrittenDurability::None => Durability::None,
@@ -286,7 +335,19 @@ impl Written {
             limits: self.ordering.resolve(&place)?,
             sockets,
             embedded_frontend: self.embedded_frontend,
+            admin: self.admin.map(|admin| admin.resolve(&place, "admin")).transpose()?,
+            operations: self.operations.map(|operations| operations.resolve(&place, "operations")).transpose()?,
+            metrics: match self.metrics {
+                WrittenMetrics::Disabled => MetricsProvider::Disabled,
+                WrittenMetrics::Prometheus => MetricsProvider::Prometheus,
+            },
+            participation: Participation::default(),
+            authentication: Authentication::default(),
+            grpc: GrpcLimits::default(),
+            throttling: Throttling::default(),
+            certificate_expiry_warning: CERTIFICATE_EXPIRY_WARNING,
             log: self.log,
+            log_format: String::new(),
         })
     }
 }
@@ -305,13 +366,13 @@ impl WrittenCluster {
     fn resolve(
         self,
         place: &Place<'_>,
-        main_address: SocketAddr,
+        main_address: &ListenAddress,
     ) -> Result<(Option<ClusterListen>, Option<CertificateFiles>), ConfigError> {
         let listen_address = match &self.listen_address {
             None => None,
             Some(text) => Some(place.address("cluster.listen_address", text)?),
         };
-        if listen_address == Some(main_address) && main_address.port() != 0 {
+        if listen_address.as_ref() == Some(main_address) && main_address.port() != 0 {
             return Err(place.wrong("cluster.listen_address", "is the same address as listen_address"));
         }
         let identity = match (self.certificate, self.key) {
@@ -337,9 +398,23 @@ impl Place<'_> {
         self.path.parent().map_or(written.clone(), |folder| folder.join(written))
     }
 
-    fn address(&self, key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
-        text.parse()
-            .map_err(|_| self.wrong(key, format!("{text:?} is not an IP address with a port, as in 0.0.0.0:7050")))
+    fn address(&self, key: &'static str, text: &str) -> Result<ListenAddress, ConfigError> {
+        text.parse().map_err(|error: NotAnAddress| self.wrong(key, format!("{text:?} {error}")))
+    }
+
+    /// Names the key at fault as this form of the configuration calls it.
+    fn consistent(&self, checked: Result<(), Contradiction>) -> Result<(), ConfigError> {
+        checked.map_err(|contradiction| {
+            let key = match contradiction {
+                Contradiction::RequestTimeout => "ordering.request_timeout_ms",
+                Contradiction::RequestTimeoutMax => "ordering.request_timeout_max_ms",
+                Contradiction::CheckpointInterval => "ordering.checkpoint_interval",
+                Contradiction::BatchRequestsMax => "ordering.batch_requests_max",
+                Contradiction::SameSocket => "sockets.status",
+                Contradiction::SocketWithoutFrontend => "sockets.broadcast",
+            };
+            self.wrong(key, contradiction.to_string())
+        })
     }
 
     fn wrong(&self, key: &'static str, why: impl Into<String>) -> ConfigError {
@@ -367,125 +442,4 @@ fn default_log() -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    const MINIMAL: &str =
-        "listen_address = \"127.0.0.1:7050\"\ndata_dir = \"data\"\n[msp]\ndir = \"/etc/msp\"\nid = \"OrdererMSP\"\n";
-
-    fn parse(text: &str) -> Result<Resolved, ConfigError> {
-        Config::parse(text, Path::new("/srv/node/node.toml"))
-    }
-
-    fn refusal(text: &str) -> String {
-        parse(text).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn the_documented_sample_loads() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/node.toml");
-        let resolved = Config::load(&path).unwrap();
-        assert!(resolved.tls.is_some());
-        assert_eq!((resolved.durability, resolved.verification), (Durability::Full, Verification::Full));
-        assert!(resolved.embedded_frontend);
-        assert_eq!(resolved.limits, Limits::default(), "the sample shows the defaults");
-    }
-
-    #[test]
-    fn defaults_are_filled_in_and_paths_are_relative_to_the_file() {
-        let resolved = parse(MINIMAL).unwrap();
-        assert_eq!(resolved.data_dir, Path::new("/srv/node/data"));
-        assert_eq!(resolved.msp.dir, Path::new("/etc/msp"), "an absolute path stays");
-        assert_eq!((resolved.durability, resolved.log.as_str()), (Durability::Full, "info"));
-        assert_eq!((resolved.tls, resolved.mesh_identity, resolved.cluster), (None, None, None));
-        assert_eq!(resolved.sockets, Sockets::default());
-        assert_eq!(resolved.limits, Limits::default());
-    }
-
-    #[test]
-    fn frontends_are_relied_on_only_if_the_configuration_says_so() {
-        assert_eq!(parse(MINIMAL).unwrap().verification, Verification::Full);
-        let text = format!("verification = \"frontends\"\n{MINIMAL}");
-        assert_eq!(parse(&text).unwrap().verification, Verification::Frontends);
-    }
-
-    #[test]
-    fn limits_of_the_protocol_are_set_one_by_one() {
-        let text = "[ordering]\nrequest_timeout_ms = 12000\ncheckpoint_interval = 7\nbatch_requests_max = 9\n";
-        let limits = parse(&format!("{MINIMAL}{text}")).unwrap().limits;
-        assert_eq!((limits.request_timeout.as_secs(), limits.request_timeout_max.as_secs()), (12, 12));
-        assert_eq!((limits.checkpoint_interval, limits.batch_requests_max), (7, 9));
-        assert_eq!(limits.status_interval, Limits::default().status_interval);
-    }
-
-    #[test]
-    fn the_mesh_shows_the_certificate_of_the_cluster_section_if_there_is_one() {
-        let tls = format!("{MINIMAL}[tls]\ncertificate = \"a.crt\"\nkey = \"a.key\"\n");
-        assert_eq!(parse(&tls).unwrap().mesh_identity.unwrap().certificate, Path::new("/srv/node/a.crt"));
-        let both =
-            format!("{tls}[cluster]\nlisten_address = \"127.0.0.1:7060\"\ncertificate = \"b.crt\"\nkey = \"b.key\"\n");
-        let resolved = parse(&both).unwrap();
-        assert_eq!(resolved.mesh_identity.unwrap().key, Path::new("/srv/node/b.key"));
-        assert_eq!(resolved.tls.unwrap().server.key, Path::new("/srv/node/a.key"));
-        assert_eq!(resolved.cluster.unwrap().listen_address.port(), 7060);
-    }
-
-    #[test]
-    fn an_unknown_key_is_named_with_its_line_and_the_nearest_known_one() {
-        let error = refusal(&MINIMAL.replace("data_dir", "datadir"));
-        assert_eq!(error, "/srv/node/node.toml:2: unknown key `datadir`; did you mean `data_dir`?");
-        let error = refusal(&format!("{MINIMAL}[tls]\ncertificat = \"a\"\nkey = \"b\"\n"));
-        assert_eq!(error, "/srv/node/node.toml:7: unknown key `certificat`; did you mean `certificate`?");
-        let error = refusal(&format!("{MINIMAL}[sockets]\nstatsu = \"a\"\n"));
-        assert_eq!(error, "/srv/node/node.toml:7: unknown key `statsu`; did you mean `status`?");
-        let error = refusal(&format!("zzz = 1\n{MINIMAL}"));
-        assert_eq!(error, "/srv/node/node.toml:1: unknown key `zzz`");
-    }
-
-    #[test]
-    fn wrong_values_and_contradictions_are_refused_with_their_key() {
-        let cases = [
-            (
-                MINIMAL.replace("127.0.0.1:7050", "localhost"),
-                "listen_address: \"localhost\" is not an IP address with a port",
-            ),
-            (MINIMAL.replace("OrdererMSP", ""), "msp.id: is empty"),
-            (
-                format!("{MINIMAL}[cluster]\nlisten_address = \"127.0.0.1:7060\"\n"),
-                "cluster: needs `certificate` and `key`",
-            ),
-            (format!("{MINIMAL}[cluster]\nkey = \"k\"\n"), "cluster.certificate: is missing"),
-            (format!("{MINIMAL}[cluster]\ncertificate = \"k\"\n"), "cluster.key: is missing"),
-            (
-                format!("{MINIMAL}[cluster]\nlisten_address = \"127.0.0.1:7050\"\n"),
-                "the same address as listen_address",
-            ),
-            (format!("{MINIMAL}[sockets]\nstatus = \"s\"\nbroadcast = \"s\"\n"), "sockets.status: is the same socket"),
-            (format!("embedded_frontend = false\n{MINIMAL}[sockets]\nbroadcast = \"s\"\n"), "switched off"),
-            (
-                format!("{MINIMAL}[ordering]\nrequest_timeout_ms = 0\n"),
-                "ordering.request_timeout_ms: must be at least 1",
-            ),
-            (format!("{MINIMAL}[ordering]\nrequest_timeout_max_ms = 399\n"), "is less than the request timeout"),
-            (
-                format!("{MINIMAL}[ordering]\ncheckpoint_interval = 0\n"),
-                "ordering.checkpoint_interval: must be at least 1",
-            ),
-            (format!("{MINIMAL}[ordering]\nbatch_requests_max = 4097\n"), "must be from 1 to 4096"),
-            (format!("durability = \"some\"\n{MINIMAL}"), "node.toml:1: unknown variant `some`"),
-            (format!("channels = \"a.block\"\n{MINIMAL}"), "node.toml:1: invalid type"),
-            (MINIMAL.replace("data_dir = \"data\"\n", ""), "missing field `data_dir`"),
-            (MINIMAL.replace("= \"data\"", ""), "node.toml:2:"),
-        ];
-        for (text, expected) in cases {
-            let error = refusal(&text);
-            assert!(error.contains(expected), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_file_that_is_not_there_is_named() {
-        let error = Config::load(Path::new("/nowhere/node.toml")).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read configuration /nowhere/node.toml: "), "{error}");
-    }
-}
+mod tests;

@@ -7,15 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blockcutter::command::{self, Command};
+use fabric_proto::ChannelId;
 use mod_smart::{
     Action, Client, Event, GroupId, InstanceId, Message, Misbehaviour, Recipients, ReplicaId, Request, RequestId,
     Sequence, SessionId, View,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::application::{Application, ApplicationCounts};
 use crate::fault::{Fault, Faults};
+use crate::joined::JoinedChannel;
 use crate::keys::VoteKey;
 use crate::mesh::MeshHandle;
 use crate::sessions::SessionTable;
@@ -81,15 +83,45 @@ impl MisbehaviourCounts {
 /// Different kinds of misbehaviour that are counted; more are let go.
 const MISBEHAVIOURS_MAX: usize = 4096;
 
+/// What the administrator wants of a group at work. It has its place in the order of deliveries.
+#[derive(Debug)]
+pub enum Control {
+    /// Take in a channel.
+    Join {
+        /// Its name.
+        id: ChannelId,
+        /// The channel.
+        channel: Arc<JoinedChannel>,
+        /// Told when it is in, or why it cannot be.
+        done: oneshot::Sender<Result<(), Fault>>,
+    },
+    /// Let go of a channel.
+    Leave {
+        /// Its name.
+        id: ChannelId,
+        /// Told when the group does not touch its ledger any more.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// What comes in.
+#[derive(Debug)]
+pub struct Orders {
+    /// What the disk thread lets through.
+    pub durable: mpsc::Receiver<Vec<Action>>,
+    /// What the administrator wants.
+    pub control: mpsc::Receiver<Control>,
+}
+
 /// Performs what the disk thread lets through, until it has ended. A fault of this node is reported and ends it.
 pub async fn run(
     mut performer: Performer,
     mut application: Application,
-    mut durable: mpsc::Receiver<Vec<Action>>,
+    mut orders: Orders,
     counts: watch::Sender<ApplicationCounts>,
 ) {
     let faults = performer.faults.clone();
-    if let Err(fault) = perform_all(&mut performer, &mut application, &mut durable, &counts).await {
+    if let Err(fault) = perform_all(&mut performer, &mut application, &mut orders, &counts).await {
         faults.report(fault);
     }
 }
@@ -97,14 +129,21 @@ pub async fn run(
 async fn perform_all(
     performer: &mut Performer,
     application: &mut Application,
-    durable: &mut mpsc::Receiver<Vec<Action>>,
+    orders: &mut Orders,
     counts: &watch::Sender<ApplicationCounts>,
 ) -> Result<(), Fault> {
     let mut ask_again = Instant::now();
     loop {
         let timer = application.next_timer().map_or(ask_again, |timer| timer.min(ask_again));
         tokio::select! {
-            actions = durable.recv() => {
+            Some(control) = orders.control.recv() => {
+                let is_join = matches!(control, Control::Join { .. });
+                obey(control, application);
+                if is_join {
+                    ask_again = Instant::now();
+                }
+            }
+            actions = orders.durable.recv() => {
                 let Some(actions) = actions else { return Ok(()) };
                 for action in actions {
                     performer.perform(action, application).await?;
@@ -124,6 +163,19 @@ async fn perform_all(
                     ask_again = Instant::now() + OPENING_REPEAT;
                 }
             }
+        }
+    }
+}
+
+fn obey(control: Control, application: &Application) {
+    // Whoever asked may have gone; what was asked for is done all the same.
+    match control {
+        Control::Join { id, channel, done } => {
+            let _ = done.send(application.join(&id, &channel));
+        }
+        Control::Leave { id, done } => {
+            application.leave(&id);
+            let _ = done.send(());
         }
     }
 }

@@ -6,17 +6,18 @@
 
 use std::sync::Arc;
 
-use frontend_shim::channels::Channels;
+use fabric_proto::ChannelId;
+use frontend_shim::broadcast::Submit;
+use frontend_shim::channels::Channel;
 use frontend_shim::counters::FrontendCounters;
 use frontend_shim::frame::Bodies;
-use frontend_shim::frontend::{Frontend, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
-use frontend_shim::router::Router;
+use frontend_shim::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
+use frontend_shim::group::OrderingGroup;
 use frontend_shim::tls::Spki;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{Limits, ReplicaId};
 use tokio::sync::watch;
 
-use crate::channel_files::GroupFiles;
 use crate::mesh::MeshHandle;
 use crate::sessions::{self, Caller, SessionHost};
 
@@ -30,16 +31,14 @@ impl std::fmt::Debug for EmbeddedFrontend {
     }
 }
 
-/// Starts the frontend of a group and sends the envelopes of its channels through it.
+/// Starts the frontend of a group, without channels.
 ///
 /// # Errors
-/// Its certificate cannot vouch for it, or a ledger does not fit its channel.
+/// Its certificate cannot vouch for it.
 pub fn start(
     me: ReplicaId,
-    files: &GroupFiles,
+    group: OrderingGroup,
     identity: &TlsIdentity,
-    channels: &Channels,
-    router: &Router,
     host: Arc<SessionHost>,
     mesh: &MeshHandle,
 ) -> anyhow::Result<EmbeddedFrontend> {
@@ -49,7 +48,7 @@ pub fn start(
             tracing::error!(%end, "the session with our own frontend ended");
         }
     });
-    let others = (0..).map(ReplicaId).zip(files.group.consenters()).filter(|(replica, _)| *replica != me);
+    let others = (0..).map(ReplicaId).zip(group.consenters()).filter(|(replica, _)| *replica != me);
     let mut nodes = vec![NodeEndpoint { replica: me, address: NodeAddress::InProcess(ours) }];
     nodes.extend(others.map(|(replica, consenter)| NodeEndpoint {
         replica,
@@ -58,28 +57,42 @@ pub fn start(
             pin: Spki::from_der(consenter.server_tls_cert.spki_der().clone()),
         },
     }));
+    let replicas = group.view().replicas();
     let frontend = Frontend::start(FrontendSetup {
-        group: files.group.clone(),
+        group,
         nodes,
         identity: identity.clone(),
         bodies: Bodies::SharedLedger,
         session_window: Limits::default().session_window,
     })?;
-    for replica in files.group.view().replicas() {
+    for replica in replicas {
         if let Some(signs) = mesh.signs_of_life(replica) {
             tokio::spawn(pass_on(signs, replica, frontend.clone()));
-        }
-    }
-    for id in files.channels.keys() {
-        if let Some(channel) = channels.find(id.as_str()) {
-            frontend.add_channel(channel)?;
-            router.add(id.clone(), Arc::new(frontend.clone()));
         }
     }
     Ok(EmbeddedFrontend(frontend))
 }
 
 impl EmbeddedFrontend {
+    /// Collects the blocks of a channel from now on, and takes its envelopes once it is open.
+    ///
+    /// # Errors
+    /// Its ledger does not fit it, or it is served already.
+    pub fn add_channel(&self, channel: Arc<Channel>) -> Result<(), FrontendError> {
+        self.0.add_channel(channel)
+    }
+
+    /// Stops that.
+    pub fn remove_channel(&self, channel: &ChannelId) {
+        self.0.remove_channel(channel);
+    }
+
+    /// Where the envelopes of its channels go.
+    #[must_use]
+    pub fn as_submit(&self) -> Arc<dyn Submit> {
+        Arc::new(self.0.clone())
+    }
+
     /// What it has seen.
     #[must_use]
     pub fn report(&self) -> FrontendCounters {

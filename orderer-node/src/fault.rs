@@ -42,6 +42,12 @@ pub enum Fault {
         /// The block.
         number: u64,
     },
+    /// The administrator joined a channel with another genesis block than the one that a quorum opened it with.
+    #[error("channel {channel}: its ordering group opened it with another genesis block than the one joined here")]
+    OtherGenesis {
+        /// The channel.
+        channel: String,
+    },
     /// A task that must run for ever ended.
     #[error("the {0} task ended")]
     Ended(&'static str),

@@ -18,20 +18,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use blockcutter::{CommandReject, Objection, Verification};
 use bytes::Bytes;
-use fabric_proto::ChannelId;
 use frontend_shim::group::OrderingGroup;
 use mod_smart::{Event, InstanceId, Limits, Message, Reject, ReplicaId, Sealed, Sequence, SessionId, View};
 use tokio::sync::{mpsc, watch};
 
-use crate::application::{ApplicationCounts, JoinedChannel};
+use crate::application::ApplicationCounts;
 use crate::block_catch_up::{BlockCatchUp, BlockSource, CatchUpLimits, CatchUpSetup};
 use crate::checkpoint::CheckpointStore;
 use crate::clock::Clock;
 use crate::credential_store::CredentialStore;
 use crate::disk::DirDisk;
 use crate::disk_thread::{DiskMetrics, DiskThread};
-use crate::effects::{self, DamageSeen, Keeping, MisbehaviourCounts, Performer, Serving};
+use crate::effects::{self, Control, DamageSeen, Keeping, MisbehaviourCounts, Orders, Performer, Serving};
 use crate::fault::{Fault, Faults};
+use crate::joined::JoinedChannels;
 use crate::journal::Durability;
 use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::{NodeKeyring, SigningIdentity, VoteKey};
@@ -52,12 +52,15 @@ pub struct GroupSetup {
     pub group: Arc<OrderingGroup>,
     /// Its limits.
     pub limits: Limits,
-    /// Journal and checkpoints live below this folder.
+    /// Checkpoints and the frontends' credentials live below this folder.
     pub dir: PathBuf,
+    /// The folder of the journal.
+    pub journal_dir: PathBuf,
     /// Whether the journal waits for the disk.
     pub durability: Durability,
-    /// The channels joined here.
-    pub channels: BTreeMap<ChannelId, JoinedChannel>,
+    /// The channels joined here. Those that are in it already are what recovery needs; later ones come through
+    /// [`GroupHandle::control`].
+    pub channels: JoinedChannels,
     /// Whom to believe.
     pub keyring: Arc<NodeKeyring>,
     /// Signs our votes.
@@ -99,6 +102,8 @@ pub struct GroupHandle {
     pub damage: Arc<DamageSeen>,
     /// Blocks that are missing and being fetched.
     pub catch_up: BlockCatchUp,
+    /// Where channels are added and removed.
+    pub control: mpsc::Sender<Control>,
 }
 
 /// Recovers the state of a group and starts its tasks.
@@ -112,6 +117,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         group,
         limits,
         dir,
+        journal_dir,
         durability,
         channels,
         keyring,
@@ -148,6 +154,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         view: view.clone(),
         limits,
         dir,
+        journal_dir,
         durability,
         channels: channels.clone(),
         signing,
@@ -192,7 +199,8 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     for again in replica_task::split(said).into_iter().flatten() {
         batches.send(again).await.map_err(|_| Fault::Ended("disk"))?;
     }
-    tokio::spawn(effects::run(performer, application, durable, counts_sender));
+    let (control, controls) = mpsc::channel(CONTROLS_MAX);
+    tokio::spawn(effects::run(performer, application, Orders { durable, control: controls }, counts_sender));
     tokio::spawn(replica_task::run(replica, clock, Inbox { outside, own }, batches, standing_sender));
 
     let signer = block_signer;
@@ -201,7 +209,18 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     let seen = Seen { misbehaviour: Arc::clone(&misbehaviour), vote_arrivals: Arc::default() };
     let vote_arrivals = Arc::clone(&seen.vote_arrivals);
     tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), seen));
-    Ok(GroupHandle { sessions, standing, counts, misbehaviour, vote_arrivals, disk, checkpoints, damage, catch_up })
+    Ok(GroupHandle {
+        sessions,
+        standing,
+        counts,
+        misbehaviour,
+        vote_arrivals,
+        disk,
+        checkpoints,
+        damage,
+        catch_up,
+        control,
+    })
 }
 
 /// What is kept of the others' messages for status displays.
@@ -325,6 +344,9 @@ async fn report_disk(thread: DiskThread, faults: Faults) {
         faults.report(fault.into());
     }
 }
+
+/// Channels that may be waiting to be added or removed.
+const CONTROLS_MAX: usize = 16;
 
 /// Events that may wait for the replica.
 const INBOX_MAX: usize = 1024;

@@ -5,10 +5,11 @@
 //! actions out.
 #![forbid(unsafe_code)]
 
+pub mod administration;
 pub mod application;
 pub mod block_catch_up;
-pub mod channel_files;
 pub mod checkpoint;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod credential_store;
@@ -17,20 +18,26 @@ pub mod disk;
 pub mod disk_thread;
 pub mod effects;
 pub mod embedded;
+pub mod error_text;
 pub mod fault;
 pub mod group;
 pub mod http_server;
+pub mod joined;
 pub mod journal;
 pub mod judge;
 pub mod keys;
 pub mod listener;
+pub mod logging;
 pub mod mesh;
 pub mod node;
 pub mod operations;
+pub mod orderer_yaml;
 pub mod participation;
+pub mod registrar;
 pub mod replica_task;
 pub mod sessions;
 pub mod signer;
 pub mod status;
+pub mod version;
 pub mod vote_arrivals;
 pub mod work_pool;

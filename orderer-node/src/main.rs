@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use orderer_node::config::Config;
-use orderer_node::{dev, node, status};
+use orderer_node::operations::FixedLogSpec;
+use orderer_node::{dev, error_text, node, status};
 use tracing_subscriber::EnvFilter;
 
 /// A Byzantine-fault-tolerant ordering service for Hyperledger Fabric.
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", error_text::describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -56,7 +58,8 @@ fn run_node(config: &std::path::Path) -> anyhow::Result<()> {
     let config = Config::load(config)?;
     let filter = EnvFilter::try_new(&config.log)?;
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
-    run(node::run(config))
+    let log = Arc::new(FixedLogSpec(config.log.clone()));
+    run(node::run(config, log))
 }
 
 fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {

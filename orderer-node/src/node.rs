@@ -1,50 +1,53 @@
 //! The process: reads what the configuration points at, recovers, starts every task, and ends with one clear line.
 
+mod services;
+
 use std::os::unix::fs::FileTypeExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use blockcutter::Verification;
+use bytes::Bytes;
+use frontend_shim::authentication::Authentication;
 use frontend_shim::channels::Channels;
 use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
-use frontend_shim::tls::{self, ClientAuth, Spki, TrustedClients};
-use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
-use rustls_pki_types::CertificateDer;
+use frontend_shim::tls::{self, ClientAuth};
+use frontend_shim::tls_identity::TlsIdentity;
+use frontend_shim::trusted_clients::TrustedClients;
 use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::block_catch_up::BlockSource;
-use crate::channel_files::{GroupFiles, Membership, open_channels};
+use crate::administration::Administration;
 use crate::config::{self, CertificateFiles, Resolved};
-use crate::embedded::{self, EmbeddedFrontend};
 use crate::fault::Faults;
-use crate::group::{self, GroupHandle, GroupSetup};
-use crate::keys::{LocalMsp, NodeKeyring, SigningKey, VoteBinding, VoteKey};
+use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
     Security, door,
 };
-use crate::mesh::{Mesh, MeshDoor, MeshHandle, MeshLimits, MeshSetup, Peer};
+use crate::mesh::MeshDoor;
+use crate::operations::{LogSpec, WatchedCertificate};
+use crate::participation::JoinError;
+use crate::registrar::{HostingSetup, Registrar, RegistrarSetup};
 use crate::sessions::{self, Caller, SessionEnd};
-use crate::status::{GroupStatus, NodeStatus};
+use crate::status::NodeStatus;
 use crate::work_pool::WorkPool;
 
 /// Runs a node until it is told to stop or can no longer go on.
 ///
 /// # Errors
 /// What keeps it from starting, or the fault that ended it.
-pub async fn run(config: Resolved) -> anyhow::Result<()> {
-    let node = Node::prepare(&config)?;
+pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> {
     let (faults, mut fault) = Faults::channel();
     let shutdown = CancellationToken::new();
     let _guard = shutdown.clone().drop_guard();
-    node.start(&config, faults, shutdown.clone()).await?;
+    start(&config, log, faults, shutdown.clone()).await?;
     tokio::select! {
         Some(fault) = fault.recv() => {
             tracing::error!(%fault, "this node stops");
@@ -57,54 +60,75 @@ pub async fn run(config: Resolved) -> anyhow::Result<()> {
     }
 }
 
+/// Starts a node: when this returns it serves requests. Gives what its channels are administered with.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn start(
+    config: &Resolved,
+    log: Arc<dyn LogSpec>,
+    faults: Faults,
+    shutdown: CancellationToken,
+) -> anyhow::Result<Registrar> {
+    Node::prepare(config)?.start(config, log, faults, shutdown).await
+}
+
 /// What is read before the first socket opens.
 struct Node {
     msp: LocalMsp,
     tls: Option<TlsIdentity>,
     mesh_identity: TlsIdentity,
+    /// Shown to nodes that this one connects to.
+    mesh_client_identity: TlsIdentity,
+    /// None if the key is of a kind that cannot pin a consenter.
+    tls_key: Option<Arc<SigningKey>>,
     channels: Channels,
-    groups: Vec<(Membership, GroupFiles)>,
+    /// Join blocks that the configuration names.
+    join_blocks: Vec<(PathBuf, Bytes)>,
 }
 
 impl Node {
     fn prepare(config: &Resolved) -> anyhow::Result<Self> {
-        let msp = LocalMsp::load(&config.msp.dir, &config.msp.id)?;
+        let msp = LocalMsp::load_with_keystore(&config.msp.dir, &config.msp.keystore, &config.msp.id)?;
         let load = |files: &CertificateFiles| TlsIdentity::load(&files.certificate, &files.key);
         let tls = config.tls.as_ref().map(|tls| load(&tls.server)).transpose()?;
         let files = config.mesh_identity.as_ref().context(
             "no certificate for connections with other nodes: the configuration needs a [tls] or a [cluster] section",
         )?;
         let mesh_identity = load(files)?;
-        // Only a key of the kind that pins a consenter can be one; others simply are not.
+        let mesh_client_identity = load(config.mesh_client_identity.as_ref().unwrap_or(files))?;
         let tls_key = SigningKey::load(&files.key).ok().map(Arc::new);
         std::fs::create_dir_all(&config.data_dir)
             .with_context(|| format!("cannot create data folder {}", config.data_dir.display()))?;
         let channels = Channels::new().context("cannot start the thread that syncs ledgers")?;
-        let groups = open_channels(&config.channels, &config.data_dir, msp.identity(), tls_key.as_ref(), &channels)?;
-        Ok(Self { msp, tls, mesh_identity, channels, groups })
+        let read = |path: &PathBuf| -> anyhow::Result<(PathBuf, Bytes)> {
+            let block = std::fs::read(path).with_context(|| format!("cannot read join block {}", path.display()))?;
+            Ok((path.clone(), block.into()))
+        };
+        let join_blocks = config.channels.iter().map(read).collect::<anyhow::Result<_>>()?;
+        Ok(Self { msp, tls, mesh_identity, mesh_client_identity, tls_key, channels, join_blocks })
     }
 
-    async fn start(self, config: &Resolved, faults: Faults, shutdown: CancellationToken) -> anyhow::Result<()> {
+    async fn start(
+        mut self,
+        config: &Resolved,
+        log: Arc<dyn LogSpec>,
+        faults: Faults,
+        shutdown: CancellationToken,
+    ) -> anyhow::Result<Registrar> {
         say_what_is_not_checked(config.verification);
-        let listener = Listener::bind(config.listen_address).await?;
+        let listener = Listener::bind(config.listen_address.resolve().await?).await?;
         let cluster = match &config.cluster {
-            Some(cluster) => Some(Listener::bind(cluster.listen_address).await?),
+            Some(cluster) => Some(Listener::bind(cluster.listen_address.resolve().await?).await?),
             None => None,
         };
-        let verify = WorkPool::start("verify", threads(), VERIFY_JOBS_MAX)?;
-        let sign = WorkPool::start("sign", threads(), crate::signer::BLOCKS_SIGNING_MAX)?;
-        let mesh_door = MeshDoor::new();
-        let mut groups = Vec::new();
-        for (membership, files) in &self.groups {
-            let started = self.start_group(config, membership, files, (&verify, &sign), &mesh_door, &faults).await?;
-            groups.push(started);
-        }
-        let router = Arc::new(Router::new());
-        let frontends = if config.embedded_frontend { self.embed(&groups, &router)? } else { Vec::new() };
+        let (mesh_door, router) = (MeshDoor::new(), Arc::new(Router::new()));
+        let registrar = self.registrar(config, (&mesh_door, &router), faults).await?;
 
         let counters = Arc::new(Counters::default());
         let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
-            .signing_with(Arc::new(self.msp.identity().clone()));
+            .signing_with(Arc::new(self.msp.identity().clone()))
+            .authenticating(authentication(config));
         let (grpc, accepted_grpc) = door(GRPC_CONNECTIONS_MAX);
         let (mesh, accepted_mesh) = door(MESH_CONNECTIONS_MAX);
         let (frontend, accepted_frontends) = door(FRONTEND_CONNECTIONS_MAX);
@@ -123,147 +147,102 @@ impl Node {
             listeners.push(cluster.start(security, private, ListenerLimits::default()));
         }
         tokio::spawn(mesh_door.clone().run(accepted_mesh));
-        tokio::spawn(serve_frontends(
-            accepted_frontends,
-            groups.iter().map(|(_, group, _)| Arc::clone(&group.sessions)).collect(),
-        ));
+        tokio::spawn(serve_frontends(accepted_frontends, registrar.clone()));
         tokio::spawn(serve_clients(accepted_grpc, service.clone(), binds, shutdown.clone()));
         if let Some(path) = &config.sockets.broadcast {
-            let (socket, service, shutdown) = (bind_unix(path)?, service, shutdown.clone());
+            let (socket, service, shutdown) = (bind_unix(path)?, service.clone(), shutdown.clone());
             tokio::spawn(async move { service.serve_unix(socket, shutdown).await });
         }
-        let groups = groups.into_iter().map(|(mesh, group, me)| GroupStatus { me, mesh, group }).collect();
-        let status = NodeStatus { channels: self.channels, counters, groups, frontends, mesh_door, listeners };
+        let administration =
+            Arc::new(Administration { registrar: registrar.clone(), service, channels: self.channels.clone() });
+        services::administer(config, Arc::clone(&administration), shutdown.clone()).await?;
+        let watched = self.watched_certificates(config)?;
+        let status =
+            NodeStatus { channels: self.channels, counters, registrar: registrar.clone(), mesh_door, listeners };
+        let status = Arc::new(status);
+        let told = (Arc::clone(&status), administration, watched);
+        services::operate(config, told, log, shutdown.clone()).await?;
         if let Some(path) = &config.sockets.status {
             let socket = bind_unix(path)?;
-            tokio::spawn(status.serve(socket));
-        } else {
-            // Listeners and frontends live as long as the node.
-            tokio::spawn(async move {
-                shutdown.cancelled().await;
-                drop(status);
-            });
+            tokio::spawn(Arc::clone(&status).serve_shared(socket));
         }
+        // Listeners and frontends live as long as the node.
+        tokio::spawn(async move {
+            shutdown.cancelled().await;
+            drop(status);
+        });
         tracing::info!(%address, "Beginning to serve requests");
-        Ok(())
+        Ok(registrar)
     }
 
-    async fn start_group(
-        &self,
+    /// Takes up what was joined before, and joins what the configuration names besides.
+    async fn registrar(
+        &mut self,
         config: &Resolved,
-        membership: &Membership,
-        files: &GroupFiles,
-        (verify, sign): (&WorkPool, &WorkPool),
-        door: &MeshDoor,
-        faults: &Faults,
-    ) -> anyhow::Result<(MeshHandle, GroupHandle, mod_smart::ReplicaId)> {
-        let (me, view, id) = (membership.me, files.group.view(), files.group.id());
-        if view.f() == 0 {
-            tracing::warn!(replicas = view.n(), "this ordering group tolerates no fault: fewer than four replicas");
-        }
-        let vote_key = Arc::new(VoteKey::derive(&membership.pinned));
-        let keyring = Arc::new(self.keyring(files));
-        let setup = MeshSetup {
-            group: id,
-            me,
-            identity: self.mesh_identity.clone(),
-            binding: VoteBinding::sign(id, me, &vote_key, &membership.pinned),
-            peers: peers(files, me),
-            keyring: Arc::clone(&keyring),
-            limits: MeshLimits::default(),
-        };
-        let (mesh, events) = Mesh::start(setup)?;
-        door.open(&mesh);
-        let handle = group::start(GroupSetup {
-            me,
-            group: Arc::new(files.group.clone()),
-            limits: config.limits.clone(),
-            dir: config.data_dir.join("groups").join(hex::encode(id.0)),
+        (mesh_door, router): (&MeshDoor, &Arc<Router>),
+        faults: Faults,
+    ) -> anyhow::Result<Registrar> {
+        let hosting = HostingSetup {
+            identity: Arc::new(self.msp.identity().clone()),
+            mesh_identity: self.mesh_client_identity.clone(),
+            dir: config.data_dir.join("groups"),
+            journal_dir: config.journal_dir.clone(),
             durability: config.durability,
             verification: config.verification,
-            channels: files.channels.clone(),
-            keyring,
-            vote_key,
-            identity: Arc::new(self.msp.identity().clone()),
-            mesh: (mesh.clone(), events),
-            sources: BlockSource::of_group(&files.group, me, &self.mesh_identity)?,
-            verify: verify.clone(),
-            sign: sign.clone(),
-            faults: faults.clone(),
+            limits: config.limits.clone(),
+            verify: WorkPool::start("verify", threads(), VERIFY_JOBS_MAX)?,
+            sign: WorkPool::start("sign", threads(), crate::signer::BLOCKS_SIGNING_MAX)?,
+            mesh_door: mesh_door.clone(),
+            router: config.embedded_frontend.then(|| Arc::clone(router)),
+            faults,
+        };
+        let registrar = Registrar::start(RegistrarSetup {
+            data_dir: config.data_dir.clone(),
+            tls_key: self.tls_key.clone(),
+            tls: self.tls.clone(),
+            channels: self.channels.clone(),
+            hosting,
         })
         .await?;
-        let names: Vec<&str> = files.channels.keys().map(fabric_proto::ChannelId::as_str).collect();
-        tracing::info!(group = %id, replica = %me, of = files.group.view().n(), channels = names.join(","), "hosting an ordering group");
-        Ok((mesh, handle, me))
+        for (path, block) in std::mem::take(&mut self.join_blocks) {
+            match registrar.join(block).await {
+                Ok(joined) => tracing::info!(channel = %joined.id, relation = ?joined.relation, "joined the channel"),
+                Err(JoinError::AlreadyExists) => {}
+                Err(error) => return Err(anyhow::Error::new(error).context(path.display().to_string())),
+            }
+        }
+        Ok(registrar)
     }
 
-    fn keyring(&self, files: &GroupFiles) -> NodeKeyring {
-        let key = |consenter: &fabric_channel::Consenter| match &consenter.identity {
-            Some(identity) => identity.certificate.public_key().clone(),
-            None => consenter.server_tls_cert.public_key().clone(),
-        };
-        let pins = files.group.consenters().iter().map(key).collect();
-        let authorities = files.config.msps().iter().filter(|msp| files.config.is_orderer_msp(msp.id())).cloned();
-        NodeKeyring::new(files.group.id(), pins, authorities.collect())
-    }
-
-    /// One embedded frontend for each group, connected to our own replica in memory and to the others over TLS.
-    fn embed(
-        &self,
-        groups: &[(MeshHandle, GroupHandle, mod_smart::ReplicaId)],
-        router: &Router,
-    ) -> anyhow::Result<Vec<EmbeddedFrontend>> {
-        let files = self.groups.iter().map(|(_, files)| files);
-        files
-            .zip(groups)
-            .map(|(files, (mesh, group, me))| {
-                let host = Arc::clone(&group.sessions);
-                embedded::start(*me, files, &self.mesh_identity, &self.channels, router, host, mesh)
-            })
-            .collect()
+    /// The certificates of this node whose end its operator should not miss.
+    fn watched_certificates(&self, config: &Resolved) -> anyhow::Result<Vec<WatchedCertificate>> {
+        let mut watched = vec![WatchedCertificate::new("signing", self.msp.identity().certificate().der())?];
+        if let Some(tls) = &self.tls {
+            watched.push(WatchedCertificate::new("tls", tls.certificate())?);
+        }
+        if config.cluster.is_some() || config.mesh_client_identity != config.mesh_identity {
+            watched.push(WatchedCertificate::new("cluster", self.mesh_client_identity.certificate())?);
+        }
+        Ok(watched)
     }
 
     fn security(&self, config: &Resolved) -> anyhow::Result<Security> {
         let (Some(identity), Some(files)) = (&self.tls, &config.tls) else { return Ok(Security::Plain) };
         let client_auth = if files.client_auth_required {
-            ClientAuth::Required(Arc::new(self.trusted_clients(files)?))
+            // Clients of every organisation of every channel, whom the operator names besides, and the consenters.
+            let authorities = services::authorities(&files.client_root_cas)?;
+            ClientAuth::Required(Arc::new(TrustedClients::following(self.channels.clone(), authorities)?))
         } else {
             ClientAuth::Requested
         };
         let protocols = [tls::ALPN_GRPC, tls::ALPN_MESH, tls::ALPN_FRONTEND];
         Ok(Security::Tls(tls::server_config(identity, &protocols, client_auth)?))
     }
-
-    /// Clients of every organisation of every channel, whom the operator names besides, and the consenters themselves
-    /// (contract 1.2).
-    fn trusted_clients(&self, files: &config::TlsFiles) -> anyhow::Result<TrustedClients> {
-        let mut authorities: Vec<CertificateDer<'static>> = Vec::new();
-        for path in &files.client_root_cas {
-            authorities.extend(load_certificates(path)?);
-        }
-        let mut pins = Vec::new();
-        for channel in self.channels.list() {
-            let config = channel.config();
-            let msps = config.msps().iter().flat_map(|msp| msp.tls_roots().iter().chain(msp.tls_intermediates()));
-            authorities.extend(msps.map(|certificate| CertificateDer::from(certificate.der().to_vec())));
-            let keys = config.consenters().iter().flat_map(|c| [&c.client_tls_cert, &c.server_tls_cert]);
-            pins.extend(keys.map(|certificate| Spki::from_der(certificate.spki_der().clone())));
-        }
-        Ok(TrustedClients::new(&authorities, pins)?)
-    }
 }
 
-fn peers(files: &GroupFiles, me: mod_smart::ReplicaId) -> Vec<Peer> {
-    let others = (0..).map(mod_smart::ReplicaId).zip(files.group.consenters()).filter(|(replica, _)| *replica != me);
-    let key = |certificate: &fabric_channel::Certificate| Spki::from_der(certificate.spki_der().clone());
-    others
-        .map(|(replica, consenter)| Peer {
-            replica,
-            address: consenter.address(),
-            server_key: key(&consenter.server_tls_cert),
-            client_key: key(&consenter.client_tls_cert),
-        })
-        .collect()
+fn authentication(config: &Resolved) -> Authentication {
+    let config::Authentication { time_window, no_expiration_checks } = config.authentication;
+    Authentication { time_window, no_expiration_checks }
 }
 
 /// Serves the connections of applications and peers.
@@ -285,11 +264,10 @@ async fn serve_clients(
 }
 
 /// Serves the sessions of frontends in other processes. The first group is tried for each; its hello names the right one.
-async fn serve_frontends(mut accepted: mpsc::Receiver<Accepted>, hosts: Vec<Arc<sessions::SessionHost>>) {
-    let hosts = Arc::new(hosts);
+async fn serve_frontends(mut accepted: mpsc::Receiver<Accepted>, registrar: Registrar) {
     while let Some(Accepted { socket, peer, certificates }) = accepted.recv().await {
         let Some(certificate) = certificates.into_iter().next() else { continue };
-        let hosts = Arc::clone(&hosts);
+        let hosts = registrar.hosting().session_hosts();
         tokio::spawn(async move {
             match sessions::serve(&hosts, socket, Caller::Tls(certificate)).await {
                 Ok(()) => tracing::debug!(%peer, "a frontend session ended"),
@@ -323,7 +301,6 @@ fn say_what_is_not_checked(verification: Verification) {
             "verification: frontends alone check that the creator of an envelope may write; a frontend that lies can have anything ordered"
         ),
     }
-    tracing::warn!("this version serves blocks to every reader: Readers policies are not evaluated");
 }
 
 async fn stop_signal() -> anyhow::Result<&'static str> {

@@ -36,6 +36,30 @@ pub trait LogSpec: Send + Sync + 'static {
     fn set(&self, spec: &str) -> Result<(), String>;
 }
 
+impl LogSpec for crate::logging::LogControl {
+    fn spec(&self) -> String {
+        Self::spec(self)
+    }
+
+    fn set(&self, spec: &str) -> Result<(), String> {
+        self.set_spec(spec).map_err(|error| error.to_string())
+    }
+}
+
+/// A specification that stays as it was when the program started.
+#[derive(Clone, Debug)]
+pub struct FixedLogSpec(pub String);
+
+impl LogSpec for FixedLogSpec {
+    fn spec(&self) -> String {
+        self.0.clone()
+    }
+
+    fn set(&self, _: &str) -> Result<(), String> {
+        Err("what this program logs is set in its configuration file".to_owned())
+    }
+}
+
 /// What `/version` answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {

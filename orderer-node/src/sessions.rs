@@ -21,10 +21,10 @@ use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::application::JoinedChannel;
 use crate::block_catch_up::door;
 use crate::credential_store::CredentialStore;
 use crate::fault::Faults;
+use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::NodeKeyring;
 use crate::signer::BlockSigner;
@@ -46,7 +46,7 @@ pub struct SessionHost {
     /// Where faults go.
     pub faults: Faults,
     /// The channels joined here.
-    pub channels: BTreeMap<ChannelId, JoinedChannel>,
+    pub channels: JoinedChannels,
     /// Signs again what a certificate displaced from the ledger.
     pub signer: BlockSigner,
     /// Checks what comes in.
@@ -216,7 +216,8 @@ impl SessionHost {
     }
 
     fn opened(&self) -> Vec<Opened> {
-        let open = self.channels.iter().filter(|(_, channel)| *channel.open.borrow());
+        let channels = self.channels.list();
+        let open = channels.iter().filter(|(_, channel)| *channel.open.borrow());
         open.filter_map(|(id, channel)| opened(id, channel)).take(CHANNELS_MAX).collect()
     }
 }
@@ -247,6 +248,8 @@ impl Session {
                 ToNode::Hello(_) | ToNode::Read(_) => return Err(SessionEnd::Garbage("a second hello".to_owned())),
                 ToNode::Submit(request) => self.submit(request).await,
                 ToNode::Subscribe { channel, from, until } => self.subscribe(channel, from, until),
+                // The pusher ends when nobody extends its credit any more.
+                ToNode::Unsubscribe { channel } => drop(self.credits.remove(&channel)),
                 ToNode::FetchBlock { channel, number } => self.push_again(&channel, number),
                 ToNode::Ping(number) => drop(self.answers.try_send(ToFrontend::Pong(number).encode())),
             }
@@ -272,26 +275,28 @@ impl Session {
 
     /// The first subscription to a channel starts a task that pushes; later ones move its end.
     fn subscribe(&mut self, channel: ChannelId, from: u64, until: u64) {
-        if let Some(credit) = self.credits.get(&channel) {
+        // The credit of a channel that was removed has nobody who takes it.
+        if let Some(credit) = self.credits.get(&channel).filter(|credit| !credit.is_closed()) {
             credit.send_if_modified(|known| std::mem::replace(known, until.max(*known)) < until);
             return;
         }
-        let Some(joined) = self.host.channels.get(&channel).cloned() else { return };
+        let Some(joined) = self.host.channels.get(&channel) else { return };
         let (credit, until) = watch::channel(until);
         self.credits.insert(channel.clone(), credit);
         let pusher = self.pusher(channel, joined);
         let pushes = self.pushes.clone();
         tokio::spawn(async move {
-            // It ends with the session: the credit's sender or the queue is gone then.
+            // It ends with the session, whose credit's sender or queue is gone then, or with the channel.
             tokio::select! {
                 () = pusher.run(from, until) => {}
                 () = pushes.closed() => {}
+                () = pusher.joined.removed() => {}
             }
         });
     }
 
     fn push_again(&self, channel: &ChannelId, number: u64) {
-        let Some(joined) = self.host.channels.get(channel).cloned() else { return };
+        let Some(joined) = self.host.channels.get(channel) else { return };
         // A frontend that asks for more than it takes is not served more; it asks again, or asks another node.
         let Ok(permit) = Arc::clone(&self.fetches).try_acquire_owned() else { return };
         let pusher = self.pusher(channel.clone(), joined);
@@ -303,7 +308,7 @@ impl Session {
         });
     }
 
-    fn pusher(&self, channel: ChannelId, joined: JoinedChannel) -> Pusher {
+    fn pusher(&self, channel: ChannelId, joined: Arc<JoinedChannel>) -> Pusher {
         Pusher {
             host: Arc::clone(&self.host),
             frontend: self.frontend,
@@ -314,21 +319,39 @@ impl Session {
         }
     }
 
-    /// Tells the frontend of channels that open while its session stands.
+    /// Tells the frontend of channels that open while its session stands, those that are joined meanwhile included.
     fn announce_openings(&self) {
-        for (id, channel) in &self.host.channels {
-            let (id, channel, answers) = (id.clone(), channel.clone(), self.answers.clone());
-            tokio::spawn(async move {
-                let mut open = channel.open.subscribe();
-                let opening = async { open.wait_for(|open| *open).await.is_ok() };
-                tokio::select! {
-                    is_open = opening => if is_open && let Some(opened) = opened(&id, &channel) {
-                        drop(answers.send(ToFrontend::Opened(opened).encode()).await);
-                    },
-                    () = answers.closed() => {}
+        let (channels, answers) = (self.host.channels.clone(), self.answers.clone());
+        tokio::spawn(async move {
+            let mut changes = channels.watch();
+            let mut followed: BTreeMap<ChannelId, Arc<JoinedChannel>> = BTreeMap::new();
+            loop {
+                changes.mark_unchanged();
+                let joined = channels.list();
+                followed.retain(|id, channel| joined.get(id).is_some_and(|other| Arc::ptr_eq(channel, other)));
+                for (id, channel) in &*joined {
+                    if followed.insert(id.clone(), Arc::clone(channel)).is_none() {
+                        tokio::spawn(announce_opening(id.clone(), Arc::clone(channel), answers.clone()));
+                    }
                 }
-            });
-        }
+                tokio::select! {
+                    changed = changes.changed() => if changed.is_err() { return },
+                    () = answers.closed() => return,
+                }
+            }
+        });
+    }
+}
+
+async fn announce_opening(id: ChannelId, channel: Arc<JoinedChannel>, answers: mpsc::Sender<Bytes>) {
+    let mut open = channel.open.subscribe();
+    let opening = async { open.wait_for(|open| *open).await.is_ok() };
+    tokio::select! {
+        is_open = opening => if is_open && let Some(opened) = opened(&id, &channel) {
+            drop(answers.send(ToFrontend::Opened(opened).encode()).await);
+        },
+        () = channel.removed() => {}
+        () = answers.closed() => {}
     }
 }
 

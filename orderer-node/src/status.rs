@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use frontend_shim::channels::Channels;
 use frontend_shim::status::{self, Counters, StatusReport};
-use mod_smart::ReplicaId;
 use tokio::net::UnixListener;
 
 pub use self::journal::JournalReport;
@@ -20,9 +19,9 @@ pub use self::node_report::{GroupReport, NodeReport};
 pub use self::ordering::{MemberReport, MisbehaviourReport, OrderingReport, RegencyChangeReport};
 pub use self::text::text;
 use crate::embedded::EmbeddedFrontend;
-use crate::group::GroupHandle;
 use crate::listener::ListenerHandle;
-use crate::mesh::{MeshDoor, MeshHandle};
+use crate::mesh::MeshDoor;
+use crate::registrar::{HostedGroup, Registrar};
 
 /// Everything that is reported. Holding it keeps listeners and frontends alive.
 #[derive(Debug)]
@@ -31,36 +30,28 @@ pub struct NodeStatus {
     pub channels: Channels,
     /// What the client side counts.
     pub counters: Arc<Counters>,
-    /// The groups hosted.
-    pub groups: Vec<GroupStatus>,
-    /// The frontends embedded.
-    pub frontends: Vec<EmbeddedFrontend>,
+    /// The channels joined, and the groups hosted.
+    pub registrar: Registrar,
     /// Where links come in.
     pub mesh_door: MeshDoor,
     /// Where connections come in.
     pub listeners: Vec<ListenerHandle>,
 }
 
-/// One group at work.
-#[derive(Debug)]
-pub struct GroupStatus {
-    /// Our place in it.
-    pub me: ReplicaId,
-    /// Its links.
-    pub mesh: MeshHandle,
-    /// Its tasks.
-    pub group: GroupHandle,
-}
-
 impl NodeStatus {
     /// Everything, at this moment.
     #[must_use]
     pub fn node_report(&self) -> NodeReport {
+        let groups = self.registrar.hosting().list();
         NodeReport {
             client_side: StatusReport::of(&self.channels, &self.counters),
-            groups: self.groups.iter().map(|group| group.report(&self.channels)).collect(),
+            groups: groups.iter().map(|group| GroupReport::of(group, &self.channels)).collect(),
             mesh_door: self.mesh_door.counters(),
-            frontends: self.frontends.iter().map(EmbeddedFrontend::report).collect(),
+            frontends: groups
+                .iter()
+                .filter_map(|group| group.frontend.as_ref())
+                .map(EmbeddedFrontend::report)
+                .collect(),
             listeners: self.listeners.iter().map(ListenerHandle::counters).collect(),
         }
     }
@@ -84,14 +75,14 @@ impl NodeStatus {
     }
 }
 
-impl GroupStatus {
-    fn report(&self, channels: &Channels) -> GroupReport {
-        GroupReport {
-            ordering: OrderingReport::of(self, channels),
-            execution: *self.group.counts.borrow(),
-            mesh: self.mesh.counters(),
-            journal: JournalReport::of(&self.group),
-            catch_up: self.group.catch_up.report(),
+impl GroupReport {
+    fn of(hosted: &HostedGroup, channels: &Channels) -> Self {
+        Self {
+            ordering: OrderingReport::of(hosted, channels),
+            execution: *hosted.group.counts.borrow(),
+            mesh: hosted.mesh.counters(),
+            journal: JournalReport::of(&hosted.group),
+            catch_up: hosted.group.catch_up.report(),
         }
     }
 }

@@ -12,18 +12,26 @@ use tokio::sync::Notify;
 
 use crate::ledger::StoredBlock;
 use crate::limits::DELIVER_BYTES_IN_FLIGHT;
+use crate::status::Counters;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InFlight {
     bytes: AtomicUsize,
     written: Notify,
+    /// Where the bytes of all streams are counted.
+    counters: Arc<Counters>,
 }
 
 impl InFlight {
+    pub fn new(counters: Arc<Counters>) -> Self {
+        Self { bytes: AtomicUsize::new(0), written: Notify::new(), counters }
+    }
+
     /// Counts `message` as on its way until the last copy of the result is dropped. Keeps the block it is a part of
     /// alive as long, so that other streams find it.
     pub fn track(self: &Arc<Self>, message: Bytes, block: Arc<StoredBlock>) -> Bytes {
         self.bytes.fetch_add(message.len(), Ordering::AcqRel);
+        self.counters.on_bytes_given(message.len());
         Bytes::from_owner(Tracked { message, in_flight: Arc::clone(self), _block: block })
     }
 
@@ -51,6 +59,7 @@ impl AsRef<[u8]> for Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         self.in_flight.bytes.fetch_sub(self.message.len(), Ordering::AcqRel);
+        self.in_flight.counters.on_bytes_gone(self.message.len());
         self.in_flight.written.notify_one();
     }
 }

@@ -1,18 +1,19 @@
 //! One Deliver request: what is checked before a position is looked at, in the order of contract §1.4.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use fabric_proto::common::{ChannelHeader, Status};
-use fabric_proto::msp::SerializedIdentity;
 use fabric_proto::orderer::SeekInfo;
 use fabric_proto::orderer::seek_info::SeekErrorResponse;
 use fabric_proto::{Envelope, EnvelopeError};
 use prost::Message;
 
+use super::access::AccessReject;
+use crate::authentication::Timing;
 use crate::channels::{Channel, Channels};
-use crate::limits::TIMESTAMP_WINDOW;
+use crate::limits::DELIVER_REQUEST_BYTES_MAX;
 
 /// What is known of the connection a request came over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +45,7 @@ pub enum TlsBinding {
 }
 
 /// Why a request is not served.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum RequestReject {
     #[error("{0}")]
     Unreadable(EnvelopeError),
@@ -60,8 +61,12 @@ pub(super) enum RequestReject {
     SeekInfo(prost::DecodeError),
     #[error("the channel is in error")]
     Unavailable,
-    #[error("nobody claims to have signed it")]
-    NoIdentity,
+    #[error("{0} bytes are too many")]
+    TooLarge(usize),
+    #[error(transparent)]
+    Access(#[from] AccessReject),
+    #[error("the range begins or ends nowhere: {}", .0.as_str_name())]
+    Position(Status),
 }
 
 impl RequestReject {
@@ -70,57 +75,55 @@ impl RequestReject {
         match self {
             Self::UnknownChannel => Status::NotFound,
             Self::Unavailable => Status::ServiceUnavailable,
-            Self::NoIdentity => Status::Forbidden,
+            Self::Access(reject) => reject.status(),
+            Self::Position(status) => *status,
             _ => Status::BadRequest,
         }
     }
 }
 
-/// A request that may be served.
-#[derive(Debug)]
-pub(super) struct Request {
-    pub channel: Arc<Channel>,
-    pub seek: SeekInfo,
+/// True if the client wants nothing from a channel that is in error; unknown numbers are taken as this.
+pub(super) fn is_strict(seek: &SeekInfo) -> bool {
+    seek.error_response != i32::from(SeekErrorResponse::BestEffort)
 }
 
-impl Request {
-    /// True if the client wants nothing from a channel that is in error; unknown numbers are taken as this.
-    pub fn is_strict(&self) -> bool {
-        self.seek.error_response != i32::from(SeekErrorResponse::BestEffort)
-    }
-}
-
-/// Checks everything about a request but its positions.
-pub(super) fn accept(
+/// The first checks: the envelope, its times and bindings, and the channel that it names.
+pub(super) fn open(
     request: Bytes,
     channels: &Channels,
     client: &ClientConnection,
-    now: SystemTime,
-) -> Result<Request, RequestReject> {
+    timing: &Timing,
+) -> Result<(Envelope, Arc<Channel>), RequestReject> {
+    if request.len() > DELIVER_REQUEST_BYTES_MAX {
+        return Err(RequestReject::TooLarge(request.len()));
+    }
     let envelope = Envelope::decode(request).map_err(RequestReject::Unreadable)?;
     if let Err(error @ EnvelopeError::MalformedSignatureHeader(_)) = envelope.signature_header() {
         return Err(RequestReject::Unreadable(error.clone()));
     }
-    check_timestamp(envelope.channel_header(), now)?;
+    check_timestamp(envelope.channel_header(), timing.clock.now(), timing.authentication.time_window)?;
     check_binding(envelope.channel_header(), client.binding)?;
     let channel = channels.find(envelope.channel_id()).ok_or(RequestReject::UnknownChannel)?;
-    let seek = SeekInfo::decode(envelope.data().clone()).map_err(RequestReject::SeekInfo)?;
-    let request = Request { channel, seek };
-    if !request.channel.state().is_served(request.is_strict()) {
-        return Err(RequestReject::Unavailable);
-    }
-    check_identity(&envelope)?;
-    Ok(request)
+    Ok((envelope, channel))
 }
 
-fn check_timestamp(header: &ChannelHeader, now: SystemTime) -> Result<(), RequestReject> {
+/// The next ones: what is sought, and whether the channel is in a state to serve it.
+pub(super) fn seek(envelope: &Envelope, channel: &Channel) -> Result<SeekInfo, RequestReject> {
+    let seek = SeekInfo::decode(envelope.data().clone()).map_err(RequestReject::SeekInfo)?;
+    if !channel.state().is_served(is_strict(&seek)) {
+        return Err(RequestReject::Unavailable);
+    }
+    Ok(seek)
+}
+
+fn check_timestamp(header: &ChannelHeader, now: SystemTime, window: Duration) -> Result<(), RequestReject> {
     let timestamp = header.timestamp.as_ref().ok_or(RequestReject::NoTimestamp)?;
     let theirs = i128::from(timestamp.seconds) * NANOS_PER_SECOND + i128::from(timestamp.nanos);
     let ours = match now.duration_since(UNIX_EPOCH) {
         Ok(since) => since.as_nanos() as i128,
         Err(before) => -(before.duration().as_nanos() as i128),
     };
-    if (ours - theirs).unsigned_abs() > TIMESTAMP_WINDOW.as_nanos() {
+    if (ours - theirs).unsigned_abs() > window.as_nanos() {
         return Err(RequestReject::Timestamp);
     }
     Ok(())
@@ -133,16 +136,6 @@ fn check_binding(header: &ChannelHeader, binding: TlsBinding) -> Result<(), Requ
         }
         _ => Ok(()),
     }
-}
-
-/// No policy can be satisfied by a request without a signature or without an identity that reads as one.
-fn check_identity(envelope: &Envelope) -> Result<(), RequestReject> {
-    let header = envelope.signature_header().map_err(|_| RequestReject::NoIdentity)?;
-    let identity = SerializedIdentity::decode(header.creator.clone()).map_err(|_| RequestReject::NoIdentity)?;
-    if envelope.signature().is_empty() || identity.mspid.is_empty() || identity.id_bytes.is_empty() {
-        return Err(RequestReject::NoIdentity);
-    }
-    Ok(())
 }
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;

@@ -25,6 +25,7 @@ fn to_node() -> Vec<ToNode> {
         ToNode::Hello(hello(Bodies::SharedLedger)),
         ToNode::Submit(Bytes::from_static(b"request")),
         ToNode::Subscribe { channel: channel(), from: 7, until: u64::MAX },
+        ToNode::Unsubscribe { channel: channel() },
         ToNode::FetchBlock { channel: channel(), number: 9 },
         ToNode::Ping(11),
         ToNode::Read(Read { version: VERSION, group: GroupId([8; 32]) }),

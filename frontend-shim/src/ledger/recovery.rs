@@ -4,7 +4,7 @@
 //! of the file and the offset: to go on would mean to forget blocks that were durable (contract §8).
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use tracing::warn;
@@ -128,8 +128,8 @@ fn last_segment(dir: &Path) -> Result<Option<u32>, LedgerError> {
     numbers.sort_unstable();
     match numbers.iter().zip(0..).find(|(found, wanted)| **found != *wanted) {
         Some((_, missing)) => {
-            let path = segment::segment_path(dir, missing);
-            Err(io_error(&path, io::Error::new(ErrorKind::NotFound, "a later segment is there, but not this one")))
+            let file = segment::segment_path(dir, missing);
+            Err(LedgerError::Damaged { file, offset: 0, what: "it is missing, and a later segment is there" })
         }
         None => Ok(numbers.last().copied()),
     }

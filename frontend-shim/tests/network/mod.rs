@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fabric_channel::{
-    BatchSize, BftOptions, ChannelConfig, ConfigContent, ConsenterProfile, GenesisCapabilities, GenesisProfile,
-    MspMaterial, OrdererOrganizationProfile,
+    ApplicationOrganizationProfile, BatchSize, BftOptions, ChannelConfig, ConfigContent, ConsenterProfile,
+    GenesisCapabilities, GenesisProfile, MspMaterial, OrdererOrganizationProfile,
 };
 use fabric_proto::ChannelId;
 use fabric_proto::block::{data_hash, header_der, header_hash};
@@ -52,6 +52,11 @@ pub struct Unsigned {
 impl Network {
     /// `n` consenters with ids from 1; `ports` are where they listen.
     pub fn new(ports: &[u16]) -> Self {
+        Self::with_organizations(ports, Vec::new())
+    }
+
+    /// The same, with organizations that run peers.
+    pub fn with_organizations(ports: &[u16], application_organizations: Vec<ApplicationOrganizationProfile>) -> Self {
         let (authority, issuer) = authority();
         let identities: Vec<KeyPair> = ports.iter().map(|_| KeyPair::generate().unwrap()).collect();
         let (mut tls, mut tls_pem) = (Vec::new(), Vec::new());
@@ -87,7 +92,7 @@ impl Network {
                 msp,
                 endpoints: vec!["127.0.0.1:7050".to_owned()],
             }],
-            application_organizations: Vec::new(),
+            application_organizations,
             consenters,
             batch_size: BatchSize { max_message_count: 10, absolute_max_bytes: 10 << 20, preferred_max_bytes: 2 << 20 },
             batch_timeout: Duration::from_secs(2),
@@ -316,7 +321,8 @@ pub async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never happened: {what}"));
 }
 
-fn authority() -> (Bytes, Issuer<'static, KeyPair>) {
+/// A certificate authority, and what issues in its name.
+pub fn authority() -> (Bytes, Issuer<'static, KeyPair>) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -325,7 +331,8 @@ fn authority() -> (Bytes, Issuer<'static, KeyPair>) {
     (certificate.pem().into(), Issuer::new(params, key))
 }
 
-fn leaf(key: &KeyPair, issuer: &Issuer<'_, KeyPair>, unit: &str) -> String {
+/// A certificate of this unit, PEM.
+pub fn leaf(key: &KeyPair, issuer: &Issuer<'_, KeyPair>, unit: &str) -> String {
     let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
     params.use_authority_key_identifier_extension = true;
     params.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];

@@ -197,6 +197,8 @@ impl Scripted {
 #[derive(Default)]
 pub struct Valve {
     is_shut: AtomicBool,
+    /// Bytes that the client has sent.
+    pub written: AtomicUsize,
     reader: AtomicWaker,
 }
 
@@ -228,7 +230,9 @@ impl AsyncRead for Valved {
 
 impl AsyncWrite for Valved {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buffer)
+        let written = std::task::ready!(Pin::new(&mut self.io).poll_write(cx, buffer))?;
+        self.valve.written.fetch_add(written, Ordering::SeqCst);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -275,9 +279,9 @@ pub fn request_header(channel: &str) -> ChannelHeader {
     }
 }
 
-/// The request for a range of the channel.
+/// The request for a range of the channel, by one who may read it.
 pub fn request(seek: &SeekInfo) -> Bytes {
-    chain::envelope_with(request_header(chain::CHANNEL), chain::creator(), &seek.encode_to_vec())
+    chain::signed(&chain::writer(), request_header(chain::CHANNEL), &seek.encode_to_vec())
 }
 
 /// What a Deliver stream said.

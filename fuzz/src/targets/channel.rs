@@ -191,7 +191,7 @@ fn collect(group: &ConfigGroup, found: &mut Vec<Vec<u8>>) {
 }
 
 /// Who signed the real envelope.
-pub fn creator() -> Vec<u8> {
+fn creator() -> Vec<u8> {
     let envelope = Envelope::decode(Bytes::from_static(ENVELOPE)).expect("a real envelope");
     envelope.signature_header().map(|header| header.creator.to_vec()).expect("it is signed")
 }

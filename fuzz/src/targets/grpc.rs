@@ -1,16 +1,17 @@
 //! The gRPC surface, from a request's bytes to the answers.
 
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use blockcutter::{Command, Verification, command, judge};
 use bytes::Bytes;
-use fabric_proto::common::{ChannelHeader, Header, HeaderType, Payload, SignatureHeader};
+use fabric_proto::common::HeaderType;
 use fabric_proto::orderer::seek_position::Type as Position;
 use fabric_proto::orderer::{
     BroadcastResponse, DeliverResponse, SeekInfo, SeekNewest, SeekOldest, SeekPosition, SeekSpecified,
 };
-use fabric_proto::{ChannelId, canonical, metadata};
+use fabric_proto::{ChannelId, metadata};
 use frontend_shim::admission::{Admissible, Admitted, admit};
 use frontend_shim::broadcast::{Order, Submit, SubmitError};
 use frontend_shim::channels::{ChannelState, Channels};
@@ -24,11 +25,11 @@ use futures::future::BoxFuture;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::handshake;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use orderer_node::client::EnvelopeFactory;
 use prost::Message;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use super::channel::creator;
 use super::ledger::scratch;
 use crate::fixtures::{CHAIN, CONFIG, ENVELOPE, ORDERING, block, channel, frontend};
 use crate::outcome::Outcome;
@@ -207,22 +208,10 @@ fn grpc_frame(message: &[u8]) -> Vec<u8> {
     [&[0][..], &(message.len() as u32).to_be_bytes(), message].concat()
 }
 
-/// A request to Deliver with the present time in it, since an old one is refused before anything is looked at.
+/// A request to Deliver by a client who may read, with the present time in it: an old one is refused before anything is
+/// looked at.
 fn request(seek_info: &[u8]) -> Vec<u8> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let channel_header = ChannelHeader {
-        r#type: HeaderType::DeliverSeekInfo.into(),
-        timestamp: Some(prost_types::Timestamp { seconds: now.as_secs() as i64, nanos: 0 }),
-        channel_id: channel().to_string(),
-        ..Default::default()
-    };
-    let signature_header = SignatureHeader { creator: creator().into(), nonce: Bytes::from_static(b"nonce") };
-    let header = Header {
-        channel_header: channel_header.encode_to_vec().into(),
-        signature_header: signature_header.encode_to_vec().into(),
-    };
-    let payload = Payload { header: Some(header), data: Bytes::copy_from_slice(seek_info) };
-    canonical::encode(&payload.encode_to_vec(), b"signature").to_vec()
+    READER.envelope(HeaderType::DeliverSeekInfo, seek_info).to_vec()
 }
 
 fn seek(start: Position, stop: Position) -> SeekInfo {
@@ -249,6 +238,15 @@ impl Submit for Desk {
         std::future::ready(Ok(())).boxed()
     }
 }
+
+/// A client of the real channel.
+static READER: LazyLock<EnvelopeFactory> = LazyLock::new(|| {
+    let msp = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../integration/tests/data/crypto/peerOrganizations/org1.example.com/users/User1@org1.example.com/msp"
+    );
+    EnvelopeFactory::load(channel(), Path::new(msp), "Org1MSP").expect("a real identity")
+});
 
 static SITE: LazyLock<Site> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

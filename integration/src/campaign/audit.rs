@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use orderer_node::dev::load::{DeliverClient, Seek};
+use orderer_node::client::{DeliverClient, Seek};
 use prost::Message as _;
 use tokio::task::JoinSet;
 

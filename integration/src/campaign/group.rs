@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use orderer_node::dev::load::{DeliverClient, Seek};
+use orderer_node::client::{DeliverClient, Seek};
 use prost::Message as _;
 use serde_json::Value;
 

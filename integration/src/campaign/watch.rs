@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use orderer_node::dev::load::{DeliverClient, Endpoint, EnvelopeFactory, Seek};
+use orderer_node::client::{DeliverClient, Endpoint, EnvelopeFactory, Seek};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::audit::Audit;

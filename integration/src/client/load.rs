@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 use fabric_proto::common::Status;
-use orderer_node::dev::load::{BroadcastClient, Endpoint, EnvelopeFactory, Pending};
+use orderer_node::client::{BroadcastClient, Endpoint, EnvelopeFactory, Pending};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 

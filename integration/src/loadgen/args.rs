@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use fabric_proto::ChannelId;
-use orderer_node::dev::load::STREAM_OUTSTANDING_MAX;
+use orderer_node::client::STREAM_OUTSTANDING_MAX;
 
 /// Load an ordering service with signed envelopes through Broadcast, receive its blocks through Deliver, and say what it cost.
 #[derive(Clone, Debug, Parser)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use fabric_channel::ChannelConfig;
 use fabric_proto::common::Block;
-use orderer_node::dev::load::{Connection, Content, DeliverClient, Endpoint, EnvelopeFactory, Position, Seek};
+use orderer_node::client::{Connection, Content, DeliverClient, Endpoint, EnvelopeFactory, Position, Seek};
 
 use super::limits::QUESTION_TIMEOUT;
 

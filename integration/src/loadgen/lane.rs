@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use fabric_proto::common::Status;
-use orderer_node::dev::load::{
+use orderer_node::client::{
     Answer, BroadcastClient, ClientError, Endpoint, EnvelopeKey, Pending, STREAM_OUTSTANDING_MAX,
 };
 use tokio::sync::mpsc;

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::time::{Duration, Instant};
 
-use orderer_node::dev::load::EnvelopeKey;
+use orderer_node::client::EnvelopeKey;
 
 use super::percentiles::{LatencyHistogram, Percentiles};
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use orderer_node::dev::load::OUTSTANDING_MAX;
+use orderer_node::client::OUTSTANDING_MAX;
 use tokio::sync::mpsc;
 
 use super::shared::Shared;

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use fabric_proto::common::Block;
-use orderer_node::dev::load::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, EnvelopeKey, Seek};
+use orderer_node::client::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, EnvelopeKey, Seek};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 

@@ -12,7 +12,7 @@ use std::thread;
 use anyhow::Context as _;
 use bytes::Bytes;
 use fabric_proto::common::{Envelope, Header, Payload, SignatureHeader};
-use orderer_node::dev::load::{EnvelopeFactory, EnvelopeKey};
+use orderer_node::client::{EnvelopeFactory, EnvelopeKey};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 

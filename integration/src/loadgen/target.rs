@@ -6,8 +6,8 @@ use anyhow::{Context as _, ensure};
 use blockcutter::Verification;
 use fabric_proto::ChannelId;
 use mod_smart::Limits;
+use orderer_node::client::{Endpoint, EnvelopeFactory};
 use orderer_node::config::Config;
-use orderer_node::dev::load::{Endpoint, EnvelopeFactory};
 use orderer_node::dev::{NetworkFile, NodeEntry};
 use orderer_node::journal::Durability;
 

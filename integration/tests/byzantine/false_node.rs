@@ -12,7 +12,7 @@ use frontend_shim::tls_identity::TlsIdentity;
 use integration::material::{self, ORDERER_MSP_ID};
 use integration::network::Network;
 use mod_smart::{ReplicaId, View};
-use orderer_node::dev::load::{DeliverClient, Endpoint, EnvelopeFactory, Seek};
+use orderer_node::client::{DeliverClient, Endpoint, EnvelopeFactory, Seek};
 use orderer_node::keys::{LocalMsp, NodeKeyring, VoteBinding, VoteKey};
 use orderer_node::listener::{Accepted, Doors, Listener, ListenerHandle, ListenerLimits, Security, door};
 use orderer_node::mesh::{Mesh, MeshDoor, MeshEvent, MeshHandle, MeshLimits, MeshSetup, Peer};

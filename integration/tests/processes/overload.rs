@@ -7,7 +7,7 @@ use integration::client::{Load, LoadPlan, broadcast, one_chain};
 use integration::material::Cutting;
 use integration::network::Network;
 use integration::site::{NodeId, section};
-use orderer_node::dev::load::{DeliverClient, Seek};
+use orderer_node::client::{DeliverClient, Seek};
 
 /// Hundreds of Deliver streams, on one connection and on several, none of which is ever read.
 #[tokio::test(flavor = "multi_thread")]

@@ -8,21 +8,18 @@ mod translator;
 mod updates;
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 
 use integration::client::{blocks, broadcast, key_of, occurrences, one_chain};
 use integration::dev_network::DevNetwork;
 use integration::ports::free_ports;
 use integration::site::wait_until;
-use integration::skip::say_skipped;
+use integration::skip::fabric_programs;
 
 use peer::Peer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_peer_commits_every_block() {
-    let Some(programs) = std::env::var_os("FABRIC_BIN").map(PathBuf::from) else {
-        return say_skipped("a real peer: FABRIC_BIN does not name the folder of Fabric's programs");
-    };
+    let Some(programs) = fabric_programs("a real peer") else { return };
     let port = free_ports(8).unwrap();
     let base_port = port.to_string();
     let network = DevNetwork::start(&["--base-port", &base_port, "--channel", CHANNEL]).await.unwrap();

@@ -1,13 +1,11 @@
 //! A real peer follows the configuration of its channel, whoever's tools change it.
 
-use std::path::PathBuf;
-
 use integration::administration::Administration;
 use integration::client::{broadcast, one_chain};
 use integration::dev_network::DevNetwork;
 use integration::ports::free_ports;
 use integration::site::wait_until;
-use integration::skip::say_skipped;
+use integration::skip::fabric_programs;
 
 use super::peer::Peer;
 use super::translator::Translator;
@@ -15,9 +13,7 @@ use super::{CHANNEL, commits};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_peer_follows_updates_by_our_tool_and_by_fabrics_own() {
-    let Some(programs) = std::env::var_os("FABRIC_BIN").map(PathBuf::from) else {
-        return say_skipped("a real peer under updates: FABRIC_BIN does not name the folder of Fabric's programs");
-    };
+    let Some(programs) = fabric_programs("a real peer under updates") else { return };
     let port = free_ports(8).unwrap();
     let base_port = port.to_string();
     let network = DevNetwork::start(&["--base-port", &base_port, "--channel", CHANNEL]).await.unwrap();

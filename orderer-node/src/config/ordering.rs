@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use mod_smart::Limits;
-use mod_smart::limits::BATCH_REQUESTS_MAX;
 use serde::Deserialize;
 
-use super::{ConfigError, Place};
+use super::{ConfigError, Place, check_limits};
 
 /// What was written; what is not there keeps its default.
 #[derive(Debug, Default, Deserialize)]
@@ -30,19 +29,7 @@ impl WrittenOrdering {
         }
         limits.checkpoint_interval = self.checkpoint_interval.unwrap_or(limits.checkpoint_interval);
         limits.batch_requests_max = self.batch_requests_max.unwrap_or(limits.batch_requests_max);
-        if limits.request_timeout.is_zero() {
-            return Err(place.wrong("ordering.request_timeout_ms", "must be at least 1"));
-        }
-        if limits.request_timeout_max < limits.request_timeout {
-            return Err(place.wrong("ordering.request_timeout_max_ms", "is less than the request timeout"));
-        }
-        if limits.checkpoint_interval == 0 {
-            return Err(place.wrong("ordering.checkpoint_interval", "must be at least 1"));
-        }
-        if !(1..=BATCH_REQUESTS_MAX).contains(&limits.batch_requests_max) {
-            let why = format!("must be from 1 to {BATCH_REQUESTS_MAX}");
-            return Err(place.wrong("ordering.batch_requests_max", why));
-        }
+        place.consistent(check_limits(&limits))?;
         Ok(limits)
     }
 }

@@ -1,4 +1,5 @@
-//! Finds, in what the deserialiser says, the key it does not know and the known key that was probably meant.
+//! Finds, in what the deserialiser says, the key it does not know, and among the known keys the one that was probably
+//! meant.
 
 /// The unknown key and the nearest known one, if this message complains about an unknown key.
 pub(super) fn find(message: &str) -> Option<(String, Option<String>)> {
@@ -6,21 +7,26 @@ pub(super) fn find(message: &str) -> Option<(String, Option<String>)> {
     // The rest reads: `key`, expected one of `a`, `b`.
     let mut quoted = complaint.split('`').skip(1).step_by(2);
     let key = quoted.next()?.to_owned();
-    let nearest = quoted
-        .map(|known| (distance(&key, known), known))
-        .filter(|&(edits, known)| edits * 2 <= known.len())
-        .min()
-        .map(|(_, known)| known.to_owned());
+    let nearest = nearest(&key, quoted).map(str::to_owned);
     Some((key, nearest))
 }
 
+/// The known word that an unknown one most resembles, if it resembles one: at most every other character differs.
+pub(crate) fn nearest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (distance(unknown, known), known))
+        .filter(|&(edits, known)| edits * 2 <= known.len())
+        .min()
+        .map(|(_, known)| known)
+}
+
 /// The end of an error text that names the nearest key.
-pub(super) fn hint(nearest: Option<&str>) -> String {
+pub(crate) fn hint(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |known| format!("; did you mean `{known}`?"))
 }
 
 /// Characters to insert, remove or replace to turn one word into the other (Levenshtein).
-fn distance(left: &str, right: &str) -> usize {
+pub(crate) fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().collect();
     let mut row: Vec<usize> = (0..=right.len()).collect();
     for (index, from) in left.chars().enumerate() {

@@ -10,7 +10,7 @@ use fabric_channel::{BlockVerifier, ChannelConfig};
 use fabric_proto::common::Block;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::load::{Content, DeliverClient, Endpoint, EnvelopeFactory, Seek};
+use crate::client::{Content, DeliverClient, Endpoint, EnvelopeFactory, Seek};
 
 /// What all nodes agree on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

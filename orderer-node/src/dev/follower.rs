@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fabric_proto::common::Block;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::load::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, EnvelopeKey, LatencyRecorder, Seek};
+use crate::client::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, EnvelopeKey, LatencyRecorder, Seek};
 
 /// A chain being followed. Dropping it stops that.
 pub(super) struct Follower {

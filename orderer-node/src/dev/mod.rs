@@ -14,7 +14,6 @@ mod display;
 mod fleet;
 mod follower;
 mod genesis;
-pub mod load;
 mod network;
 mod network_file;
 mod node_config;

@@ -12,9 +12,9 @@ use super::agreement::{self, Agreement, Stretch};
 use super::display::Display;
 use super::fleet::{Fleet, Standing};
 use super::follower::Follower;
-use super::load::{Endpoint, EnvelopeFactory, Latencies, LatencyRecorder, LoadCounts, LoadPlan, OpenLoop};
 use super::network::Network;
 use super::network_file::NetworkFile;
+use crate::client::{Endpoint, EnvelopeFactory, Latencies, LatencyRecorder, LoadCounts, LoadPlan, OpenLoop};
 
 /// What is to happen, and with whom.
 pub(super) struct Scenario<'a> {
@@ -285,8 +285,8 @@ const OUTSTANDING_PATIENCE: u32 = 5;
 mod tests {
     use std::time::Instant;
 
-    use super::super::load::EnvelopeKey;
     use super::*;
+    use crate::client::EnvelopeKey;
 
     #[test]
     fn the_summary_is_one_line() {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use frontend_shim::ledger::Ledger;
 use mod_smart::{Event, InstanceId, StableCheckpoint};
 use tokio::sync::mpsc;
 
 use crate::application::Application;
 use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::fault::{Fault, Faults};
+use crate::joined::JoinedChannel;
 use crate::journal::Truncator;
 
 /// Keeps checkpoints and lets go of the journal before them. All of it happens beside the task.
@@ -24,13 +24,13 @@ pub struct Keeping {
     faults: Faults,
 }
 
-/// A checkpoint that was asked for, with the ledgers that must hold every block it speaks of, and their heights.
+/// A checkpoint that was asked for, with the channels whose ledgers must hold every block it speaks of, and their heights.
 #[derive(Debug)]
 pub struct Asked {
     /// The state.
     pub checkpoint: Checkpoint,
-    /// The ledgers.
-    pub ledgers: Vec<(Arc<Ledger>, u64)>,
+    /// The channels, with the height of each.
+    pub ledgers: Vec<(Arc<JoinedChannel>, u64)>,
 }
 
 impl Asked {
@@ -68,13 +68,15 @@ impl Keeping {
         tokio::spawn(async move {
             let Asked { checkpoint, ledgers } = asked;
             let instance = checkpoint.instance;
-            for (ledger, height) in &ledgers {
-                if ledger.watch().wait_for(|heights| heights.height >= *height).await.is_err() {
-                    return;
+            let mut stored = Vec::new();
+            for (channel, height) in &ledgers {
+                // One that is removed meanwhile needs no blocks any more.
+                if channel.is_stored(*height).await {
+                    stored.push(Arc::clone(&channel.ledger));
                 }
             }
             let save = move || {
-                ledgers.iter().try_for_each(|(ledger, _)| ledger.sync())?;
+                stored.iter().try_for_each(|ledger| ledger.sync())?;
                 Ok(store.save(&checkpoint)?)
             };
             if let Some(manifest) = blocking(save, &faults).await {

@@ -6,24 +6,23 @@
 //! Nobody can tell an empty disk from a lost one, so a new replica begins in the same way; if all of a quorum are new,
 //! they find that out from each other.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use aws_lc_rs::rand;
 use blockcutter::Ordering;
-use fabric_proto::ChannelId;
 use mod_smart::{Action, Limits, Recovered, Replica, ReplicaId, View};
 use tokio::sync::mpsc;
 
 use super::past::{self, Useless, instance_of};
-use crate::application::{Application, JoinedChannel};
+use crate::application::Application;
 use crate::block_catch_up::BlockCatchUp;
 use crate::checkpoint::{CheckpointStore, Found};
 use crate::clock::Clock;
 use crate::disk::{DirDisk, Disk};
 use crate::effects::Asked;
+use crate::joined::JoinedChannels;
 use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
 use crate::judge::InForce;
 use crate::signer::SigningJob;
@@ -33,11 +32,12 @@ pub(super) struct Recovery {
     pub(super) me: ReplicaId,
     pub(super) view: View,
     pub(super) limits: Limits,
-    /// Journal and checkpoints are folders in this one.
+    /// Checkpoints are a folder in this one.
     pub(super) dir: PathBuf,
+    pub(super) journal_dir: PathBuf,
     pub(super) durability: Durability,
     /// What the application needs.
-    pub(super) channels: BTreeMap<ChannelId, JoinedChannel>,
+    pub(super) channels: JoinedChannels,
     pub(super) signing: mpsc::Sender<SigningJob>,
     pub(super) catch_up: BlockCatchUp,
     pub(super) clock: Clock,
@@ -72,13 +72,13 @@ impl Recovery {
     /// because there are none.
     pub(super) async fn run(self) -> anyhow::Result<Restored> {
         let group = self.view.group();
-        let (checkpoints, opened) = CheckpointStore::open(self.disk("checkpoints")?, group)?;
+        let (checkpoints, opened) = CheckpointStore::open(disk(&self.dir.join("checkpoints"))?, group)?;
         for damaged in &opened.damaged {
             let (file, reason) = (&damaged.file, &damaged.reason);
             tracing::error!(file, reason, "a file of a checkpoint is damaged and is not used");
         }
         let newest = opened.newest;
-        let disk = self.disk("journal")?;
+        let disk = disk(&self.journal_dir)?;
         let useless = match past::open(&disk, group, self.journal_options(), newest.as_ref())? {
             Err(useless) => useless,
             Ok((journal, replay)) => match self.replay(newest.as_ref(), replay).await? {
@@ -111,10 +111,10 @@ impl Recovery {
         match useless {
             Useless::Damaged(what) => {
                 let prefix = journal::set_aside(&**disk, group)?;
-                tracing::error!(dir = %self.dir.join("journal").display(), checkpoint = %at,
+                tracing::error!(dir = %self.journal_dir.display(), checkpoint = %at,
                     "{what}. The journal was moved aside whole, to files that begin with {prefix}: this replica may have forgotten what it signed, and stays silent until the others have repaired it");
             }
-            Useless::Empty if newest.is_some() => tracing::error!(dir = %self.dir.join("journal").display(),
+            Useless::Empty if newest.is_some() => tracing::error!(dir = %self.journal_dir.display(),
                 checkpoint = %at, "there is a checkpoint but no journal: it was lost, and this replica stays silent until the others have repaired it"),
             Useless::Empty => tracing::info!(%group,
                 "nothing is stored here: this replica is new, or its disk was lost; it asks the others"),
@@ -176,7 +176,8 @@ impl Recovery {
             self.clock.clone(),
             self.in_force.clone(),
         )?;
-        for (ledger, height) in application.ledgers() {
+        for (channel, height) in application.ledgers() {
+            let ledger = &channel.ledger;
             anyhow::ensure!(
                 ledger.height() >= height || self.view.n() > 1,
                 "a ledger holds {} blocks, but the newest checkpoint was taken after {height}: blocks were lost or removed, and there is no other node to fetch them from",
@@ -189,11 +190,10 @@ impl Recovery {
     fn journal_options(&self) -> JournalOptions {
         JournalOptions { durability: self.durability, ..JournalOptions::default() }
     }
+}
 
-    fn disk(&self, name: &str) -> anyhow::Result<Arc<dyn Disk>> {
-        let path = self.dir.join(name);
-        Ok(Arc::new(DirDisk::open(&path).with_context(|| format!("cannot use folder {}", path.display()))?))
-    }
+fn disk(path: &Path) -> anyhow::Result<Arc<dyn Disk>> {
+    Ok(Arc::new(DirDisk::open(path).with_context(|| format!("cannot use folder {}", path.display()))?))
 }
 
 /// A number that no earlier question of this replica had.

@@ -12,7 +12,7 @@ use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 
 use super::SessionHost;
-use crate::application::JoinedChannel;
+use crate::joined::JoinedChannel;
 
 /// Pushes the blocks of one channel to one frontend, from the ledger, as fast as the frontend takes them.
 pub(super) struct Pusher {
@@ -20,7 +20,7 @@ pub(super) struct Pusher {
     pub(super) frontend: FrontendId,
     pub(super) bodies: Bodies,
     pub(super) channel: ChannelId,
-    pub(super) joined: JoinedChannel,
+    pub(super) joined: Arc<JoinedChannel>,
     pub(super) pushes: mpsc::Sender<Bytes>,
 }
 

@@ -8,8 +8,8 @@ use mod_smart::ReplicaId;
 use mod_smart::quorum::Voters;
 use serde::{Deserialize, Serialize};
 
-use super::GroupStatus;
 use crate::mesh::PeerCounters;
+use crate::registrar::HostedGroup;
 use crate::replica_task::RegencyChange;
 
 /// One ordering group in a report; section `ordering` holds a list of them.
@@ -107,7 +107,7 @@ pub struct MisbehaviourReport {
 }
 
 impl OrderingReport {
-    pub(super) fn of(status: &GroupStatus, channels: &Channels) -> Self {
+    pub(super) fn of(status: &HostedGroup, channels: &Channels) -> Self {
         let (group, me) = (&status.group, status.me);
         let view = &group.sessions.view;
         let standing = *group.standing.borrow();
@@ -118,7 +118,7 @@ impl OrderingReport {
         for peer in links.iter().filter(|peer| is_linked(peer)) {
             reached.insert(ReplicaId(peer.replica));
         }
-        let ordered: Vec<String> = group.sessions.channels.keys().map(ToString::to_string).collect();
+        let ordered: Vec<String> = group.sessions.channels.list().keys().map(ToString::to_string).collect();
         Self {
             group: hex::encode(view.group().0),
             members: members(status, ordered.first().map_or("", String::as_str), channels, &links),
@@ -163,7 +163,7 @@ impl OrderingReport {
 }
 
 /// The consenters of a channel of the group are its members, in this order.
-fn members(status: &GroupStatus, channel: &str, channels: &Channels, links: &[PeerCounters]) -> Vec<MemberReport> {
+fn members(status: &HostedGroup, channel: &str, channels: &Channels, links: &[PeerCounters]) -> Vec<MemberReport> {
     let Some(channel) = channels.find(channel) else { return Vec::new() };
     let config = channel.config();
     let delays = status.group.vote_arrivals.read();

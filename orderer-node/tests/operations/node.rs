@@ -121,6 +121,7 @@ fn report() -> NodeReport {
         deliver_streams_opened: 9,
         deliver_streams_closed: 4,
         blocks_sent: 500,
+        deliver_bytes_in_flight: 0,
         connections_opened: 7,
         connections_closed: 5,
     };

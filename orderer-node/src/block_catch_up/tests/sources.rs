@@ -62,8 +62,10 @@ pub(super) fn source(replica: u16, host: Arc<SessionHost>, caller: Caller, manne
         tokio::spawn(async move {
             match manners {
                 Manners::Honest | Manners::Counted(_) => drop(sessions::serve(&[host], far, caller).await),
-                Manners::Far(asks) => drop(answer_late(far, &host.channels[&channel()].ledger, &asks).await),
-                lie => drop(tell_lies(far, &host.channels[&channel()].ledger, lie).await),
+                Manners::Far(asks) => {
+                    let _ = answer_late(far, &host.channels.get(&channel()).unwrap().ledger, &asks).await;
+                }
+                lie => drop(tell_lies(far, &host.channels.get(&channel()).unwrap().ledger, lie).await),
             }
         });
         Box::pin(async move { Ok(near) })

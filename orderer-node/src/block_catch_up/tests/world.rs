@@ -27,11 +27,11 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::sources::Manners;
-use crate::application::JoinedChannel;
 use crate::block_catch_up::{BlockCatchUp, BlockSource, CatchUpLimits, CatchUpSetup};
 use crate::credential_store::CredentialStore;
 use crate::disk::DirDisk;
 use crate::fault::{Fault, Faults};
+use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::judge::BodyJudge;
 use crate::keys::{LocalMsp, NodeKeyring};
 use crate::sessions::{Caller, SessionHost, SessionTable};
@@ -191,7 +191,7 @@ impl World {
             keyring,
             credentials: Arc::new(credentials),
             faults: Faults::channel().0,
-            channels: [(channel(), joined)].into(),
+            channels: JoinedChannels::from_iter([(channel(), Arc::new(joined))]),
             signer: self.signers[usize::from(replica)].clone(),
             verify: WorkPool::start("verify", 1, 16).unwrap(),
             judge: BodyJudge::new(Verification::Full).1,

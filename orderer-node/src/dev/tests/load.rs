@@ -12,12 +12,12 @@ use tokio::time::timeout;
 
 use super::super::agreement::{self, Agreement, Stretch};
 use super::super::follower::Follower;
-use super::super::load::{
+use super::served::Served;
+use super::{fabric, reason};
+use crate::client::{
     BroadcastClient, Content, DeliverClient, Endpoint, EnvelopeFactory, LatencyRecorder, LoadPlan, OpenLoop, Position,
     Seek, Unaccounted,
 };
-use super::served::Served;
-use super::{fabric, reason};
 
 #[test]
 fn envelopes_are_what_a_client_of_fabric_signs() {

@@ -20,8 +20,8 @@ use prost::Message as _;
 use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
 
-use super::super::load::{Endpoint, EnvelopeFactory, EnvelopeKey};
 use super::fabric;
+use crate::client::{Endpoint, EnvelopeFactory, EnvelopeKey};
 
 /// It, until it is dropped.
 pub(super) struct Served {

@@ -9,6 +9,7 @@ use fabric_proto::common::{ChannelHeader, Header, HeaderType, Payload, Signature
 use fabric_proto::{ChannelId, canonical};
 use prost::Message as _;
 use prost_types::Timestamp;
+use rustls_pki_types::CertificateDer;
 use sha2::{Digest as _, Sha256};
 
 use super::deliver::Seek;
@@ -19,13 +20,22 @@ use crate::keys::{KeyError, LocalMsp, SigningIdentity};
 pub struct EnvelopeFactory {
     channel: ChannelId,
     identity: SigningIdentity,
+    /// Empty without mutual TLS.
+    tls_cert_hash: Bytes,
 }
 
 impl EnvelopeFactory {
     /// Signs as this identity.
     #[must_use]
     pub const fn new(channel: ChannelId, identity: SigningIdentity) -> Self {
-        Self { channel, identity }
+        Self { channel, identity, tls_cert_hash: Bytes::new() }
+    }
+
+    /// Binds what it signs to connections that show this certificate, as a listener with mutual TLS demands of Deliver
+    /// requests (contract 1.4).
+    #[must_use]
+    pub fn bound_to(self, certificate: &CertificateDer<'_>) -> Self {
+        Self { tls_cert_hash: Bytes::copy_from_slice(&Sha256::digest(certificate)), ..self }
     }
 
     /// Signs as the owner of an MSP folder, a member of `msp_id`.
@@ -84,6 +94,7 @@ impl EnvelopeFactory {
             timestamp: Some(Timestamp::from(SystemTime::now())),
             channel_id: self.channel.as_str().to_owned(),
             tx_id: hex::encode(Sha256::new().chain_update(nonce).chain_update(&creator).finalize()),
+            tls_cert_hash: self.tls_cert_hash.clone(),
             ..ChannelHeader::default()
         };
         let signature_header = SignatureHeader { creator, nonce: Bytes::copy_from_slice(&nonce) };

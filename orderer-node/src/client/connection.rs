@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use frontend_shim::client::AtomicBroadcastClient;
-use frontend_shim::tls::{self, ALPN_GRPC, ServerTrust, TlsError};
+use frontend_shim::tls::{self, ALPN_GRPC, ServerTrust};
 use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tonic::codegen::Service;
@@ -84,9 +85,21 @@ impl Endpoint {
     /// # Errors
     /// [`ClientError::Material`] names the file.
     pub fn tls(address: &str, ca: &Path, identity: Option<&TlsIdentity>) -> Result<Self, ClientError> {
-        let wrong = |error: TlsError| ClientError::Material(error.to_string());
-        let trust = ServerTrust::Authorities(load_certificates(ca).map_err(wrong)?);
-        let config = tls::client_config(identity, ALPN_GRPC, trust).map_err(wrong)?;
+        let authorities = load_certificates(ca).map_err(|error| ClientError::Material(error.to_string()))?;
+        Self::trusting(address, authorities, identity)
+    }
+
+    /// TLS at `host:port`, trusting these authorities; with `identity`, presenting it if asked.
+    ///
+    /// # Errors
+    /// [`ClientError::Material`] says which is unusable.
+    pub fn trusting(
+        address: &str,
+        authorities: Vec<CertificateDer<'static>>,
+        identity: Option<&TlsIdentity>,
+    ) -> Result<Self, ClientError> {
+        let config = tls::client_config(identity, ALPN_GRPC, ServerTrust::Authorities(authorities));
+        let config = config.map_err(|error| ClientError::Material(error.to_string()))?;
         Ok(Self { name: address.to_owned(), way: Way::Tls { address: address.to_owned(), config } })
     }
 

@@ -1,7 +1,7 @@
-//! Driving load through Fabric's own interface: signed envelopes in by Broadcast, blocks out by Deliver, and how long
-//! it took in between.
+//! Fabric's own interface from the other side: signed envelopes in by Broadcast, blocks out by Deliver, and how long it
+//! took in between. A node follows channels with it; `dev`, tests and the load generator drive load.
 //!
-//! A library of four parts, also for other programs. [`EnvelopeFactory`] signs as a client of the channel.
+//! Four parts. [`EnvelopeFactory`] signs as a client of the channel.
 //! [`BroadcastClient`] keeps many envelopes of one stream in flight. [`DeliverClient`] yields blocks.
 //! [`LatencyRecorder`] pairs what was submitted with what was delivered. [`OpenLoop`] puts them together: envelopes fall
 //! due at a rate, whatever becomes of the ones before, and latency counts from the moment they were due.

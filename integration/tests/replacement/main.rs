@@ -1,0 +1,107 @@
+//! The program `orderer` in the place of Fabric's: started from an `orderer.yaml` and ORDERER_* variables alone, its channels
+//! administered over the participation API, by Fabric's own `osnadmin` where it is at hand.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+mod admin;
+mod orderers;
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::admin::{Osnadmin, delete, get, join};
+use crate::orderers::{CHANNEL, Orderers};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_are_joined_in_any_order_removed_and_joined_again_and_a_crash_at_any_step_loses_nothing() {
+    let mut orderers = Orderers::start(false).await;
+    for id in 1..=4 {
+        let none = get(orderers.admin(id), "/participation/v1/channels").await;
+        assert_eq!((none.status, none.json()), (200, json!({ "systemChannel": null, "channels": null })));
+    }
+    let genesis = orderers.genesis.clone();
+    let about = |height: u64| {
+        json!({ "name": CHANNEL, "url": format!("/participation/v1/channels/{CHANNEL}"), "consensusRelation": "consenter",
+                "status": "active", "height": height })
+    };
+    let joined = join(orderers.admin(3), &genesis).await;
+    assert_eq!((joined.status, joined.json()), (201, about(1)));
+    orderers.crash(3).await;
+    assert_eq!(orderers.info(3).await, about(1), "a join that was answered survives");
+    for id in [1, 4] {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let mut sent = orderers.order(4, 30).await;
+
+    // Removed at one node, which crashes; the others go on, and it comes back.
+    assert_eq!(delete(orderers.admin(4), CHANNEL).await.status, 204);
+    orderers.crash(4).await;
+    assert_eq!(get(orderers.admin(4), &format!("/participation/v1/channels/{CHANNEL}")).await.status, 404);
+    assert_eq!(join(orderers.admin(2), &genesis).await.status, 201);
+    sent.extend(orderers.order(1, 30).await);
+    assert_eq!(join(orderers.admin(4), &genesis).await.status, 201);
+    orderers.crash(4).await;
+    sent.extend(orderers.order(4, 30).await);
+    orderers.check_chain(&sent).await;
+
+    for id in 1..=4 {
+        orderers.stop(id, Signal::SIGTERM).await;
+    }
+    for id in 1..=4 {
+        orderers.start_again(id).await;
+    }
+    sent.extend(orderers.order(2, 10).await);
+    orderers.check_chain(&sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_block_file_is_set_aside_and_the_blocks_come_from_the_others() {
+    let mut orderers = Orderers::start(false).await;
+    let genesis = orderers.genesis.clone();
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let mut sent = orderers.order(1, 60).await;
+    orderers.check_chain(&sent).await;
+    orderers.stop(2, Signal::SIGTERM).await;
+    orderers.damage_ledger(2);
+    sent.extend(orderers.order(3, 20).await);
+
+    orderers.start_again(2).await;
+    sent.extend(orderers.order(2, 20).await);
+    orderers.check_chain(&sent).await;
+    let (log, kept) = (orderers.said(2), orderers.data(2).join("damaged"));
+    assert!(log.contains("the ledger is damaged; it was moved to"), "{log}");
+    assert_eq!(std::fs::read_dir(kept).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn osnadmin_joins_lists_fetches_updates_and_removes() {
+    let Some(programs) = integration::skip::fabric_programs("osnadmin over the participation API") else { return };
+    let orderers = Orderers::start(true).await;
+    let osnadmin = Osnadmin::new(&programs, &orderers);
+    for id in [4, 2, 1, 3] {
+        let said =
+            osnadmin.run(id, &["join", "--channelID", CHANNEL, "--config-block", &orderers.file("genesis.block")]);
+        assert!(said.starts_with("Status: 201"), "{said}");
+    }
+    let sent = orderers.order(1, 20).await;
+    orderers.check_chain(&sent).await;
+    let said = osnadmin.run(1, &["list"]);
+    assert!(said.starts_with("Status: 200") && said.contains(CHANNEL), "{said}");
+    let said = osnadmin.run(1, &["list", "--channelID", CHANNEL]);
+    assert!(said.contains("\"consensusRelation\": \"consenter\""), "{said}");
+
+    let (block, update) = (orderers.file("config.block"), orderers.file("update.pb"));
+    osnadmin.run(2, &["fetch", "--channelID", CHANNEL, "--blockID", "config", "--outputfile", &block]);
+    std::fs::write(&update, orderers.batch_size_update(&std::fs::read(&block).unwrap())).unwrap();
+    let said = osnadmin.run(2, &["update", "--channelID", CHANNEL, "--config-update-envelope", &update]);
+    assert!(said.starts_with("Status: 201"), "{said}");
+    let more = orderers.order(3, 10).await;
+    let all: Vec<_> = sent.into_iter().chain(more).collect();
+    orderers.check_chain(&all).await;
+
+    let said = osnadmin.run(3, &["remove", "--channelID", CHANNEL]);
+    assert!(said.starts_with("Status: 204"), "{said}");
+    assert!(osnadmin.run(3, &["list"]).contains("\"channels\": null"));
+}

@@ -1,0 +1,225 @@
+//! Four `orderer` processes, each with nothing but the sample `orderer.yaml` and an environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use integration::administration;
+use integration::binary;
+use integration::client::{assert_same, blocks, broadcast, key_of};
+use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
+use integration::network::{alone, temporary_folder};
+use integration::ports::free_ports;
+use integration::process::{Process, tail};
+use integration::site::PATIENCE;
+use integration::verifier::{VerifiedBlock, Verifier};
+use nix::sys::signal::Signal;
+use orderer_node::client::Endpoint;
+use tempfile::TempDir;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::admin::get;
+
+pub const CHANNEL: &str = "testchannel";
+
+pub struct Orderers {
+    pub genesis: Bytes,
+    /// Of node 1; the others behind it, and the administrators' ports behind these.
+    port: u16,
+    has_admin_tls: bool,
+    processes: BTreeMap<u16, Process>,
+    folder: TempDir,
+    _alone: OwnedMutexGuard<()>,
+}
+
+impl Orderers {
+    pub async fn start(has_admin_tls: bool) -> Self {
+        let alone = alone().await;
+        tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
+        let (folder, port) = (temporary_folder().unwrap(), free_ports(2 * ORDERERS).unwrap());
+        let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
+        let genesis = material::genesis(CHANNEL, port, &cutting).unwrap();
+        std::fs::write(folder.path().join("genesis.block"), &genesis).unwrap();
+        let processes = BTreeMap::new();
+        let mut orderers = Self { genesis, port, has_admin_tls, processes, folder, _alone: alone };
+        for id in 1..=ORDERERS {
+            orderers.start_again(id).await;
+        }
+        orderers
+    }
+
+    /// Starts a node and waits until it says that it serves.
+    pub async fn start_again(&mut self, id: u16) {
+        let mut command = Command::new(binary::orderer().unwrap());
+        command.env_clear().envs(self.environment(id));
+        let process = Process::start(&format!("orderer {id}"), &mut command, &self.log(id)).unwrap();
+        let (since, before) = (Instant::now(), process.log().matches(SERVING).count());
+        self.processes.insert(id, process);
+        while self.processes[&id].log().matches(SERVING).count() == before {
+            if let Some(status) = self.processes.get_mut(&id).unwrap().ended().unwrap() {
+                panic!("orderer {id} has ended: {status}\n{}", tail(&self.processes[&id].log(), 20));
+            }
+            assert!(since.elapsed() < PATIENCE, "{}", tail(&self.processes[&id].log(), 20));
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// SIGKILL, and a new start.
+    pub async fn crash(&mut self, id: u16) {
+        self.processes.remove(&id).unwrap().kill().unwrap();
+        self.start_again(id).await;
+    }
+
+    /// Asks a node to end, which it does in good order.
+    pub async fn stop(&mut self, id: u16, signal: Signal) {
+        let process = self.processes.remove(&id).unwrap();
+        let stopping = move || process.stop(signal, Duration::from_secs(10));
+        let status = tokio::task::spawn_blocking(stopping).await.unwrap().unwrap();
+        assert!(status.success(), "orderer {id}: {status}");
+    }
+
+    /// Where a node keeps everything but its journals.
+    pub fn data(&self, id: u16) -> PathBuf {
+        self.folder.path().join(id.to_string()).join("ledger")
+    }
+
+    /// What a running node has said since the first start.
+    pub fn said(&self, id: u16) -> String {
+        self.processes[&id].log()
+    }
+
+    /// Changes a byte in the middle of what a node that does not run has stored.
+    pub fn damage_ledger(&self, id: u16) {
+        let file = self.data(id).join("ledger").join(CHANNEL).join("blocks-000000.seg");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+    }
+
+    /// The port of a node's participation API.
+    pub fn admin(&self, id: u16) -> u16 {
+        self.port + ORDERERS + id - 1
+    }
+
+    pub fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    pub async fn info(&self, id: u16) -> serde_json::Value {
+        get(self.admin(id), &format!("/participation/v1/channels/{CHANNEL}")).await.json()
+    }
+
+    /// Has a node take so many envelopes, once the channel is open there.
+    pub async fn order(&self, id: u16, count: usize) -> Vec<Bytes> {
+        let since = Instant::now();
+        let user = material::user(CHANNEL).unwrap();
+        let envelopes: Vec<Bytes> = (0..count).map(|_| user.transaction_of_size(10)).collect();
+        while let Err(error) = broadcast(&self.endpoint(id), envelopes.clone()).await {
+            assert!(since.elapsed() < PATIENCE, "orderer {id}: {error:#}\n{}", tail(&self.processes[&id].log(), 20));
+            tokio::time::sleep(POLL).await;
+        }
+        envelopes
+    }
+
+    /// An update of the batch size, ready to be sent.
+    pub fn batch_size_update(&self, config_block: &[u8]) -> Bytes {
+        let signer = [(material::orderer_administrator_msp(), ORDERER_MSP_ID)];
+        let wish = ["batch-size", "--max-messages", "3"];
+        let user = material::user_msp();
+        administration::ready(config_block, &wish, &signer, (&user, material::PEER_MSP_ID)).unwrap()
+    }
+
+    /// All nodes come to hold one chain, verified and equal, with each of these envelopes once in it.
+    pub async fn check_chain(&self, sent: &[Bytes]) {
+        let wanted: BTreeSet<_> = sent.iter().map(|envelope| key_of(envelope)).collect();
+        let mut first: Option<Vec<VerifiedBlock>> = None;
+        for id in 1..=ORDERERS {
+            let since = Instant::now();
+            let chain = loop {
+                let chain = self.chain(id).await.unwrap_or_default();
+                let found: Vec<_> = chain.iter().flat_map(|block| &block.envelopes).map(|it| key_of(it)).collect();
+                if wanted.iter().all(|key| found.contains(key)) {
+                    assert_eq!(found.len(), found.iter().collect::<BTreeSet<_>>().len(), "an envelope is in it twice");
+                    break chain;
+                }
+                let log = self.processes[&id].log();
+                assert!(since.elapsed() < PATIENCE, "orderer {id}: envelopes are missing\n{}", tail(&log, 20));
+                tokio::time::sleep(POLL).await;
+            };
+            let common = first.as_ref().map_or(0, |first| first.len().min(chain.len()));
+            assert_same(&first.as_ref().unwrap_or(&chain)[..common], &chain[..common]).unwrap();
+            first = Some(chain);
+        }
+    }
+
+    /// The chain that a node serves now.
+    async fn chain(&self, id: u16) -> Option<Vec<VerifiedBlock>> {
+        let user = material::user(CHANNEL).unwrap();
+        let mut newest = blocks_from(&self.endpoint(id), &user).await?;
+        let mut verifier = Verifier::from_genesis(&self.genesis).unwrap();
+        Some(newest.drain(1..).map(|block| verifier.verify_next(&block).unwrap()).collect())
+    }
+
+    fn endpoint(&self, id: u16) -> Endpoint {
+        let address = format!("127.0.0.1:{}", self.port + id - 1);
+        Endpoint::tls(&address, &material::tls_authority(), None).unwrap()
+    }
+
+    fn log(&self, id: u16) -> PathBuf {
+        self.folder.path().join(format!("{id}.log"))
+    }
+
+    /// What a deployer sets.
+    fn environment(&self, id: u16) -> BTreeMap<String, String> {
+        let (keys, data) = (material::orderer(id.into()), self.folder.path().join(id.to_string()));
+        let key = |name: &str| keys.join(name).display().to_string();
+        let (certificate, private_key, authority) = (key("tls/server.crt"), key("tls/server.key"), key("tls/ca.crt"));
+        let mut set = BTreeMap::from(
+            [
+                ("FABRIC_CFG_PATH", binary::workspace().join("configs").display().to_string()),
+                ("FABRIC_LOGGING_SPEC", "info".to_owned()),
+                ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
+                ("ORDERER_GENERAL_LISTENPORT", (self.port + id - 1).to_string()),
+                ("ORDERER_GENERAL_LOCALMSPID", ORDERER_MSP_ID.to_owned()),
+                ("ORDERER_GENERAL_LOCALMSPDIR", key("msp")),
+                ("ORDERER_GENERAL_TLS_ENABLED", "true".to_owned()),
+                ("ORDERER_GENERAL_TLS_CERTIFICATE", certificate.clone()),
+                ("ORDERER_GENERAL_TLS_PRIVATEKEY", private_key.clone()),
+                ("ORDERER_GENERAL_TLS_ROOTCAS", format!("[{authority}]")),
+                ("ORDERER_GENERAL_BOOTSTRAPMETHOD", "none".to_owned()),
+                ("ORDERER_CHANNELPARTICIPATION_ENABLED", "true".to_owned()),
+                ("ORDERER_FILELEDGER_LOCATION", self.data(id).display().to_string()),
+                ("ORDERER_CONSENSUS_WALDIR", data.join("wal").display().to_string()),
+                ("ORDERER_ADMIN_LISTENADDRESS", format!("127.0.0.1:{}", self.admin(id))),
+                ("ORDERER_OPERATIONS_LISTENADDRESS", "127.0.0.1:0".to_owned()),
+                ("ORDERER_ADMIN_TLS_ENABLED", self.has_admin_tls.to_string()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        if self.has_admin_tls {
+            let more = [
+                ("ORDERER_ADMIN_TLS_CERTIFICATE", certificate),
+                ("ORDERER_ADMIN_TLS_PRIVATEKEY", private_key),
+                ("ORDERER_ADMIN_TLS_CLIENTAUTHREQUIRED", "true".to_owned()),
+                ("ORDERER_ADMIN_TLS_CLIENTROOTCAS", format!("[{authority}]")),
+            ];
+            set.extend(more.map(|(name, value)| (name.to_owned(), value)));
+        }
+        set
+    }
+}
+
+/// The encoded blocks up to the newest one that a node serves at the moment.
+async fn blocks_from(endpoint: &Endpoint, user: &orderer_node::client::EnvelopeFactory) -> Option<Vec<Vec<u8>>> {
+    use orderer_node::client::{Content, DeliverClient, Position, Seek};
+    let newest = Seek { from: Position::Newest, to: Position::Newest, content: Content::Blocks };
+    let connection = endpoint.connect().await.ok()?;
+    let newest = DeliverClient::open(&connection, user, newest).await.ok()?.next().await.ok()??;
+    blocks(endpoint, user, newest.header?.number + 1).await.ok()
+}
+
+const SERVING: &str = "Beginning to serve requests";
+const POLL: Duration = Duration::from_millis(100);
