@@ -86,7 +86,14 @@ impl Application {
 
     fn take_up(&mut self) -> Result<(), Fault> {
         for (id, channel) in &*self.channels.list() {
-            self.take_up_one(id, channel)?;
+            match self.check_genesis(id, channel) {
+                Ok(()) => self.take_up_one(id, channel)?,
+                // The rest of the group is none the worse for it.
+                Err(other) => {
+                    tracing::error!("{other}");
+                    self.leave(id);
+                }
+            }
         }
         self.timers = CutTimers::of(&self.ordering, self.clock.now());
         self.in_force.set(self.ordering.configurations());
@@ -109,13 +116,18 @@ impl Application {
     /// # Errors
     /// The group has opened it with another genesis block, or its ledger holds another history. Nothing changes then.
     pub fn join(&self, id: &ChannelId, channel: &Arc<JoinedChannel>) -> Result<(), Fault> {
-        let opened = self.ordering.chain(id).map(blockcutter::Chain::genesis);
-        if opened.is_some_and(|opened| opened != genesis_digest(&channel.genesis)) {
-            return Err(Fault::OtherGenesis { channel: id.to_string() });
-        }
+        self.check_genesis(id, channel)?;
         self.take_up_one(id, channel)?;
         self.channels.insert(id.clone(), Arc::clone(channel));
         Ok(())
+    }
+
+    fn check_genesis(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
+        let opened = self.ordering.chain(id).map(blockcutter::Chain::genesis);
+        match opened.is_some_and(|opened| opened != genesis_digest(&channel.genesis)) {
+            true => Err(Fault::OtherGenesis { channel: id.to_string() }),
+            false => Ok(()),
+        }
     }
 
     /// Lets go of a channel that this node's administrator removed. The group orders on for the other members.

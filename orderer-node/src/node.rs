@@ -159,17 +159,16 @@ impl Node {
         let watched = self.watched_certificates(config)?;
         let status =
             NodeStatus { channels: self.channels, counters, registrar: registrar.clone(), mesh_door, listeners };
-        let status = Arc::new(status);
-        let told = (Arc::clone(&status), administration, watched);
-        services::operate(config, told, log, shutdown.clone()).await?;
+        let observer = services::observer(config, status, administration, watched)?;
+        services::operate(config, Arc::clone(&observer), log, shutdown.clone()).await?;
         if let Some(path) = &config.sockets.status {
             let socket = bind_unix(path)?;
-            tokio::spawn(Arc::clone(&status).serve_shared(socket));
+            tokio::spawn(Arc::clone(&observer).serve_status(socket));
         }
         // Listeners and frontends live as long as the node.
         tokio::spawn(async move {
             shutdown.cancelled().await;
-            drop(status);
+            drop(observer);
         });
         tracing::info!(%address, "Beginning to serve requests");
         Ok(registrar)

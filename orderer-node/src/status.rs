@@ -45,6 +45,7 @@ impl NodeStatus {
         let groups = self.registrar.hosting().list();
         NodeReport {
             client_side: StatusReport::of(&self.channels, &self.counters),
+            traffic: self.counters.traffic(&self.channels),
             groups: groups.iter().map(|group| GroupReport::of(group, &self.channels)).collect(),
             mesh_door: self.mesh_door.counters(),
             frontends: groups

@@ -55,6 +55,40 @@ async fn channels_are_joined_in_any_order_removed_and_joined_again_and_a_crash_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn probes_and_metrics_tell_how_a_running_node_is() {
+    let mut orderers = Orderers::start(false).await;
+    let genesis = orderers.genesis.clone();
+    let healthy = get(orderers.operations(1), "/healthz").await;
+    assert_eq!((healthy.status, &healthy.json()["status"]), (200, &json!("OK")));
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let sent = orderers.order(1, 12).await;
+    orderers.check_chain(&sent).await;
+    assert_eq!(get(orderers.operations(1), "/readyz").await.status, 200);
+    let metrics = get(orderers.operations(1), "/metrics").await.text();
+    for expected in [
+        "broadcast_processed_count{channel=\"testchannel\",type=\"ENDORSER_TRANSACTION\",status=\"SUCCESS\"} 12\n",
+        "participation_status{channel=\"testchannel\"} 1\n",
+        "participation_consensus_relation{channel=\"testchannel\"} 1\n",
+        "ledger_blockchain_height{channel=\"testchannel\"}",
+        "broadcast_validate_duration_bucket{channel=\"testchannel\"",
+    ] {
+        assert!(metrics.contains(expected), "no {expected:?} in\n{metrics}");
+    }
+    assert_eq!(get(orderers.operations(1), "/logspec").await.json(), json!({ "spec": "info" }));
+
+    // Without a quorum it is healthy and not ready, and says why.
+    for id in [2, 3] {
+        orderers.stop(id, Signal::SIGTERM).await;
+    }
+    orderers.wait_until_not_ready(1).await;
+    let unready = get(orderers.operations(1), "/readyz").await;
+    assert!(unready.text().contains("quorum"), "{}", unready.text());
+    assert_eq!(get(orderers.operations(1), "/healthz").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_block_file_is_set_aside_and_the_blocks_come_from_the_others() {
     let mut orderers = Orderers::start(false).await;
     let genesis = orderers.genesis.clone();

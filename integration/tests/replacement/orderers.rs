@@ -38,7 +38,7 @@ impl Orderers {
     pub async fn start(has_admin_tls: bool) -> Self {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
-        let (folder, port) = (temporary_folder().unwrap(), free_ports(2 * ORDERERS).unwrap());
+        let (folder, port) = (temporary_folder().unwrap(), free_ports(3 * ORDERERS).unwrap());
         let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
         let genesis = material::genesis(CHANNEL, port, &cutting).unwrap();
         std::fs::write(folder.path().join("genesis.block"), &genesis).unwrap();
@@ -102,6 +102,19 @@ impl Orderers {
     /// The port of a node's participation API.
     pub fn admin(&self, id: u16) -> u16 {
         self.port + ORDERERS + id - 1
+    }
+
+    /// The port of a node's operations endpoint.
+    pub fn operations(&self, id: u16) -> u16 {
+        self.port + 2 * ORDERERS + id - 1
+    }
+
+    pub async fn wait_until_not_ready(&self, id: u16) {
+        let since = Instant::now();
+        while get(self.operations(id), "/readyz").await.status == 200 {
+            assert!(since.elapsed() < PATIENCE, "orderer {id} stays ready");
+            tokio::time::sleep(POLL).await;
+        }
     }
 
     pub fn file(&self, name: &str) -> String {
@@ -194,7 +207,8 @@ impl Orderers {
                 ("ORDERER_FILELEDGER_LOCATION", self.data(id).display().to_string()),
                 ("ORDERER_CONSENSUS_WALDIR", data.join("wal").display().to_string()),
                 ("ORDERER_ADMIN_LISTENADDRESS", format!("127.0.0.1:{}", self.admin(id))),
-                ("ORDERER_OPERATIONS_LISTENADDRESS", "127.0.0.1:0".to_owned()),
+                ("ORDERER_OPERATIONS_LISTENADDRESS", format!("127.0.0.1:{}", self.operations(id))),
+                ("ORDERER_METRICS_PROVIDER", "prometheus".to_owned()),
                 ("ORDERER_ADMIN_TLS_ENABLED", self.has_admin_tls.to_string()),
             ]
             .map(|(name, value)| (name.to_owned(), value)),

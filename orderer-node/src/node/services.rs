@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
+use frontend_shim::tls_identity::load_certificates;
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use crate::administration::Administration;
-use crate::config::{HttpListener, MetricsProvider, Resolved};
+use crate::config::{CertificateFiles, HttpListener, MetricsProvider, Resolved};
 use crate::http_server::HttpTls;
 use crate::operations::{self, LogSpec, NodeObserver, Operations, Surroundings, Version, WatchedCertificate};
 use crate::participation::{self, ParticipationSettings};
@@ -32,25 +32,38 @@ pub(super) async fn administer(
     Ok(())
 }
 
-/// Serves the operations endpoint, if it is configured.
-pub(super) async fn operate(
+/// What tells how this node is.
+pub(super) fn observer(
     config: &Resolved,
-    (status, administration, mut certificates): (Arc<NodeStatus>, Arc<Administration>, Vec<WatchedCertificate>),
-    log_spec: Arc<dyn LogSpec>,
-    shutdown: CancellationToken,
-) -> anyhow::Result<()> {
-    let Some(listener) = &config.operations else { return Ok(()) };
-    let tls = http_tls(listener)?;
-    if let Some(tls) = &tls {
-        certificates.push(WatchedCertificate::new("operations", tls.identity.certificate())?);
+    status: NodeStatus,
+    administration: Arc<Administration>,
+    mut certificates: Vec<WatchedCertificate>,
+) -> anyhow::Result<Arc<NodeObserver>> {
+    for (name, listener) in [("operations", &config.operations), ("admin", &config.admin)] {
+        let Some(tls) = listener.as_ref().and_then(|listener| listener.tls.as_ref()) else { continue };
+        if let Some(certificate) = load_certificates(&tls.server.certificate)?.first() {
+            certificates.push(WatchedCertificate::new(name, certificate)?);
+        }
     }
     let surroundings = Surroundings {
         data_dir: config.data_dir.clone(),
         disk_free_min_bytes: Surroundings::DISK_FREE_MIN_BYTES,
         certificates,
     };
+    Ok(Arc::new(NodeObserver::new(Arc::new(status), Some(administration), surroundings)))
+}
+
+/// Serves the operations endpoint, if it is configured.
+pub(super) async fn operate(
+    config: &Resolved,
+    observed: Arc<NodeObserver>,
+    log_spec: Arc<dyn LogSpec>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let Some(listener) = &config.operations else { return Ok(()) };
+    let tls = http_tls(listener)?;
     let operations = Operations {
-        observed: Arc::new(NodeObserver::new(status, Some(administration), surroundings)),
+        observed,
         log_spec,
         version: Version { version: version::VERSION.to_owned(), commit: Some(version::COMMIT.to_owned()) },
         has_metrics: config.metrics == MetricsProvider::Prometheus,
@@ -62,11 +75,8 @@ pub(super) async fn operate(
 
 fn http_tls(listener: &HttpListener) -> anyhow::Result<Option<HttpTls>> {
     let Some(files) = &listener.tls else { return Ok(None) };
-    Ok(Some(HttpTls {
-        identity: TlsIdentity::load(&files.server.certificate, &files.server.key)?,
-        client_auth_required: files.client_auth_required,
-        client_root_cas: authorities(&files.client_root_cas)?,
-    }))
+    let CertificateFiles { certificate, key } = &files.server;
+    Ok(Some(HttpTls::load(certificate, key, files.client_auth_required, &files.client_root_cas)?))
 }
 
 pub(super) fn authorities(files: &[PathBuf]) -> anyhow::Result<Vec<CertificateDer<'static>>> {

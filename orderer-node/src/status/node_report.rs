@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use frontend_shim::counters::FrontendCounters;
 use frontend_shim::status::StatusReport;
+use frontend_shim::traffic::TrafficSnapshot;
 use serde::Serialize;
 
 use super::{JournalReport, OrderingReport};
@@ -17,6 +18,8 @@ use crate::mesh::{MeshDoorCounters, PeerCounters};
 pub struct NodeReport {
     /// Version, channels and what the client side counts.
     pub client_side: StatusReport,
+    /// What clients do, by channel.
+    pub traffic: Vec<TrafficSnapshot>,
     /// The groups hosted.
     pub groups: Vec<GroupReport>,
     /// Where links come in.

@@ -133,6 +133,7 @@ fn report() -> NodeReport {
             counters,
             sections: [].into(),
         },
+        traffic: frontend_shim::status::Counters::default().traffic(&frontend_shim::channels::Channels::new().unwrap()),
         groups: vec![group()],
         mesh_door: MeshDoorCounters { strangers: 2, ..MeshDoorCounters::default() },
         frontends: vec![frontend()],

@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Write as _};
 
+use frontend_shim::traffic::{BOUNDS_MICROS, HistogramSnapshot};
+
 /// Families that were written so far. Each is written once, with all its samples.
 #[derive(Default)]
 pub(super) struct Families(String);
@@ -54,6 +56,25 @@ impl Families {
         self.samples(&format!("{name}_count"), counts);
     }
 
+    /// How often something took how long, in seconds.
+    pub(super) fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (Sample, &'a HistogramSnapshot)>,
+    ) {
+        self.family(name, "histogram", help);
+        for (labelled, seen) in samples {
+            let with = |value: String| Sample { labels: labelled.labels.clone(), value };
+            let bounds = BOUNDS_MICROS.iter().map(|micros| (*micros as f64 / 1e6).to_string());
+            let buckets = bounds.zip(seen.cumulative).chain([("+Inf".to_owned(), seen.count)]);
+            let buckets = buckets.map(|(bound, count)| with(count.to_string()).label("le", bound));
+            self.samples(&format!("{name}_bucket"), buckets);
+            self.samples(&format!("{name}_sum"), [with(seen.sum_s.to_string())]);
+            self.samples(&format!("{name}_count"), [with(seen.count.to_string())]);
+        }
+    }
+
     pub(super) fn into_text(self) -> String {
         self.0
     }
@@ -86,5 +107,22 @@ mod tests {
                         # HELP seen Seen.\n# TYPE seen counter\nseen 1\n\
                         # HELP took_seconds Time.\n# TYPE took_seconds summary\ntook_seconds_sum 1.5\ntook_seconds_count 3\n";
         assert_eq!(families.into_text(), expected);
+    }
+
+    #[test]
+    fn buckets_of_a_histogram_count_what_is_not_longer_and_the_last_one_everything() {
+        let mut cumulative = [2; BOUNDS_MICROS.len()];
+        cumulative[0] = 1;
+        let seen = HistogramSnapshot { cumulative, count: 3, sum_s: 30.5 };
+        let mut families = Families::default();
+        families.histogram("took", "Time.", [(Sample::new("").label("channel", "a"), &seen)]);
+        let text = families.into_text();
+        assert!(
+            text.contains("took_bucket{channel=\"a\",le=\"0.005\"} 1\ntook_bucket{channel=\"a\",le=\"0.01\"} 2\n"),
+            "{text}"
+        );
+        let end =
+            "took_bucket{channel=\"a\",le=\"+Inf\"} 3\ntook_sum{channel=\"a\"} 30.5\ntook_count{channel=\"a\"} 3\n";
+        assert!(text.ends_with(end), "{text}");
     }
 }

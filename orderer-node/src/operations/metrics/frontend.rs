@@ -1,29 +1,66 @@
 //! The client side: Broadcast, Deliver, connections, and what this node's frontends have seen of each node.
 
 use frontend_shim::counters::{FrontendCounters, NodeCounters};
+use frontend_shim::traffic::{BroadcastSnapshot, TrafficSnapshot};
 
 use super::families::{Families, Sample};
 use crate::status::NodeReport;
 
 pub(super) fn render(families: &mut Families, report: &NodeReport) {
     clients(families, report);
+    broadcast(families, &report.traffic);
+    deliver(families, &report.traffic);
     envelopes(families, &report.frontends);
     nodes(families, &report.frontends);
 }
 
 fn clients(families: &mut Families, report: &NodeReport) {
     let counters = &report.client_side.counters;
-    families.counter(
-        "ordering_broadcast_answers",
-        "Envelopes answered, by status.",
-        counters.broadcast.iter().map(|(status, count)| Sample::new(count).label("status", status)),
-    );
     let one = |value: u64| [Sample::new(value)];
     families.counter("deliver_streams_opened", "Deliver streams that began.", one(counters.deliver_streams_opened));
     families.counter("deliver_streams_closed", "Deliver streams that ended.", one(counters.deliver_streams_closed));
-    families.counter("ordering_deliver_blocks", "Blocks given to Deliver streams.", one(counters.blocks_sent));
     families.counter("grpc_comm_conn_opened", "Connections of clients that began.", one(counters.connections_opened));
     families.counter("grpc_comm_conn_closed", "Connections of clients that ended.", one(counters.connections_closed));
+}
+
+/// What is answered to envelopes, under Fabric's names. What names no channel of this node counts as `unknown`.
+fn broadcast(families: &mut Families, traffic: &[TrafficSnapshot]) {
+    let each = || traffic.iter().flat_map(|it| it.broadcast.iter().map(move |of_kind| (it, of_kind)));
+    let labelled = |value: u64, (it, of_kind): (&TrafficSnapshot, &BroadcastSnapshot)| {
+        let sample = Sample::new(value).label("channel", &it.channel);
+        sample.label("type", of_kind.message_type).label("status", of_kind.status)
+    };
+    families.counter(
+        "broadcast_processed_count",
+        "Envelopes answered.",
+        each().map(|(it, of_kind)| labelled(of_kind.processed, (it, of_kind))),
+    );
+    families.histogram(
+        "broadcast_validate_duration",
+        "Seconds until an envelope was judged.",
+        each().map(|(it, of_kind)| (labelled(0, (it, of_kind)), &of_kind.validate_duration)),
+    );
+    families.histogram(
+        "broadcast_enqueue_duration",
+        "Seconds until enough nodes held an envelope.",
+        each().map(|(it, of_kind)| (labelled(0, (it, of_kind)), &of_kind.enqueue_duration)),
+    );
+}
+
+/// What is delivered, under Fabric's names. An orderer filters nothing.
+fn deliver(families: &mut Families, traffic: &[TrafficSnapshot]) {
+    let labelled = |value: u64, it: &TrafficSnapshot| {
+        Sample::new(value).label("channel", &it.channel).label("filtered", false).label("data_type", "block")
+    };
+    let requests = traffic.iter().map(|it| labelled(it.deliver_requests_received, it));
+    families.counter("deliver_requests_received", "Deliver requests.", requests);
+    let completed = traffic.iter().flat_map(|it| {
+        [(true, it.deliver_requests_succeeded), (false, it.deliver_requests_failed)]
+            .map(|(success, count)| labelled(count, it).label("success", success))
+    });
+    families.counter("deliver_requests_completed", "Deliver requests that have ended.", completed);
+    let sent = traffic.iter().map(|it| labelled(it.deliver_blocks_sent, it));
+    families.counter("deliver_blocks_sent", "Blocks given to Deliver streams.", sent);
 }
 
 fn envelopes(families: &mut Families, frontends: &[FrontendCounters]) {
