@@ -77,31 +77,34 @@ impl Subscriptions {
     pub(crate) fn on_welcome(&self, node: &NodeHandle, channels: Vec<Opened>) {
         self.lock().opened[node.replica.index()].clear();
         for opened in channels {
-            self.on_opened(node, opened);
+            self.note_opened(node, opened);
         }
     }
 
-    /// A node says that a channel is open. It may have joined it only now, and have passed over what it was asked for
-    /// before, so it is asked for the blocks again.
+    /// A node says that a channel has opened there. It may have joined it only now, and have passed over what it was asked
+    /// for before, so it is asked for the blocks again.
     pub(crate) fn on_opened(&self, node: &NodeHandle, opened: Opened) {
+        if let Some(inbox) = self.note_opened(node, opened) {
+            inbox.on_connected(node);
+        }
+    }
+
+    /// Gives the channel's inbox, if it is one of ours that began with the same block.
+    fn note_opened(&self, node: &NodeHandle, opened: Opened) -> Option<Arc<Inbox>> {
         let mut state = self.lock();
         let of_node = &mut state.opened[node.replica.index()];
         if of_node.len() >= CHANNELS_MAX && !of_node.contains_key(&opened.channel) {
             node.record.complain(Grievance::Garbage, &"more open channels than a group can have");
-            return;
+            return None;
         }
         of_node.insert(opened.channel.clone(), opened.genesis);
         let inbox = state.inboxes.get(&opened.channel).cloned();
-        let is_ours = inbox.as_ref().is_none_or(|inbox| inbox.genesis() == opened.genesis);
-        if !is_ours {
+        if inbox.as_ref().is_some_and(|inbox| inbox.genesis() != opened.genesis) {
             let detail = format!("channel {} began with another block there than here", opened.channel);
             node.record.complain(Grievance::WrongHeader, &detail);
         }
         self.open_if_enough(&state, &opened.channel);
-        drop(state);
-        if let Some(inbox) = inbox.filter(|_| is_ours) {
-            inbox.on_connected(node);
-        }
+        inbox.filter(|inbox| inbox.genesis() == opened.genesis)
     }
 
     /// A node has pushed a block.

@@ -118,7 +118,8 @@ async fn a_block_is_certified_at_a_quorum_and_peers_accept_it() {
     let certified = world.block(2);
     assert_eq!(certified.header.unwrap().data_hash, chain[1].data_hash.to_vec());
     assert_eq!(certified.data.unwrap().encode_to_vec(), chain[1].body);
-    assert_eq!(world.frontend.counters().channels[0].certified, 2);
+    // Counted right after a block can be read.
+    eventually("both are counted", || world.frontend.counters().channels[0].certified == 2).await;
     let seen: Vec<_> = world.frontend.counters().nodes;
     assert!(seen.iter().all(|node| (node.wrong_headers, node.wrong_signatures, node.wrong_bodies) == (0, 0, 0)));
 }

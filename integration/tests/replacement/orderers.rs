@@ -12,7 +12,7 @@ use integration::client::{assert_same, blocks, broadcast, key_of};
 use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use integration::network::{alone, temporary_folder};
 use integration::ports::free_ports;
-use integration::process::{Process, tail};
+use integration::process::{Process, read_log, tail};
 use integration::site::PATIENCE;
 use integration::verifier::{VerifiedBlock, Verifier};
 use nix::sys::signal::Signal;
@@ -54,8 +54,9 @@ impl Orderers {
     pub async fn start_again(&mut self, id: u16) {
         let mut command = Command::new(binary::orderer().unwrap());
         command.env_clear().envs(self.environment(id));
+        // The log goes on where an earlier start ended.
+        let (since, before) = (Instant::now(), read_log(&self.log(id)).matches(SERVING).count());
         let process = Process::start(&format!("orderer {id}"), &mut command, &self.log(id)).unwrap();
-        let (since, before) = (Instant::now(), process.log().matches(SERVING).count());
         self.processes.insert(id, process);
         while self.processes[&id].log().matches(SERVING).count() == before {
             if let Some(status) = self.processes.get_mut(&id).unwrap().ended().unwrap() {
