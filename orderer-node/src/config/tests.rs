@@ -1,3 +1,4 @@
+//! What a configuration file may say, and what is refused with which words.
 use super::*;
 
 const MINIMAL: &str =
