@@ -18,8 +18,9 @@ use crate::admin::Osnadmin;
 use crate::orderers::{CHANNEL, Orderers};
 
 pub struct Stage {
-    pub orderers: Orderers,
+    // Ends before the folder goes that it writes into.
     pub peer: Peer,
+    pub orderers: Orderers,
     translator: Translator,
     sent: Vec<Bytes>,
 }
@@ -36,7 +37,7 @@ impl Stage {
         let network = orderers.for_fabric();
         let translator = Translator::new(programs, &network.folder).unwrap();
         let peer = Peer::start(programs, network, free_ports(3).unwrap()).unwrap();
-        let mut stage = Self { orderers, peer, translator, sent: Vec::new() };
+        let mut stage = Self { peer, orderers, translator, sent: Vec::new() };
         stage.order(1, 20).await;
         stage.peer.join(CHANNEL).await.unwrap();
         stage
