@@ -9,10 +9,11 @@ use clap::Parser as _;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::{Block, Status};
-use orderer_node::client::{BroadcastClient, EnvelopeFactory};
+use orderer_node::client::EnvelopeFactory;
 use prost::Message as _;
 
-use crate::client::blocks;
+use crate::client::{self, blocks};
+use crate::crypto_folder::CryptoFolder;
 use crate::dev_network::DevNetwork;
 use crate::material;
 use crate::site::{NodeId, wait_until};
@@ -45,13 +46,13 @@ impl<'a> Administration<'a> {
     /// The administrator of the organisation that runs the orderers.
     #[must_use]
     pub fn orderer_administrator(&self) -> Person {
-        (self.user("ordererOrganizations/orderer.example.com", "Admin@orderer.example.com"), "OrdererMSP")
+        self.crypto().orderer_administrator()
     }
 
     /// The administrator of the organisation that runs peers.
     #[must_use]
     pub fn peer_administrator(&self) -> Person {
-        (self.user("peerOrganizations/org1.example.com", "Admin@org1.example.com"), "Org1MSP")
+        self.crypto().peer_administrator()
     }
 
     /// Somebody of an organisation that the channel does not know, and the folder of its MSP: Org1 of the test data under
@@ -68,12 +69,11 @@ impl<'a> Administration<'a> {
     /// The administrator of that organisation.
     #[must_use]
     pub fn stranger_administrator(&self) -> Person {
-        let users = material::crypto().join("peerOrganizations/org1.example.com/users");
-        (users.join("Admin@org1.example.com/msp"), STRANGER_MSP_ID)
+        (CryptoFolder::at(&material::crypto()).peer_administrator().0, STRANGER_MSP_ID)
     }
 
-    fn user(&self, organisation: &str, name: &str) -> PathBuf {
-        self.network.file().crypto.join(organisation).join("users").join(name).join("msp")
+    fn crypto(&self) -> CryptoFolder {
+        CryptoFolder::at(&self.network.file().crypto)
     }
 
     /// Makes an update, has these people sign it, sends it to a node, and waits until it is in force on all nodes.
@@ -160,9 +160,7 @@ pub fn ready(
 /// # Errors
 /// It does not answer.
 pub async fn answer(network: &DevNetwork, to: NodeId, envelope: Bytes) -> anyhow::Result<(Status, String)> {
-    let client = BroadcastClient::open(&network.endpoint(to)?.connect().await?);
-    let answer = client.submit(envelope).await?.answer().await?;
-    Ok((answer.status, answer.info))
+    client::answer(&network.endpoint(to)?, envelope).await
 }
 
 /// The MSP ID of the organisation that the network does not know.

@@ -42,6 +42,16 @@ pub async fn broadcast(endpoint: &Endpoint, envelopes: impl IntoIterator<Item = 
     Ok(())
 }
 
+/// What a node answers to one envelope.
+///
+/// # Errors
+/// It does not answer.
+pub async fn answer(endpoint: &Endpoint, envelope: Bytes) -> anyhow::Result<(Status, String)> {
+    let client = BroadcastClient::open(&endpoint.connect().await?);
+    let answer = client.submit(envelope).await?.answer().await?;
+    Ok((answer.status, answer.info))
+}
+
 /// The encoded blocks below `height`.
 ///
 /// # Errors

@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::binary::orderer_node;
+use crate::crypto_folder::CryptoFolder;
+use crate::fabric::FabricNetwork;
 use crate::network::{alone, temporary_folder};
 use crate::process::{Process, tail};
 use crate::site::{Door, NodeId, PATIENCE, POLL, Site};
@@ -71,6 +73,13 @@ impl DevNetwork {
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// What Fabric's programs are told of it.
+    #[must_use]
+    pub fn for_fabric(&self) -> FabricNetwork {
+        let orderers = self.file.nodes.iter().map(|node| node.address.clone()).collect();
+        FabricNetwork { crypto: CryptoFolder::at(&self.file.crypto), orderers, folder: self.folder().to_owned() }
     }
 
     /// Asks it to stop, as Ctrl-C does, and gives what it said.

@@ -14,6 +14,8 @@ use fabric_proto::ChannelId;
 use orderer_node::client::EnvelopeFactory;
 use prost::Message as _;
 
+use crate::crypto_folder::{CryptoFolder, ORDERER_DOMAIN, PEER_DOMAIN};
+
 /// Cutting rules of a test channel.
 #[derive(Clone, Debug)]
 pub struct Cutting {
@@ -46,13 +48,13 @@ pub fn crypto() -> PathBuf {
 /// The folder of an orderer, counted from 1: `msp` and `tls` are in it.
 #[must_use]
 pub fn orderer(id: u32) -> PathBuf {
-    crypto().join(format!("ordererOrganizations/{ORDERER_DOMAIN}/orderers/o{id}.{ORDERER_DOMAIN}"))
+    CryptoFolder::at(&crypto()).orderer(id)
 }
 
 /// The authority of the orderers' server certificates.
 #[must_use]
 pub fn tls_authority() -> PathBuf {
-    orderer(1).join("tls/ca.crt")
+    CryptoFolder::at(&crypto()).tls_authority()
 }
 
 /// Signs as User1 of Org1.
@@ -66,13 +68,13 @@ pub fn user(channel: &str) -> anyhow::Result<EnvelopeFactory> {
 /// The MSP folder of the administrator of the orderers' organisation.
 #[must_use]
 pub fn orderer_administrator_msp() -> PathBuf {
-    crypto().join(format!("ordererOrganizations/{ORDERER_DOMAIN}/users/Admin@{ORDERER_DOMAIN}/msp"))
+    CryptoFolder::at(&crypto()).orderer_administrator().0
 }
 
 /// The MSP folder of User1 of Org1.
 #[must_use]
 pub fn user_msp() -> PathBuf {
-    crypto().join(format!("peerOrganizations/{PEER_DOMAIN}/users/User1@{PEER_DOMAIN}/msp"))
+    CryptoFolder::at(&crypto()).user().0
 }
 
 /// The genesis block of a channel of type BFT: four orderers, the first at `port`, the others behind it.
@@ -153,5 +155,3 @@ pub const ORDERERS: u16 = 4;
 pub const ORDERER_MSP_ID: &str = "OrdererMSP";
 /// The MSP of the organisation that has users.
 pub const PEER_MSP_ID: &str = "Org1MSP";
-const ORDERER_DOMAIN: &str = "orderer.example.com";
-const PEER_DOMAIN: &str = "org1.example.com";

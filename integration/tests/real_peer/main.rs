@@ -3,19 +3,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
-mod peer;
-mod translator;
 mod updates;
-
-use std::ops::RangeInclusive;
 
 use integration::client::{blocks, broadcast, key_of, occurrences, one_chain};
 use integration::dev_network::DevNetwork;
+use integration::fabric::Peer;
 use integration::ports::free_ports;
-use integration::site::wait_until;
 use integration::skip::fabric_programs;
-
-use peer::Peer;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_peer_commits_every_block() {
@@ -23,12 +17,12 @@ async fn a_real_peer_commits_every_block() {
     let port = free_ports(8).unwrap();
     let base_port = port.to_string();
     let network = DevNetwork::start(&["--base-port", &base_port, "--channel", CHANNEL]).await.unwrap();
-    let peer = Peer::start(&programs, &network, port + 4).unwrap();
+    let peer = Peer::start(&programs, network.for_fabric(), port + 4).unwrap();
 
     // Block 0 comes from us, by the peer's own tool.
-    let genesis = peer.fetch(&network, "oldest", CHANNEL).unwrap();
+    let genesis = peer.fetch("oldest", CHANNEL).unwrap();
     assert_eq!(*network.genesis(), genesis);
-    wait_until("the peer joins the channel", async || Ok(peer.join("oldest").is_ok())).await.unwrap();
+    peer.join(CHANNEL).await.unwrap();
 
     let envelopes: Vec<_> = (0..ENVELOPES).map(|_| network.user().transaction_of_size(1000)).collect();
     for (id, share) in network.ids().into_iter().zip(envelopes.chunks(ENVELOPES / 4)) {
@@ -38,17 +32,17 @@ async fn a_real_peer_commits_every_block() {
     let found = occurrences(&chain);
     assert!(envelopes.iter().all(|envelope| found.get(&key_of(envelope)) == Some(&1)));
     let newest = chain.last().unwrap().number;
-    commits(&peer, 0..=newest).await;
+    peer.commits(0..=newest).await.unwrap();
     assert!(peer.log().contains("Creating a BFT (byzantine fault tolerant) BlockDeliverer"), "{}", peer.log());
 
     let ours = blocks(&network.endpoint(1).unwrap(), network.user(), newest + 1).await.unwrap();
     for (position, number) in [("newest", newest), ("3", 3)] {
-        let fetched = peer.fetch(&network, position, CHANNEL).unwrap();
+        let fetched = peer.fetch(position, CHANNEL).unwrap();
         assert_eq!(fetched, ours[number as usize], "peer channel fetch {position}");
     }
 
     // The node that the peer has its blocks from dies; if that is the leader, another one, whose headers it compares.
-    let source = peer.block_source(&network).unwrap();
+    let source = peer.block_source().unwrap();
     let victim = if source == 0 { 2 } else { source };
     let pid = i32::try_from(network.file().nodes[victim].pid).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
@@ -56,25 +50,12 @@ async fn a_real_peer_commits_every_block() {
     broadcast(&network.endpoint(1).unwrap(), more).await.unwrap();
     let living: Vec<_> = network.ids().into_iter().filter(|id| *id != victim as u32 + 1).collect();
     let chain = one_chain(&network, &living).await.unwrap();
-    commits(&peer, newest + 1..=chain.last().unwrap().number).await;
+    peer.commits(newest + 1..=chain.last().unwrap().number).await.unwrap();
 
     let log = peer.log();
     for proof in ["BlockDeliverer", "BlockReceiver starting", "Failed to fetch blocks", "Committed block ["] {
         let lines: Vec<&str> = log.lines().filter(|line| line.contains(proof)).collect();
         println!("{} lines, the last: {}", lines.len(), lines.last().unwrap_or(&"none"));
-    }
-}
-
-/// The peer says of each of these blocks that it has committed it, and of none that it does not believe it.
-async fn commits(peer: &Peer, numbers: RangeInclusive<u64>) {
-    for number in numbers {
-        let line = format!("Committed block [{number}]");
-        wait_until(&line, async || Ok(peer.log().contains(&line))).await.unwrap();
-    }
-    for line in peer.log().lines() {
-        // A header that the peer has seen already is refused too; it says so, and it is no trouble.
-        let is_trouble = line.contains("verification failed") && !line.contains("expected block number is");
-        assert!(!is_trouble && !line.contains("could not be verified"), "{line}");
     }
 }
 

@@ -3,13 +3,11 @@
 use integration::administration::Administration;
 use integration::client::{broadcast, one_chain};
 use integration::dev_network::DevNetwork;
+use integration::fabric::{Peer, Translator};
 use integration::ports::free_ports;
-use integration::site::wait_until;
 use integration::skip::fabric_programs;
 
-use super::peer::Peer;
-use super::translator::Translator;
-use super::{CHANNEL, commits};
+use super::CHANNEL;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_peer_follows_updates_by_our_tool_and_by_fabrics_own() {
@@ -17,9 +15,8 @@ async fn a_real_peer_follows_updates_by_our_tool_and_by_fabrics_own() {
     let port = free_ports(8).unwrap();
     let base_port = port.to_string();
     let network = DevNetwork::start(&["--base-port", &base_port, "--channel", CHANNEL]).await.unwrap();
-    let peer = Peer::start(&programs, &network, port + 4).unwrap();
-    peer.fetch(&network, "oldest", CHANNEL).unwrap();
-    wait_until("the peer joins the channel", async || Ok(peer.join("oldest").is_ok())).await.unwrap();
+    let peer = Peer::start(&programs, network.for_fabric(), port + 4).unwrap();
+    peer.join(CHANNEL).await.unwrap();
 
     // By our tool.
     let office = Administration::of(&network);
@@ -40,14 +37,14 @@ async fn a_real_peer_follows_updates_by_our_tool_and_by_fabrics_own() {
     let translator = Translator::new(&programs, network.folder()).unwrap();
     let administrator = office.orderer_administrator();
     for (count, sequence) in [(5, 6), (6, 7)] {
-        let block = peer.fetch(&network, "config", CHANNEL).unwrap();
+        let block = peer.fetch("config", CHANNEL).unwrap();
         let update = translator.update(CHANNEL, &block, |config| {
             let value = &mut config["channel_group"]["groups"]["Orderer"]["values"]["BatchSize"]["value"];
             value["max_message_count"] = count.into();
         });
-        let update = update.unwrap().display().to_string();
-        peer.administer(&network, &administrator, &["channel", "signconfigtx", "-f", &update], false).unwrap();
-        peer.administer(&network, &administrator, &["channel", "update", "-f", &update, "-c", CHANNEL], true).unwrap();
+        let update = update.unwrap();
+        peer.sign_update(&administrator, &update).unwrap();
+        peer.update(&administrator, CHANNEL, &update).unwrap();
         let config = office.wait_for_sequence(sequence).await.unwrap();
         assert_eq!(config.batch_size().max_message_count, count);
     }
@@ -55,7 +52,7 @@ async fn a_real_peer_follows_updates_by_our_tool_and_by_fabrics_own() {
     let envelopes: Vec<_> = (0..20).map(|_| network.user().transaction_of_size(1000)).collect();
     broadcast(&network.endpoint(2).unwrap(), envelopes).await.unwrap();
     let newest = one_chain(&network, &network.ids()).await.unwrap().last().unwrap().number;
-    commits(&peer, 0..=newest).await;
+    peer.commits(0..=newest).await.unwrap();
     let log = peer.log();
     let applied = log.lines().filter(|line| line.contains("Config transaction validated and applied")).count();
     assert!(applied >= 7, "{applied} updates were applied");

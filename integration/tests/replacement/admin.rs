@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use integration::material;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -64,7 +63,7 @@ impl<'a> Osnadmin<'a> {
 
     /// What `osnadmin channel ...` prints about a node.
     pub fn run(&self, id: u16, arguments: &[&str]) -> String {
-        let tls = material::orderer(id.into()).join("tls");
+        let tls = self.orderers.keys.orderer(id.into()).join("tls");
         let mut command = Command::new(&self.program);
         command.arg("channel").args(arguments);
         command

@@ -1,10 +1,12 @@
 //! The program `orderer` in the place of Fabric's: started from an `orderer.yaml` and ORDERER_* variables alone, its channels
-//! administered over the participation API, by Fabric's own `osnadmin` where it is at hand.
+//! administered over the participation API. Where Fabric's own programs are at hand, `osnadmin` does it, and a peer follows.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
 
 mod admin;
 mod orderers;
+mod real_peer;
+mod stage;
 
 use nix::sys::signal::Signal;
 use serde_json::json;

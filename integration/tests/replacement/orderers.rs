@@ -6,9 +6,12 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use integration::administration;
+use fabric_proto::ChannelId;
+use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
+use integration::crypto_folder::CryptoFolder;
+use integration::fabric::FabricNetwork;
 use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use integration::network::{alone, temporary_folder};
 use integration::ports::free_ports;
@@ -16,7 +19,7 @@ use integration::process::{Process, read_log, tail};
 use integration::site::PATIENCE;
 use integration::verifier::{VerifiedBlock, Verifier};
 use nix::sys::signal::Signal;
-use orderer_node::client::Endpoint;
+use orderer_node::client::{Content, DeliverClient, Endpoint, EnvelopeFactory, Position, Seek};
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
@@ -26,24 +29,57 @@ pub const CHANNEL: &str = "testchannel";
 
 pub struct Orderers {
     pub genesis: Bytes,
-    /// Of node 1; the others behind it, and the administrators' ports behind these.
-    port: u16,
+    pub keys: CryptoFolder,
+    /// User1 of Org1.
+    pub user: EnvelopeFactory,
     has_admin_tls: bool,
     processes: BTreeMap<u16, Process>,
+    place: Place,
+}
+
+struct Place {
+    /// Of node 1; the others behind it, and the administrators' ports behind these.
+    port: u16,
     folder: TempDir,
     _alone: OwnedMutexGuard<()>,
 }
 
-impl Orderers {
-    pub async fn start(has_admin_tls: bool) -> Self {
+impl Place {
+    async fn find() -> Self {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
-        let (folder, port) = (temporary_folder().unwrap(), free_ports(3 * ORDERERS).unwrap());
+        Self { port: free_ports(3 * ORDERERS).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
+    }
+}
+
+impl Orderers {
+    pub async fn start(has_admin_tls: bool) -> Self {
+        let place = Place::find().await;
         let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
-        let genesis = material::genesis(CHANNEL, port, &cutting).unwrap();
-        std::fs::write(folder.path().join("genesis.block"), &genesis).unwrap();
-        let processes = BTreeMap::new();
-        let mut orderers = Self { genesis, port, has_admin_tls, processes, folder, _alone: alone };
+        let genesis = material::genesis(CHANNEL, place.port, &cutting).unwrap();
+        Self::start_at(place, CryptoFolder::at(&material::crypto()), genesis, has_admin_tls).await
+    }
+
+    /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. Their
+    /// administrators come over TLS.
+    pub async fn start_with_new_keys() -> Self {
+        let place = Place::find().await;
+        let before = place.folder.path().join("before");
+        let mut command = Command::new(binary::orderer_node().unwrap());
+        let (port, data) = (place.port.to_string(), before.display().to_string());
+        command.args(["dev", "--data", &data, "--base-port", &port, "--channel", CHANNEL, "--for", "1"]);
+        let mut process =
+            Process::start("orderer-node dev", &mut command, &place.folder.path().join("dev.log")).unwrap();
+        let status = tokio::task::spawn_blocking(move || process.wait(PATIENCE)).await.unwrap().unwrap();
+        assert!(status.success(), "orderer-node dev: {status}");
+        let genesis = std::fs::read(before.join("genesis.block")).unwrap().into();
+        Self::start_at(place, CryptoFolder::at(&before.join("crypto")), genesis, true).await
+    }
+
+    async fn start_at(place: Place, keys: CryptoFolder, genesis: Bytes, has_admin_tls: bool) -> Self {
+        std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
+        let user = user_of(&keys.user());
+        let mut orderers = Self { genesis, keys, user, has_admin_tls, processes: BTreeMap::new(), place };
         for id in 1..=ORDERERS {
             orderers.start_again(id).await;
         }
@@ -83,7 +119,7 @@ impl Orderers {
 
     /// Where a node keeps everything but its journals.
     pub fn data(&self, id: u16) -> PathBuf {
-        self.folder.path().join(id.to_string()).join("ledger")
+        self.place.folder.path().join(id.to_string()).join("ledger")
     }
 
     /// What a running node has said since the first start.
@@ -102,12 +138,12 @@ impl Orderers {
 
     /// The port of a node's participation API.
     pub fn admin(&self, id: u16) -> u16 {
-        self.port + ORDERERS + id - 1
+        self.place.port + ORDERERS + id - 1
     }
 
     /// The port of a node's operations endpoint.
     pub fn operations(&self, id: u16) -> u16 {
-        self.port + 2 * ORDERERS + id - 1
+        self.place.port + 2 * ORDERERS + id - 1
     }
 
     pub async fn wait_until_not_ready(&self, id: u16) {
@@ -119,7 +155,7 @@ impl Orderers {
     }
 
     pub fn file(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.place.folder.path().join(name).display().to_string()
     }
 
     pub async fn info(&self, id: u16) -> serde_json::Value {
@@ -129,8 +165,7 @@ impl Orderers {
     /// Has a node take so many envelopes, once the channel is open there.
     pub async fn order(&self, id: u16, count: usize) -> Vec<Bytes> {
         let since = Instant::now();
-        let user = material::user(CHANNEL).unwrap();
-        let envelopes: Vec<Bytes> = (0..count).map(|_| user.transaction_of_size(10)).collect();
+        let envelopes: Vec<Bytes> = (0..count).map(|_| self.user.transaction_of_size(10)).collect();
         while let Err(error) = broadcast(&self.endpoint(id), envelopes.clone()).await {
             assert!(since.elapsed() < PATIENCE, "orderer {id}: {error:#}\n{}", tail(&self.processes[&id].log(), 20));
             tokio::time::sleep(POLL).await;
@@ -140,14 +175,14 @@ impl Orderers {
 
     /// An update of the batch size, ready to be sent.
     pub fn batch_size_update(&self, config_block: &[u8]) -> Bytes {
-        let signer = [(material::orderer_administrator_msp(), ORDERER_MSP_ID)];
         let wish = ["batch-size", "--max-messages", "3"];
-        let user = material::user_msp();
-        administration::ready(config_block, &wish, &signer, (&user, material::PEER_MSP_ID)).unwrap()
+        let (user, msp_id) = self.keys.user();
+        administration::ready(config_block, &wish, &[self.keys.orderer_administrator()], (&user, msp_id)).unwrap()
     }
 
-    /// All nodes come to hold one chain, verified and equal, with each of these envelopes once in it.
-    pub async fn check_chain(&self, sent: &[Bytes]) {
+    /// All nodes come to hold one chain, verified and equal, with each of these envelopes once in it; says how many blocks
+    /// the last of them has.
+    pub async fn check_chain(&self, sent: &[Bytes]) -> u64 {
         let wanted: BTreeSet<_> = sent.iter().map(|envelope| key_of(envelope)).collect();
         let mut first: Option<Vec<VerifiedBlock>> = None;
         for id in 1..=ORDERERS {
@@ -167,28 +202,50 @@ impl Orderers {
             assert_same(&first.as_ref().unwrap_or(&chain)[..common], &chain[..common]).unwrap();
             first = Some(chain);
         }
+        first.map_or(1, |chain| 1 + chain.len() as u64)
     }
 
     /// The chain that a node serves now.
     async fn chain(&self, id: u16) -> Option<Vec<VerifiedBlock>> {
-        let user = material::user(CHANNEL).unwrap();
-        let mut newest = blocks_from(&self.endpoint(id), &user).await?;
+        let mut encoded = self.blocks(id).await?;
         let mut verifier = Verifier::from_genesis(&self.genesis).unwrap();
-        Some(newest.drain(1..).map(|block| verifier.verify_next(&block).unwrap()).collect())
+        Some(encoded.drain(1..).map(|block| verifier.verify_next(&block).unwrap()).collect())
     }
 
-    fn endpoint(&self, id: u16) -> Endpoint {
-        let address = format!("127.0.0.1:{}", self.port + id - 1);
-        Endpoint::tls(&address, &material::tls_authority(), None).unwrap()
+    /// The encoded blocks up to the newest one that a node serves at the moment.
+    pub async fn blocks(&self, id: u16) -> Option<Vec<Vec<u8>>> {
+        let newest = Seek { from: Position::Newest, to: Position::Newest, content: Content::Blocks };
+        let connection = self.endpoint(id).connect().await.ok()?;
+        let newest = DeliverClient::open(&connection, &self.user, newest).await.ok()?.next().await.ok()??;
+        blocks(&self.endpoint(id), &self.user, newest.header?.number + 1).await.ok()
+    }
+
+    pub fn endpoint(&self, id: u16) -> Endpoint {
+        Endpoint::tls(&self.address(id), &self.keys.tls_authority(), None).unwrap()
+    }
+
+    /// What Fabric's programs are told of them.
+    pub fn for_fabric(&self) -> FabricNetwork {
+        let orderers = (1..=ORDERERS).map(|id| self.address(id)).collect();
+        FabricNetwork { crypto: self.keys.clone(), orderers, folder: self.place.folder.path().to_owned() }
+    }
+
+    /// The process of a node that runs.
+    pub fn process(&self, id: u16) -> &Process {
+        &self.processes[&id]
+    }
+
+    fn address(&self, id: u16) -> String {
+        format!("127.0.0.1:{}", self.place.port + id - 1)
     }
 
     fn log(&self, id: u16) -> PathBuf {
-        self.folder.path().join(format!("{id}.log"))
+        self.place.folder.path().join(format!("{id}.log"))
     }
 
     /// What a deployer sets.
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
-        let (keys, data) = (material::orderer(id.into()), self.folder.path().join(id.to_string()));
+        let (keys, data) = (self.keys.orderer(id.into()), self.place.folder.path().join(id.to_string()));
         let key = |name: &str| keys.join(name).display().to_string();
         let (certificate, private_key, authority) = (key("tls/server.crt"), key("tls/server.key"), key("tls/ca.crt"));
         let mut set = BTreeMap::from(
@@ -196,7 +253,7 @@ impl Orderers {
                 ("FABRIC_CFG_PATH", binary::workspace().join("configs").display().to_string()),
                 ("FABRIC_LOGGING_SPEC", "info".to_owned()),
                 ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
-                ("ORDERER_GENERAL_LISTENPORT", (self.port + id - 1).to_string()),
+                ("ORDERER_GENERAL_LISTENPORT", (self.place.port + id - 1).to_string()),
                 ("ORDERER_GENERAL_LOCALMSPID", ORDERER_MSP_ID.to_owned()),
                 ("ORDERER_GENERAL_LOCALMSPDIR", key("msp")),
                 ("ORDERER_GENERAL_TLS_ENABLED", "true".to_owned()),
@@ -227,13 +284,9 @@ impl Orderers {
     }
 }
 
-/// The encoded blocks up to the newest one that a node serves at the moment.
-async fn blocks_from(endpoint: &Endpoint, user: &orderer_node::client::EnvelopeFactory) -> Option<Vec<Vec<u8>>> {
-    use orderer_node::client::{Content, DeliverClient, Position, Seek};
-    let newest = Seek { from: Position::Newest, to: Position::Newest, content: Content::Blocks };
-    let connection = endpoint.connect().await.ok()?;
-    let newest = DeliverClient::open(&connection, user, newest).await.ok()?.next().await.ok()??;
-    blocks(endpoint, user, newest.header?.number + 1).await.ok()
+/// Somebody of the channel.
+pub fn user_of((msp, msp_id): &Person) -> EnvelopeFactory {
+    EnvelopeFactory::load(ChannelId::new(CHANNEL).unwrap(), msp, msp_id).unwrap()
 }
 
 const SERVING: &str = "Beginning to serve requests";

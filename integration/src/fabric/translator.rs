@@ -7,15 +7,20 @@ use std::process::Command;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::peer::run;
+use super::run;
 
 /// The program, and a folder to work in.
+#[derive(Debug)]
 pub struct Translator {
     program: PathBuf,
     folder: PathBuf,
 }
 
 impl Translator {
+    /// The one among these programs; it works below this folder.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
     pub fn new(programs: &Path, folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("translator");
         fs::create_dir_all(&folder)?;
@@ -23,6 +28,9 @@ impl Translator {
     }
 
     /// A CONFIG_UPDATE envelope, signed by nobody, that changes the configuration in this block as asked. Gives its file.
+    ///
+    /// # Errors
+    /// What the program says.
     pub fn update(&self, channel: &str, block: &[u8], change: impl FnOnce(&mut Value)) -> anyhow::Result<PathBuf> {
         let config = self.decode("common.Block", block)?["data"]["data"][0]["payload"]["data"]["config"].take();
         let mut changed = config.clone();

@@ -1,0 +1,207 @@
+//! One peer of Org1 on loopback, and the commands of its administrator.
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+use super::{FabricNetwork, run};
+use crate::administration::Person;
+use crate::crypto_folder::PEER_DOMAIN;
+use crate::material::PEER_MSP_ID;
+use crate::process::Process;
+use crate::site::wait_until;
+
+/// A running peer.
+#[derive(Debug)]
+pub struct Peer {
+    process: Process,
+    program: PathBuf,
+    network: FabricNetwork,
+    /// With `core.yaml` in it.
+    folder: PathBuf,
+}
+
+impl Peer {
+    /// Starts peer0 of the network's Org1, with its ports from `port` on.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(programs: &Path, network: FabricNetwork, port: u16) -> anyhow::Result<Self> {
+        let folder = network.folder.join("peer");
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("core.yaml"), configuration(&folder, &network.crypto.peer(), port))?;
+        let program = programs.join("peer");
+        let mut command = Command::new(&program);
+        command.args(["node", "start"]).env("FABRIC_CFG_PATH", &folder).env("FABRIC_LOGGING_FORMAT", LOG_FORMAT);
+        let process = Process::start("peer", &mut command, &folder.join("log"))?;
+        Ok(Self { process, program, network, folder })
+    }
+
+    /// Has it join the channel whose block 0 node 1 gives; waits until it can.
+    ///
+    /// # Errors
+    /// It cannot for too long.
+    pub async fn join(&self, channel: &str) -> anyhow::Result<()> {
+        self.fetch("oldest", channel)?;
+        let block = self.block_file("oldest");
+        let person = self.network.crypto.peer_administrator();
+        wait_until("the peer joins the channel", async || {
+            Ok(run(self.command(&person, &["channel", "join", "-b"]).arg(&block)).is_ok())
+        })
+        .await
+    }
+
+    /// `peer channel fetch POSITION` from node 1, as its own administrator; the block's bytes.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn fetch(&self, position: &str, channel: &str) -> anyhow::Result<Vec<u8>> {
+        self.fetch_as(&self.network.crypto.peer_administrator(), position, channel)
+    }
+
+    /// The same as somebody.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn fetch_as(&self, person: &Person, position: &str, channel: &str) -> anyhow::Result<Vec<u8>> {
+        let file = self.block_file(position);
+        let mut command = self.command(person, &["channel", "fetch", position]);
+        run(self.towards_node(command.arg(&file).args(["-c", channel])))?;
+        fs::read(&file).with_context(|| format!("cannot read {}", file.display()))
+    }
+
+    /// `peer channel signconfigtx` as this administrator.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn sign_update(&self, person: &Person, update: &Path) -> anyhow::Result<()> {
+        run(self.command(person, &["channel", "signconfigtx", "-f"]).arg(update))
+    }
+
+    /// `peer channel update` towards node 1 as this administrator, who signs too.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn update(&self, person: &Person, channel: &str, update: &Path) -> anyhow::Result<()> {
+        let mut command = self.command(person, &["channel", "update", "-c", channel, "-f"]);
+        run(self.towards_node(command.arg(update)))
+    }
+
+    /// The node that it has its blocks from now, by its place in the network.
+    ///
+    /// # Errors
+    /// It has none yet.
+    pub fn block_source(&self) -> anyhow::Result<usize> {
+        let log = self.log();
+        let address = log.rsplit_once("BlockReceiver starting orderer-address=").and_then(|(_, it)| it.lines().next());
+        let address = address.context("it has no block source")?.trim();
+        let nodes = &self.network.orderers;
+        nodes.iter().position(|node| node == address).with_context(|| format!("no node at {address}"))
+    }
+
+    /// Waits until it says of each of these blocks that it has committed it.
+    ///
+    /// # Errors
+    /// That takes too long, or it says of a block that it does not believe it.
+    pub async fn commits(&self, numbers: RangeInclusive<u64>) -> anyhow::Result<()> {
+        for number in numbers {
+            let line = format!("Committed block [{number}]");
+            wait_until(&line, async || Ok(self.log().contains(&line))).await?;
+        }
+        for line in self.log().lines() {
+            // A header that the peer has seen already is refused too; it says so, and it is no trouble.
+            let is_trouble = line.contains("verification failed") && !line.contains("expected block number is");
+            ensure!(!is_trouble && !line.contains("could not be verified"), "{line}");
+        }
+        Ok(())
+    }
+
+    /// What it has said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    fn block_file(&self, position: &str) -> PathBuf {
+        self.folder.join(format!("{position}.block"))
+    }
+
+    fn command(&self, (folder, msp_id): &Person, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(arguments).env("FABRIC_CFG_PATH", &self.folder);
+        command.env("CORE_PEER_MSPCONFIGPATH", folder).env("CORE_PEER_LOCALMSPID", msp_id);
+        command
+    }
+
+    fn towards_node<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.args(["-o", &self.network.orderers[0], "--tls", "--cafile"]).arg(self.network.crypto.tls_authority())
+    }
+}
+
+/// What a peer must be told. It finds its orderers in the channel, and asks all of them: policy `cluster`. It leaves one
+/// that keeps blocks from it which others have, after three seconds.
+fn configuration(folder: &Path, keys: &Path, port: u16) -> String {
+    let (folder, keys) = (folder.display(), keys.display());
+    let [chaincode, operations] = [port + 1, port + 2];
+    format!(
+        "peer:
+  id: peer0.{PEER_DOMAIN}
+  networkId: test
+  address: 127.0.0.1:{port}
+  listenAddress: 127.0.0.1:{port}
+  chaincodeAddress: 127.0.0.1:{chaincode}
+  chaincodeListenAddress: 127.0.0.1:{chaincode}
+  localMspId: {PEER_MSP_ID}
+  mspConfigPath: {keys}/msp
+  fileSystemPath: {folder}/data
+  tls:
+    enabled: true
+    cert: {{file: {keys}/tls/server.crt}}
+    key: {{file: {keys}/tls/server.key}}
+    rootcert: {{file: {keys}/tls/ca.crt}}
+  BCCSP: {{Default: SW, SW: {{Hash: SHA2, Security: 256}}}}
+  deliveryclient: {{policy: cluster, blockGossipEnabled: false, blockCensorshipTimeoutKey: 3s}}
+  gossip:
+    bootstrap: 127.0.0.1:{port}
+    endpoint: 127.0.0.1:{port}
+    externalEndpoint: 127.0.0.1:{port}
+    useLeaderElection: false
+    orgLeader: true
+    pvtData:
+      pullRetryThreshold: 60s
+      transientstoreMaxBlockRetention: 20000
+      reconcileBatchSize: 10
+      reconcileSleepInterval: 1m
+      implicitCollectionDisseminationPolicy: {{requiredPeerCount: 0, maxPeerCount: 1}}
+  handlers:
+    endorsers: {{escc: {{name: DefaultEndorsement}}}}
+    validators: {{vscc: {{name: DefaultValidation}}}}
+  maxRecvMsgSize: 104857600
+  maxSendMsgSize: 104857600
+vm: {{endpoint: \"unix:///nowhere\"}}
+chaincode:
+  mode: net
+  startuptimeout: 300s
+  executetimeout: 30s
+  installTimeout: 300s
+  system: {{_lifecycle: enable, cscc: enable, qscc: enable}}
+ledger:
+  state: {{stateDatabase: goleveldb, totalQueryLimit: 10000}}
+  history: {{enableHistoryDatabase: false}}
+  pvtdataStore:
+    collElgProcMaxDbBatchSize: 5000
+    collElgProcDbBatchesInterval: 1000
+    deprioritizedDataReconcilerInterval: 60m
+    purgeInterval: 100
+  snapshots: {{rootDir: {folder}/data/snapshots}}
+operations: {{listenAddress: \"127.0.0.1:{operations}\"}}
+metrics: {{provider: disabled}}
+"
+    )
+}
+
+/// Without colours.
+const LOG_FORMAT: &str = "%{time:15:04:05.000} [%{module}] %{shortfunc} -> %{level:.4s} %{message}";
