@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use fabric_proto::common::Block;
 use integration::administration;
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
@@ -17,17 +18,21 @@ use integration::site::PATIENCE;
 use integration::verifier::{VerifiedBlock, Verifier};
 use nix::sys::signal::Signal;
 use orderer_node::client::Endpoint;
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::admin::get;
+use crate::new_tls::NewTls;
 
 pub const CHANNEL: &str = "testchannel";
 
 pub struct Orderers {
     pub genesis: Bytes,
-    /// Of node 1; the others behind it, and the administrators' ports behind these.
+    /// Of node 1; the others behind it, the administrators' ports behind these, and then places to move to.
     port: u16,
+    new_tls: NewTls,
+    moved: BTreeSet<u16>,
     has_admin_tls: bool,
     processes: BTreeMap<u16, Process>,
     folder: TempDir,
@@ -38,12 +43,16 @@ impl Orderers {
     pub async fn start(has_admin_tls: bool) -> Self {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
-        let (folder, port) = (temporary_folder().unwrap(), free_ports(2 * ORDERERS).unwrap());
+        let (folder, port) = (temporary_folder().unwrap(), free_ports(3 * ORDERERS).unwrap());
         let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
-        let genesis = material::genesis(CHANNEL, port, &cutting).unwrap();
+        let new_tls = NewTls::in_folder(folder.path());
+        let all: Vec<_> = (1..=ORDERERS).collect();
+        let mut profile = material::profile_of(CHANNEL, port, &cutting, &all).unwrap();
+        profile.orderer_organizations[0].msp.tls_root_certs.push(new_tls.authority_pem.clone());
+        let genesis = material::genesis_block(&profile).unwrap();
         std::fs::write(folder.path().join("genesis.block"), &genesis).unwrap();
-        let processes = BTreeMap::new();
-        let mut orderers = Self { genesis, port, has_admin_tls, processes, folder, _alone: alone };
+        let (processes, moved) = (BTreeMap::new(), BTreeSet::new());
+        let mut orderers = Self { genesis, port, new_tls, moved, has_admin_tls, processes, folder, _alone: alone };
         for id in 1..=ORDERERS {
             orderers.start_again(id).await;
         }
@@ -70,6 +79,11 @@ impl Orderers {
     pub async fn crash(&mut self, id: u16) {
         self.processes.remove(&id).unwrap().kill().unwrap();
         self.start_again(id).await;
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, id: u16) {
+        self.processes.remove(&id).unwrap().kill().unwrap();
     }
 
     /// Asks a node to end, which it does in good order.
@@ -132,6 +146,37 @@ impl Orderers {
         administration::ready(config_block, &wish, &signer, (&user, material::PEER_MSP_ID)).unwrap()
     }
 
+    /// An update that names another port and another TLS certificate for a node, ready to be sent.
+    pub async fn move_update(&self, id: u16) -> Bytes {
+        let user = material::user(CHANNEL).unwrap();
+        let chain = blocks_from(&self.endpoint(id), &user).await.unwrap();
+        let (id, address) = (id.to_string(), format!("127.0.0.1:{}", self.new_port(id)));
+        let certificate = self.new_tls.certificate.display().to_string();
+        let named = ["consenter", "replace", "--id", &id, "--address", &address];
+        let wish = [&named[..], &["--client-tls", &certificate, "--server-tls", &certificate]].concat();
+        let signer = [(material::orderer_administrator_msp(), ORDERER_MSP_ID)];
+        let sender = (&*material::user_msp(), material::PEER_MSP_ID);
+        administration::ready(&chain[0], &wish, &signer, sender).unwrap()
+    }
+
+    /// Has a node take the first update of the channel, and waits until all nodes serve the block that brings it.
+    pub async fn put_in_force(&self, at: u16, update: Bytes) {
+        broadcast(&self.endpoint(at), [update]).await.unwrap();
+        let (since, user) = (Instant::now(), material::user(CHANNEL).unwrap());
+        let is_config = |block: &Vec<u8>| fabric_proto::block::is_config(Block::decode(&block[..]).unwrap().entries());
+        for id in 1..=ORDERERS {
+            while !blocks_from(&self.endpoint(id), &user).await.unwrap_or_default().iter().skip(1).any(is_config) {
+                assert!(since.elapsed() < PATIENCE, "orderer {id}: {}", tail(&self.processes[&id].log(), 20));
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+
+    /// From its next start on, a node is where such an update says.
+    pub fn move_to_new_place(&mut self, id: u16) {
+        self.moved.insert(id);
+    }
+
     /// All nodes come to hold one chain, verified and equal, with each of these envelopes once in it.
     pub async fn check_chain(&self, sent: &[Bytes]) {
         let wanted: BTreeSet<_> = sent.iter().map(|envelope| key_of(envelope)).collect();
@@ -164,8 +209,17 @@ impl Orderers {
     }
 
     fn endpoint(&self, id: u16) -> Endpoint {
-        let address = format!("127.0.0.1:{}", self.port + id - 1);
-        Endpoint::tls(&address, &material::tls_authority(), None).unwrap()
+        let address = format!("127.0.0.1:{}", self.port_of(id));
+        Endpoint::tls(&address, &self.new_tls.authorities, None).unwrap()
+    }
+
+    /// Where a node listens for clients and other nodes.
+    fn port_of(&self, id: u16) -> u16 {
+        if self.moved.contains(&id) { self.new_port(id) } else { self.port + id - 1 }
+    }
+
+    fn new_port(&self, id: u16) -> u16 {
+        self.port + 2 * ORDERERS + id - 1
     }
 
     fn log(&self, id: u16) -> PathBuf {
@@ -176,13 +230,18 @@ impl Orderers {
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
         let (keys, data) = (material::orderer(id.into()), self.folder.path().join(id.to_string()));
         let key = |name: &str| keys.join(name).display().to_string();
-        let (certificate, private_key, authority) = (key("tls/server.crt"), key("tls/server.key"), key("tls/ca.crt"));
+        let (mut certificate, mut private_key) = (key("tls/server.crt"), key("tls/server.key"));
+        if self.moved.contains(&id) {
+            certificate = self.new_tls.certificate.display().to_string();
+            private_key = self.new_tls.key.display().to_string();
+        }
+        let authority = self.new_tls.authorities.display().to_string();
         let mut set = BTreeMap::from(
             [
                 ("FABRIC_CFG_PATH", binary::workspace().join("configs").display().to_string()),
                 ("FABRIC_LOGGING_SPEC", "info".to_owned()),
                 ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
-                ("ORDERER_GENERAL_LISTENPORT", (self.port + id - 1).to_string()),
+                ("ORDERER_GENERAL_LISTENPORT", self.port_of(id).to_string()),
                 ("ORDERER_GENERAL_LOCALMSPID", ORDERER_MSP_ID.to_owned()),
                 ("ORDERER_GENERAL_LOCALMSPDIR", key("msp")),
                 ("ORDERER_GENERAL_TLS_ENABLED", "true".to_owned()),
