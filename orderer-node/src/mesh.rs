@@ -3,9 +3,9 @@
 //! Every node dials every other: the dialer sends and the acceptor receives, so there are two connections between two
 //! nodes and nobody has to decide which of two is the right one. A link that a peer has dialled shows that the peer is up:
 //! whoever waits before dialling it again does so at once. Both sides are known by the TLS keys that the channel
-//! configurations name at that moment ([`Directory`]), and tell each other their vote key binding before anything else. A frame names its group. Who
-//! is a frontend, and which vote keys are known, is told on every connection and when it changes, straight from the
-//! [`NodeKeyring`].
+//! configurations name at that moment ([`Directory`]), and tell each other their vote key binding before anything else. A
+//! frame names its group. Who is a frontend, and which vote keys are known, is told on every connection and when it
+//! changes, straight from the [`NodeKeyring`].
 //!
 //! Links are not perfect and need not be: what is lost is sent again by the core when it hears
 //! [`MeshEvent::Connected`], or on its slow timer. So nothing here waits for a peer. What cannot be sent is queued within
