@@ -90,7 +90,7 @@ fn another_address_and_other_keys_hold_from_the_moment_they_are_in_force_and_the
     let (old_key, (pem, new)) = (world.network.tls[1].spki().unwrap(), other_identity());
     let new_key: Spki = new.spki().unwrap();
     let original = Contact { address: at(FOUR[1]), server_key: old_key.clone(), client_key: old_key.clone() };
-    assert_eq!(world.directory.contacts(SECOND), [original.clone()], "as the group said at first");
+    assert_eq!(world.directory.contacts(SECOND), std::slice::from_ref(&original), "as the group said at first");
     world.put_in_force(&[&world.original()]);
     assert_eq!(world.directory.contacts(SECOND), [original]);
     assert!(world.directory.is_client_key(SECOND, &old_key) && !world.directory.is_client_key(SECOND, &new_key));

@@ -487,7 +487,7 @@ async fn a_mesh_that_makes_no_sense_does_not_start() {
     setup.binding.replica = ReplicaId(0);
     assert!(matches!(Mesh::start(setup), Err(MeshError::Binding(_))));
     let mut setup = world.setup(0);
-    setup.peers.push(setup.peers[0].clone());
+    setup.peers.push(setup.peers[0]);
     assert!(matches!(Mesh::start(setup), Err(MeshError::Repeated(ReplicaId(1)))));
     let mut setup = world.setup(0);
     setup.peers[0] = ReplicaId(0);
