@@ -19,6 +19,7 @@ use crate::broadcast::{Order, Submit, SubmitError};
 use crate::channels::Channel;
 use crate::collector::{Collector, CollectorError, CollectorSetup, CollectorStats};
 use crate::counters::{ChannelCounters, FrontendCounters};
+use crate::directory::Directory;
 use crate::frame::{Bodies, Hello, ToNode, VERSION};
 use crate::group::OrderingGroup;
 use crate::in_flight::Origin;
@@ -28,7 +29,6 @@ use crate::node_handle::NodeHandle;
 use crate::node_link::{NodeLink, Way};
 use crate::relay::{Relay, relay, session_of_now};
 use crate::subscriptions::Subscriptions;
-use crate::tls::{ALPN_FRONTEND, ServerTrust, Spki, TlsError, client_config};
 use crate::tls_identity::TlsIdentity;
 
 /// Everything a frontend begins with.
@@ -58,13 +58,8 @@ pub struct NodeEndpoint {
 /// Where a node is.
 #[derive(Debug)]
 pub enum NodeAddress {
-    /// At `host:port`, behind TLS.
-    Dial {
-        /// `host:port`.
-        address: String,
-        /// The key that it must show.
-        pin: Spki,
-    },
+    /// Where the directory says, behind TLS.
+    Dial(Arc<Directory>),
     /// In this process: the frontend's end of a stream whose other end serves the node's session.
     InProcess(DuplexStream),
 }
@@ -75,9 +70,6 @@ pub enum FrontendError {
     /// Its key or credential.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// Our certificate or a node's key.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
     /// A node that is no member of the group, or named twice.
     #[error("replica {0} is not in the group or is named twice")]
     Node(ReplicaId),
@@ -298,10 +290,7 @@ fn ways(
     for NodeEndpoint { replica, address } in endpoints {
         let way = match address {
             NodeAddress::InProcess(stream) => Way::InProcess(stream),
-            NodeAddress::Dial { address, pin } => {
-                let tls = client_config(Some(identity), ALPN_FRONTEND, ServerTrust::Pinned(pin))?;
-                Way::Dial { address, tls }
-            }
+            NodeAddress::Dial(directory) => Way::Dial { directory, identity: identity.clone() },
         };
         if replica.index() >= replicas || ways.insert(replica, way).is_some() {
             return Err(FrontendError::Node(replica));

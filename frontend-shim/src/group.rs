@@ -82,12 +82,6 @@ impl OrderingGroup {
         self.position(|member| member.client_tls_cert.spki_der() == key || member.server_tls_cert.spki_der() == key)
     }
 
-    /// The key that a replica's listener must show.
-    #[must_use]
-    pub fn server_key(&self, replica: ReplicaId) -> Option<Spki> {
-        Some(Spki::from_der(self.consenter(replica)?.server_tls_cert.spki_der().clone()))
-    }
-
     /// How log lines call a replica.
     #[must_use]
     pub fn name(&self, replica: ReplicaId) -> String {
@@ -142,7 +136,8 @@ mod tests {
         for (replica, id) in (0..4).map(ReplicaId).zip(1..) {
             assert_eq!(group.replica_of(id), Some(replica));
             assert_eq!(group.consenter(replica).unwrap().id, id);
-            assert_eq!(group.replica_by_tls_key(&group.server_key(replica).unwrap()), Some(replica));
+            let key = Spki::from_der(group.consenter(replica).unwrap().server_tls_cert.spki_der().clone());
+            assert_eq!(group.replica_by_tls_key(&key), Some(replica));
         }
         assert_eq!((group.replica_of(5), group.replica_of(0)), (None, None));
         assert_eq!(group.name(ReplicaId(2)), "node 3 at 127.0.0.1:7152");

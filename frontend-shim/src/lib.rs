@@ -21,6 +21,7 @@ mod config_difference;
 pub mod config_update;
 pub mod counters;
 pub mod deliver;
+pub mod directory;
 pub mod frame;
 pub mod framing;
 pub mod frontend;

@@ -16,6 +16,7 @@ use tokio::time::{interval_at, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::Grievance;
+use crate::directory::{DialError, Directory};
 use crate::frame::{ToFrontend, ToNode, VERSION, Welcome};
 use crate::framing::{FRAME_BYTES_MAX, FrameError, FrameReader};
 use crate::node_handle::NodeHandle;
@@ -26,16 +27,17 @@ use crate::node_limits::{
 use crate::outbox::{Outbox, write_frames};
 use crate::relay::LinkEvent;
 use crate::subscriptions::Subscriptions;
-use crate::tls::{self, TlsError};
+use crate::tls::ALPN_FRONTEND;
+use crate::tls_identity::TlsIdentity;
 
 /// How a node is reached.
 pub(crate) enum Way {
     /// By TLS over TCP, again and again.
     Dial {
-        /// `host:port`.
-        address: String,
-        /// Pins the node's key.
-        tls: Arc<rustls::ClientConfig>,
+        /// Says where, and by which key the node is known.
+        directory: Arc<Directory>,
+        /// Shown to the node.
+        identity: TlsIdentity,
     },
     /// It is this process: once.
     InProcess(DuplexStream),
@@ -55,7 +57,7 @@ pub(crate) struct NodeLink {
 #[derive(Debug, thiserror::Error)]
 enum LinkError {
     #[error("cannot connect: {0}")]
-    Connect(#[from] TlsError),
+    Connect(#[from] DialError),
     #[error("the connection failed: {0}")]
     Frame(#[from] FrameError),
     #[error("the connection failed: {0}")]
@@ -81,7 +83,7 @@ impl NodeLink {
         let keeping = async {
             match way {
                 Way::InProcess(stream) => self.on_ended(&self.session(stream).await, &mut None),
-                Way::Dial { address, tls } => self.keep_dialling(&address, &tls).await,
+                Way::Dial { directory, identity } => self.keep_dialling(&directory, &identity).await,
             }
         };
         tokio::select! {
@@ -91,12 +93,12 @@ impl NodeLink {
         self.node.close();
     }
 
-    async fn keep_dialling(&self, address: &str, tls: &Arc<rustls::ClientConfig>) {
+    async fn keep_dialling(&self, directory: &Directory, identity: &TlsIdentity) {
         let mut pause = RECONNECT_AFTER_MIN;
         let mut last_logged = None;
         loop {
             let sessions = self.node.record.snapshot().sessions;
-            let outcome = self.dial_once(address, tls.clone()).await;
+            let outcome = self.dial_once(directory, identity).await;
             if self.node.record.snapshot().sessions > sessions {
                 pause = RECONNECT_AFTER_MIN;
                 last_logged = None;
@@ -109,8 +111,8 @@ impl NodeLink {
         }
     }
 
-    async fn dial_once(&self, address: &str, tls: Arc<rustls::ClientConfig>) -> Result<(), LinkError> {
-        self.session(tls::dial(address, tls).await?).await
+    async fn dial_once(&self, directory: &Directory, identity: &TlsIdentity) -> Result<(), LinkError> {
+        self.session(directory.dial(self.node.replica, identity, ALPN_FRONTEND).await?).await
     }
 
     /// One session, from Hello until it ends. It never ends well: a node has no reason to leave.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fabric_proto::ChannelId;
-use mod_smart::{GroupId, Limits, ReplicaId};
+use mod_smart::{GroupId, Limits};
 use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::channels::{Channels, ChannelsError};
 use crate::config::{ChannelSettings, ListenerSettings, Settings};
+use crate::directory::Directory;
 use crate::frame::Bodies;
 use crate::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use crate::group::OrderingGroup;
@@ -88,7 +89,7 @@ impl Standalone {
 
         let (router, mut frontends) = (Router::new(), Vec::new());
         for (group, ids) in groups.into_values() {
-            let nodes = endpoints(&group, &settings.addresses);
+            let nodes = endpoints(&group, &settings.addresses, (&channels, &ids));
             let identity = settings.identity.clone();
             let session_window = Limits::default().session_window;
             let setup = FrontendSetup { group, nodes, identity, bodies: Bodies::Pushed, session_window };
@@ -232,13 +233,17 @@ fn ledger(data_dir: &Path, id: &ChannelId, channel: &ChannelSettings) -> Result<
     Ok(ledger)
 }
 
-fn endpoints(group: &OrderingGroup, addresses: &BTreeMap<String, String>) -> Vec<NodeEndpoint> {
-    let endpoint = |replica: ReplicaId| {
-        let written = group.consenter(replica)?.address();
-        let address = addresses.get(&written).cloned().unwrap_or(written);
-        Some(NodeEndpoint { replica, address: NodeAddress::Dial { address, pin: group.server_key(replica)? } })
-    };
-    group.view().replicas().filter_map(endpoint).collect()
+/// The nodes of a group, where its channels say.
+fn endpoints(
+    group: &OrderingGroup,
+    addresses: &BTreeMap<String, String>,
+    (channels, ids): (&Channels, &[ChannelId]),
+) -> Vec<NodeEndpoint> {
+    let of_group: Vec<_> = ids.iter().filter_map(|id| channels.find(id.as_str())).collect();
+    let in_force = move || of_group.iter().map(|channel| channel.config()).collect();
+    let directory = Arc::new(Directory::following(group, addresses.clone(), in_force));
+    let endpoint = |replica| NodeEndpoint { replica, address: NodeAddress::Dial(Arc::clone(&directory)) };
+    group.view().replicas().map(endpoint).collect()
 }
 
 fn report(channels: &Channels, counters: &Counters, frontends: &[FrontendHandle]) -> StatusReport {

@@ -3,6 +3,7 @@
 
 mod network;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use blockcutter::Command;
@@ -10,6 +11,7 @@ use blockcutter::command::decode;
 use bytes::Bytes;
 use frontend_shim::broadcast::{Order, Submit as _, SubmitError};
 use frontend_shim::channels::ChannelState;
+use frontend_shim::directory::Directory;
 use frontend_shim::frame::{Bodies, Opened, ToFrontend, ToNode};
 use frontend_shim::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use frontend_shim::keys::verify_frontend;
@@ -283,13 +285,11 @@ async fn a_link_that_breaks_is_made_again_and_what_was_not_acknowledged_is_sent_
     let ports: Vec<u16> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
     let network = Network::new(&ports);
     let group = network.group();
-    let nodes = group.view().replicas().map(|replica| NodeEndpoint {
-        replica,
-        address: NodeAddress::Dial {
-            address: group.consenter(replica).unwrap().address(),
-            pin: group.server_key(replica).unwrap(),
-        },
-    });
+    let directory = Arc::new(Directory::of_group(&group));
+    let nodes = group
+        .view()
+        .replicas()
+        .map(|replica| NodeEndpoint { replica, address: NodeAddress::Dial(Arc::clone(&directory)) });
     let setup = FrontendSetup {
         nodes: nodes.collect(),
         group: group.clone(),
@@ -335,8 +335,7 @@ async fn a_node_with_another_key_gets_no_session() {
     let port = listener.local_addr().unwrap().port();
     let network = Network::new(&[port, 7051, 7052, 7053]);
     let group = network.group();
-    let pin = group.server_key(ReplicaId(0)).unwrap();
-    let address = NodeAddress::Dial { address: format!("127.0.0.1:{port}"), pin };
+    let address = NodeAddress::Dial(Arc::new(Directory::of_group(&group)));
     let setup = FrontendSetup {
         nodes: vec![NodeEndpoint { replica: ReplicaId(0), address }],
         group,
@@ -356,8 +355,7 @@ async fn a_node_that_is_known_to_be_up_is_dialled_at_once() {
     let port = listener.local_addr().unwrap().port();
     let network = Network::new(&[port, 7051, 7052, 7053]);
     let group = network.group();
-    let pin = group.server_key(ReplicaId(0)).unwrap();
-    let address = NodeAddress::Dial { address: format!("127.0.0.1:{port}"), pin };
+    let address = NodeAddress::Dial(Arc::new(Directory::of_group(&group)));
     let setup = FrontendSetup {
         nodes: vec![NodeEndpoint { replica: ReplicaId(0), address }],
         group,

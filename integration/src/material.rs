@@ -90,9 +90,17 @@ pub fn genesis(channel: &str, port: u16, cutting: &Cutting) -> anyhow::Result<By
 /// # Errors
 /// The keys are not there.
 pub fn genesis_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> anyhow::Result<Bytes> {
+    genesis_block(&profile_of(channel, port, cutting, ids)?)
+}
+
+/// What that block is made of.
+///
+/// # Errors
+/// The keys are not there.
+pub fn profile_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> anyhow::Result<GenesisProfile> {
     let orderers = crypto().join("ordererOrganizations").join(ORDERER_DOMAIN);
     let peers = crypto().join("peerOrganizations").join(PEER_DOMAIN);
-    let profile = GenesisProfile {
+    Ok(GenesisProfile {
         channel_id: ChannelId::new(channel)?,
         capabilities: GenesisCapabilities::default(),
         orderer_organizations: vec![OrdererOrganizationProfile {
@@ -113,7 +121,14 @@ pub fn genesis_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> a
         },
         batch_timeout: cutting.timeout,
         options: BftOptions::default(),
-    };
+    })
+}
+
+/// The genesis block of a profile.
+///
+/// # Errors
+/// Its keys do not make a channel.
+pub fn genesis_block(profile: &GenesisProfile) -> anyhow::Result<Bytes> {
     // Equal profiles give equal blocks: nothing of a test depends on when it runs.
     let block = profile.block(1_750_000_000, [7; 24]).context("the keys do not make a channel")?;
     Ok(block.encode_to_vec().into())

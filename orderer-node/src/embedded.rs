@@ -10,10 +10,10 @@ use fabric_proto::ChannelId;
 use frontend_shim::broadcast::Submit;
 use frontend_shim::channels::Channel;
 use frontend_shim::counters::FrontendCounters;
+use frontend_shim::directory::Directory;
 use frontend_shim::frame::Bodies;
 use frontend_shim::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use frontend_shim::group::OrderingGroup;
-use frontend_shim::tls::Spki;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{Limits, ReplicaId};
 use tokio::sync::watch;
@@ -31,14 +31,14 @@ impl std::fmt::Debug for EmbeddedFrontend {
     }
 }
 
-/// Starts the frontend of a group, without channels.
+/// Starts the frontend of a group, without channels. It shows `identity` to the other nodes, which are where the directory
+/// says.
 ///
 /// # Errors
 /// Its certificate cannot vouch for it.
 pub fn start(
-    me: ReplicaId,
-    group: OrderingGroup,
-    identity: &TlsIdentity,
+    (me, group): (ReplicaId, OrderingGroup),
+    (identity, directory): (&TlsIdentity, Arc<Directory>),
     host: Arc<SessionHost>,
     mesh: &MeshHandle,
 ) -> anyhow::Result<EmbeddedFrontend> {
@@ -48,15 +48,9 @@ pub fn start(
             tracing::error!(%end, "the session with our own frontend ended");
         }
     });
-    let others = (0..).map(ReplicaId).zip(group.consenters()).filter(|(replica, _)| *replica != me);
+    let others = group.view().replicas().filter(|replica| *replica != me);
     let mut nodes = vec![NodeEndpoint { replica: me, address: NodeAddress::InProcess(ours) }];
-    nodes.extend(others.map(|(replica, consenter)| NodeEndpoint {
-        replica,
-        address: NodeAddress::Dial {
-            address: consenter.address(),
-            pin: Spki::from_der(consenter.server_tls_cert.spki_der().clone()),
-        },
-    }));
+    nodes.extend(others.map(|replica| NodeEndpoint { replica, address: NodeAddress::Dial(Arc::clone(&directory)) }));
     let replicas = group.view().replicas();
     let frontend = Frontend::start(FrontendSetup {
         group,

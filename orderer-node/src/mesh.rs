@@ -3,9 +3,9 @@
 //! Every node dials every other: the dialer sends and the acceptor receives, so there are two connections between two
 //! nodes and nobody has to decide which of two is the right one. A link that a peer has dialled shows that the peer is up:
 //! whoever waits before dialling it again does so at once. Both sides are known by the TLS keys that the channel
-//! configuration names, and tell each other their vote key binding before anything else. A frame names its group. Who
-//! is a frontend, and which vote keys are known, is told on every connection and when it changes, straight from the
-//! [`NodeKeyring`].
+//! configurations name at that moment ([`Directory`]), and tell each other their vote key binding before anything else. A
+//! frame names its group. Who is a frontend, and which vote keys are known, is told on every connection and when it
+//! changes, straight from the [`NodeKeyring`].
 //!
 //! Links are not perfect and need not be: what is lost is sent again by the core when it hears
 //! [`MeshEvent::Connected`], or on its slow timer. So nothing here waits for a peer. What cannot be sent is queued within
@@ -28,9 +28,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use frontend_shim::directory::Directory;
 use frontend_shim::keys::Credential;
 use frontend_shim::outbox::Outbox;
-use frontend_shim::tls::{self, ServerTrust, Spki, TlsError};
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{GroupId, ReplicaId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -57,24 +57,13 @@ pub struct MeshSetup {
     /// Our own vote key binding; it enters the keyring too.
     pub binding: VoteBinding,
     /// The other replicas.
-    pub peers: Vec<Peer>,
+    pub peers: Vec<ReplicaId>,
+    /// How they are reached and known.
+    pub directory: Arc<Directory>,
     /// What is believed. The mesh adds the peers' bindings and the frontends they introduce.
     pub keyring: Arc<NodeKeyring>,
     /// Bounds and waits.
     pub limits: MeshLimits,
-}
-
-/// Another replica, as the channel configuration names it.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Its number.
-    pub replica: ReplicaId,
-    /// `host:port` to dial.
-    pub address: String,
-    /// The public key of the certificate it shows when it is dialled.
-    pub server_key: Spki,
-    /// The public key of the certificate it shows when it dials.
-    pub client_key: Spki,
 }
 
 /// What the mesh tells.
@@ -109,14 +98,6 @@ pub enum MeshError {
     /// Our own binding is not one that anybody would believe.
     #[error("this node's own vote key binding: {0}")]
     Binding(#[from] BindError),
-    /// A peer cannot be dialled.
-    #[error("replica {replica}: {source}")]
-    Peer {
-        /// Which.
-        replica: ReplicaId,
-        /// Why.
-        source: TlsError,
-    },
     /// A peer that is named twice, or that is this replica.
     #[error("replica {0} is named twice")]
     Repeated(ReplicaId),
@@ -143,14 +124,8 @@ impl Mesh {
         setup.keyring.bind(&setup.binding)?;
         let (events, receiver) = mpsc::channel(setup.limits.events_max(setup.peers.len()));
         let mut peers = BTreeMap::new();
-        let mut dialling = Vec::new();
-        for peer in setup.peers {
-            let replica = peer.replica;
-            let trust = ServerTrust::Pinned(peer.server_key.clone());
-            let config = tls::client_config(Some(&setup.identity), tls::ALPN_MESH, trust)
-                .map_err(|source| MeshError::Peer { replica, source })?;
-            let state = Arc::new(PeerState::new(peer, &setup.limits));
-            dialling.push((Arc::clone(&state), config));
+        for replica in setup.peers {
+            let state = Arc::new(PeerState::new(replica, &setup.directory, &setup.limits));
             if replica == setup.me || peers.insert(replica, state).is_some() {
                 return Err(MeshError::Repeated(replica));
             }
@@ -159,6 +134,7 @@ impl Mesh {
         let shared = Arc::new(Shared {
             group: setup.group,
             me: setup.me,
+            identity: setup.identity,
             binding: setup.binding,
             keyring: setup.keyring,
             limits: setup.limits,
@@ -166,8 +142,8 @@ impl Mesh {
             events,
             stop: stop.clone(),
         });
-        for (peer, config) in dialling {
-            tokio::spawn(dialer::keep_dialling(Arc::clone(&shared), peer, config));
+        for peer in shared.peers.values() {
+            tokio::spawn(dialer::keep_dialling(Arc::clone(&shared), Arc::clone(peer)));
         }
         Ok((MeshHandle { shared, _until_last: Arc::new(stop.drop_guard()) }, receiver))
     }
@@ -225,7 +201,11 @@ impl MeshHandle {
     /// What happened on the links, by peer.
     #[must_use]
     pub fn counters(&self) -> Vec<PeerCounters> {
-        self.shared.peers.values().map(|peer| peer.meter.counters(&peer.about, peer.outbox.bytes())).collect()
+        self.shared
+            .peers
+            .values()
+            .map(|peer| peer.meter.counters(peer.replica, peer.addresses(), peer.outbox.bytes()))
+            .collect()
     }
 
     /// Ends the mesh, whatever other handles there are.
@@ -239,6 +219,7 @@ impl MeshHandle {
 struct Shared {
     group: GroupId,
     me: ReplicaId,
+    identity: TlsIdentity,
     binding: VoteBinding,
     keyring: Arc<NodeKeyring>,
     limits: MeshLimits,
@@ -250,7 +231,8 @@ struct Shared {
 /// What the two links with one peer share.
 #[derive(Debug)]
 struct PeerState {
-    about: Peer,
+    replica: ReplicaId,
+    directory: Arc<Directory>,
     outbox: Outbox,
     meter: Meter,
     /// For what goes wrong when it is dialled.
@@ -272,9 +254,10 @@ struct Inbound {
 }
 
 impl PeerState {
-    fn new(about: Peer, limits: &MeshLimits) -> Self {
+    fn new(replica: ReplicaId, directory: &Arc<Directory>, limits: &MeshLimits) -> Self {
         Self {
-            about,
+            replica,
+            directory: Arc::clone(directory),
             outbox: Outbox::new(limits.queue_bytes_max, limits.queue_frames_max),
             meter: Meter::default(),
             dial_pace: LogPace::default(),
@@ -283,6 +266,11 @@ impl PeerState {
             inbound: Mutex::default(),
             up: watch::Sender::new(0),
         }
+    }
+
+    /// Where it is reached now, for people.
+    fn addresses(&self) -> String {
+        self.directory.addresses(self.replica)
     }
 
     /// A link with it has come to stand.
@@ -320,7 +308,7 @@ impl PeerState {
         }
         drop(inbound);
         if let Some(held_back) = self.reject_pace.due() {
-            let (replica, address) = (self.about.replica, &self.about.address);
+            let (replica, address) = (self.replica, self.addresses());
             tracing::warn!(%replica, %address, held_back, "closed a link that carried garbage: {why}");
         }
     }

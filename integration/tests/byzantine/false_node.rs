@@ -6,8 +6,9 @@ use anyhow::Context as _;
 use fabric_channel::ChannelConfig;
 use fabric_proto::block::header_hash;
 use fabric_proto::common::Block;
+use frontend_shim::directory::Directory;
 use frontend_shim::group::{OrderingGroup, ordering_group};
-use frontend_shim::tls::{self, ALPN_FRONTEND, ALPN_GRPC, ALPN_MESH, ClientAuth, Spki};
+use frontend_shim::tls::{self, ALPN_FRONTEND, ALPN_GRPC, ALPN_MESH, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
 use integration::material::{self, ORDERER_MSP_ID};
 use integration::network::Network;
@@ -15,7 +16,7 @@ use mod_smart::{ReplicaId, View};
 use orderer_node::client::{DeliverClient, Endpoint, EnvelopeFactory, Seek};
 use orderer_node::keys::{LocalMsp, NodeKeyring, VoteBinding, VoteKey};
 use orderer_node::listener::{Accepted, Doors, Listener, ListenerHandle, ListenerLimits, Security, door};
-use orderer_node::mesh::{Mesh, MeshDoor, MeshEvent, MeshHandle, MeshLimits, MeshSetup, Peer};
+use orderer_node::mesh::{Mesh, MeshDoor, MeshEvent, MeshHandle, MeshLimits, MeshSetup};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -63,7 +64,8 @@ impl FalseNode {
             identity: server.clone(),
             binding: VoteBinding::sign(group.id(), me, &vote_key, identity.key()),
             // It hears everybody in any case; a silent one says nothing to anybody.
-            peers: if manners == Manners::Silent { Vec::new() } else { peers(&group, me) },
+            peers: group.view().replicas().filter(|replica| manners != Manners::Silent && *replica != me).collect(),
+            directory: Arc::new(Directory::of_group(&group)),
             keyring: Arc::clone(&keyring),
             limits: MeshLimits::default(),
         })?;
@@ -157,17 +159,4 @@ fn keyring(config: &ChannelConfig, group: &OrderingGroup) -> NodeKeyring {
     let pins = group.consenters().iter().map(key).collect();
     let authorities = config.msps().iter().filter(|msp| config.is_orderer_msp(msp.id())).cloned();
     NodeKeyring::new(group.id(), pins, authorities.collect())
-}
-
-fn peers(group: &OrderingGroup, me: ReplicaId) -> Vec<Peer> {
-    let key = |certificate: &fabric_channel::Certificate| Spki::from_der(certificate.spki_der().clone());
-    let others = (0..).map(ReplicaId).zip(group.consenters()).filter(|(replica, _)| *replica != me);
-    others
-        .map(|(replica, consenter)| Peer {
-            replica,
-            address: consenter.address(),
-            server_key: key(&consenter.server_tls_cert),
-            client_key: key(&consenter.client_tls_cert),
-        })
-        .collect()
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod new_tls;
 mod orderers;
 mod real_peer;
 mod stage;
@@ -109,6 +110,34 @@ async fn a_damaged_block_file_is_set_aside_and_the_blocks_come_from_the_others()
     let (log, kept) = (orderers.said(2), orderers.data(2).join("damaged"));
     assert!(log.contains("the ledger is damaged; it was moved to"), "{log}");
     assert_eq!(std::fs::read_dir(kept).unwrap().count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_new_tls_keys_and_another_port_takes_part_again_without_a_restart_of_the_others() {
+    let mut orderers = Orderers::start_with_two_authorities().await;
+    let genesis = orderers.genesis.clone();
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let mut sent = orderers.order(1, 10).await;
+    orderers.check_chain(&sent).await;
+
+    let update = orderers.move_update(4);
+    orderers.put_in_force(1, update).await;
+    // The links that stand are left alone.
+    sent.extend(orderers.order(4, 10).await);
+    orderers.stop(4, Signal::SIGTERM).await;
+    orderers.move_to_new_place(4);
+    orderers.start_again(4).await;
+    sent.extend(orderers.order(4, 10).await);
+    orderers.check_chain(&sent).await;
+
+    // From now on nothing is ordered without node 4.
+    orderers.kill(1);
+    sent.extend(orderers.order(4, 10).await);
+    sent.extend(orderers.order(2, 10).await);
+    orderers.start_again(1).await;
+    orderers.check_chain(&sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

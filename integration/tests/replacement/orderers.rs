@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
+use fabric_proto::common::Block;
 use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
@@ -20,10 +21,12 @@ use integration::site::PATIENCE;
 use integration::verifier::{VerifiedBlock, Verifier};
 use nix::sys::signal::Signal;
 use orderer_node::client::{Content, DeliverClient, Endpoint, EnvelopeFactory, Position, Seek};
+use prost::Message as _;
 use tempfile::TempDir;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::admin::get;
+use crate::new_tls::NewTls;
 
 pub const CHANNEL: &str = "testchannel";
 
@@ -32,13 +35,17 @@ pub struct Orderers {
     pub keys: CryptoFolder,
     /// User1 of Org1.
     pub user: EnvelopeFactory,
+    /// A second TLS authority, and what it gave a node that moves.
+    new_tls: Option<NewTls>,
+    /// The nodes that have moved.
+    moved: BTreeSet<u16>,
     has_admin_tls: bool,
     processes: BTreeMap<u16, Process>,
     place: Place,
 }
 
 struct Place {
-    /// Of node 1; the others behind it, and the administrators' ports behind these.
+    /// Of node 1; the others behind it, then the administrators' ports, those of the operations endpoints, and places to move to.
     port: u16,
     folder: TempDir,
     _alone: OwnedMutexGuard<()>,
@@ -48,7 +55,7 @@ impl Place {
     async fn find() -> Self {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
-        Self { port: free_ports(3 * ORDERERS).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
+        Self { port: free_ports(4 * ORDERERS).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
     }
 }
 
@@ -57,7 +64,19 @@ impl Orderers {
         let place = Place::find().await;
         let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
         let genesis = material::genesis(CHANNEL, place.port, &cutting).unwrap();
-        Self::start_at(place, CryptoFolder::at(&material::crypto()), genesis, has_admin_tls).await
+        Self::start_at(place, (CryptoFolder::at(&material::crypto()), None), genesis, has_admin_tls).await
+    }
+
+    /// With a second TLS authority in the orderers' organisation.
+    pub async fn start_with_two_authorities() -> Self {
+        let place = Place::find().await;
+        let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
+        let new_tls = NewTls::in_folder(place.folder.path());
+        let all: Vec<_> = (1..=ORDERERS).collect();
+        let mut profile = material::profile_of(CHANNEL, place.port, &cutting, &all).unwrap();
+        profile.orderer_organizations[0].msp.tls_root_certs.push(new_tls.authority_pem.clone());
+        let genesis = material::genesis_block(&profile).unwrap();
+        Self::start_at(place, (CryptoFolder::at(&material::crypto()), Some(new_tls)), genesis, false).await
     }
 
     /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. Their
@@ -73,13 +92,19 @@ impl Orderers {
         let status = tokio::task::spawn_blocking(move || process.wait(PATIENCE)).await.unwrap().unwrap();
         assert!(status.success(), "orderer-node dev: {status}");
         let genesis = std::fs::read(before.join("genesis.block")).unwrap().into();
-        Self::start_at(place, CryptoFolder::at(&before.join("crypto")), genesis, true).await
+        Self::start_at(place, (CryptoFolder::at(&before.join("crypto")), None), genesis, true).await
     }
 
-    async fn start_at(place: Place, keys: CryptoFolder, genesis: Bytes, has_admin_tls: bool) -> Self {
+    async fn start_at(
+        place: Place,
+        (keys, new_tls): (CryptoFolder, Option<NewTls>),
+        genesis: Bytes,
+        has_admin_tls: bool,
+    ) -> Self {
         std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
         let user = user_of(&keys.user());
-        let mut orderers = Self { genesis, keys, user, has_admin_tls, processes: BTreeMap::new(), place };
+        let (processes, moved) = (BTreeMap::new(), BTreeSet::new());
+        let mut orderers = Self { genesis, keys, user, new_tls, moved, has_admin_tls, processes, place };
         for id in 1..=ORDERERS {
             orderers.start_again(id).await;
         }
@@ -107,6 +132,11 @@ impl Orderers {
     pub async fn crash(&mut self, id: u16) {
         self.processes.remove(&id).unwrap().kill().unwrap();
         self.start_again(id).await;
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self, id: u16) {
+        self.processes.remove(&id).unwrap().kill().unwrap();
     }
 
     /// Asks a node to end, which it does in good order.
@@ -180,6 +210,34 @@ impl Orderers {
         administration::ready(config_block, &wish, &[self.keys.orderer_administrator()], (&user, msp_id)).unwrap()
     }
 
+    /// An update that names another port and another TLS certificate for a node, ready to be sent.
+    pub fn move_update(&self, id: u16) -> Bytes {
+        let (number, address) = (id.to_string(), format!("127.0.0.1:{}", self.new_port(id)));
+        let certificate = self.new_tls.as_ref().unwrap().certificate.display().to_string();
+        let named = ["consenter", "replace", "--id", &number, "--address", &address];
+        let wish = [&named[..], &["--client-tls", &certificate, "--server-tls", &certificate]].concat();
+        let (user, msp_id) = self.keys.user();
+        administration::ready(&self.genesis, &wish, &[self.keys.orderer_administrator()], (&user, msp_id)).unwrap()
+    }
+
+    /// Has a node take the first update of the channel, and waits until all nodes serve the block that brings it.
+    pub async fn put_in_force(&self, at: u16, update: Bytes) {
+        broadcast(&self.endpoint(at), [update]).await.unwrap();
+        let since = Instant::now();
+        let is_config = |block: &Vec<u8>| fabric_proto::block::is_config(Block::decode(&block[..]).unwrap().entries());
+        for id in 1..=ORDERERS {
+            while !self.blocks(id).await.unwrap_or_default().iter().skip(1).any(is_config) {
+                assert!(since.elapsed() < PATIENCE, "orderer {id}: {}", tail(&self.processes[&id].log(), 20));
+                tokio::time::sleep(POLL).await;
+            }
+        }
+    }
+
+    /// From its next start on, a node is where such an update says.
+    pub fn move_to_new_place(&mut self, id: u16) {
+        self.moved.insert(id);
+    }
+
     /// All nodes come to hold one chain, verified and equal, with each of these envelopes once in it; says how many blocks
     /// the last of them has.
     pub async fn check_chain(&self, sent: &[Bytes]) -> u64 {
@@ -221,7 +279,7 @@ impl Orderers {
     }
 
     pub fn endpoint(&self, id: u16) -> Endpoint {
-        Endpoint::tls(&self.address(id), &self.keys.tls_authority(), None).unwrap()
+        Endpoint::tls(&self.address(id), &self.authorities(), None).unwrap()
     }
 
     /// What Fabric's programs are told of them.
@@ -236,7 +294,21 @@ impl Orderers {
     }
 
     fn address(&self, id: u16) -> String {
-        format!("127.0.0.1:{}", self.place.port + id - 1)
+        format!("127.0.0.1:{}", self.port_of(id))
+    }
+
+    /// Where a node listens for clients and other nodes.
+    fn port_of(&self, id: u16) -> u16 {
+        if self.moved.contains(&id) { self.new_port(id) } else { self.place.port + id - 1 }
+    }
+
+    fn new_port(&self, id: u16) -> u16 {
+        self.place.port + 3 * ORDERERS + id - 1
+    }
+
+    /// Of the nodes' TLS certificates.
+    fn authorities(&self) -> PathBuf {
+        self.new_tls.as_ref().map_or_else(|| self.keys.tls_authority(), |new_tls| new_tls.authorities.clone())
     }
 
     fn log(&self, id: u16) -> PathBuf {
@@ -247,13 +319,18 @@ impl Orderers {
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
         let (keys, data) = (self.keys.orderer(id.into()), self.place.folder.path().join(id.to_string()));
         let key = |name: &str| keys.join(name).display().to_string();
-        let (certificate, private_key, authority) = (key("tls/server.crt"), key("tls/server.key"), key("tls/ca.crt"));
+        let (mut certificate, mut private_key) = (key("tls/server.crt"), key("tls/server.key"));
+        if let Some(new_tls) = self.new_tls.as_ref().filter(|_| self.moved.contains(&id)) {
+            certificate = new_tls.certificate.display().to_string();
+            private_key = new_tls.key.display().to_string();
+        }
+        let authority = self.authorities().display().to_string();
         let mut set = BTreeMap::from(
             [
                 ("FABRIC_CFG_PATH", binary::workspace().join("configs").display().to_string()),
                 ("FABRIC_LOGGING_SPEC", "info".to_owned()),
                 ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
-                ("ORDERER_GENERAL_LISTENPORT", (self.place.port + id - 1).to_string()),
+                ("ORDERER_GENERAL_LISTENPORT", self.port_of(id).to_string()),
                 ("ORDERER_GENERAL_LOCALMSPID", ORDERER_MSP_ID.to_owned()),
                 ("ORDERER_GENERAL_LOCALMSPDIR", key("msp")),
                 ("ORDERER_GENERAL_TLS_ENABLED", "true".to_owned()),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use frontend_shim::counters::NodeRecord;
+use frontend_shim::directory::Directory;
 use frontend_shim::group::OrderingGroup;
-use frontend_shim::tls::{self, ServerTrust, TlsError};
+use frontend_shim::tls::ALPN_FRONTEND;
 use frontend_shim::tls_identity::TlsIdentity;
 use futures::future::BoxFuture;
 use mod_smart::ReplicaId;
@@ -40,26 +41,26 @@ impl BlockSource {
         Self { record: NodeRecord::new(replica, name), dial: Box::new(dial) }
     }
 
-    /// The other replicas of a group, at the addresses and with the keys that the channel configuration names. They know
-    /// us by the certificate of `identity`.
-    ///
-    /// # Errors
-    /// A key that cannot be used.
-    pub fn of_group(group: &OrderingGroup, me: ReplicaId, identity: &TlsIdentity) -> Result<Vec<Self>, TlsError> {
-        let mut sources = Vec::new();
-        for replica in group.view().replicas().filter(|replica| *replica != me) {
-            let (Some(consenter), Some(key)) = (group.consenter(replica), group.server_key(replica)) else { continue };
-            let config = tls::client_config(Some(identity), tls::ALPN_FRONTEND, ServerTrust::Pinned(key))?;
-            let address: Arc<str> = consenter.address().into();
-            sources.push(Self::new(replica, group.name(replica), move || {
-                let (address, config) = (Arc::clone(&address), Arc::clone(&config));
+    /// The other replicas of a group, where the directory says. They know us by the certificate of `identity`.
+    #[must_use]
+    pub fn of_group(
+        group: &OrderingGroup,
+        me: ReplicaId,
+        identity: &TlsIdentity,
+        directory: &Arc<Directory>,
+    ) -> Vec<Self> {
+        let others = group.view().replicas().filter(|replica| *replica != me);
+        let source = |replica| {
+            let (directory, identity) = (Arc::clone(directory), identity.clone());
+            Self::new(replica, group.name(replica), move || {
+                let (directory, identity) = (Arc::clone(&directory), identity.clone());
                 Box::pin(async move {
-                    let stream = tls::dial(&address, config).await.map_err(std::io::Error::other)?;
-                    Ok(Box::new(stream) as Box<dyn Connection>)
+                    let dialled = directory.dial(replica, &identity, ALPN_FRONTEND).await;
+                    Ok(Box::new(dialled.map_err(std::io::Error::other)?) as Box<dyn Connection>)
                 })
-            }));
-        }
-        Ok(sources)
+            })
+        };
+        others.map(source).collect()
     }
 
     /// What is held against it.

@@ -47,7 +47,7 @@ impl From<MeshFrameError> for GreetingReject {
 /// May the owner of this TLS key have a link as the replica it says it is?
 pub(super) fn judge(shared: &Shared, hello: &Hello, key: &Spki) -> Result<(), GreetingReject> {
     let peer = shared.peers.get(&hello.replica).ok_or(GreetingReject::Replica(hello.replica))?;
-    if peer.about.client_key != *key {
+    if !peer.directory.is_client_key(hello.replica, key) {
         return Err(GreetingReject::Pin(hello.replica));
     }
     if peer.is_banned() {
@@ -133,7 +133,7 @@ async fn on_frame(shared: &Shared, peer: &Arc<PeerState>, frame: Frame) -> Resul
             peer.meter.on_received(message.len() as u64);
             let charge = shared.limits.charge(message.len());
             let share = Arc::clone(&peer.inflight).acquire_many_owned(charge).await.map_err(|_| LinkEnd::Stopping)?;
-            let event = MeshEvent::Frame { from: peer.about.replica, message, credit: Credit { _share: share } };
+            let event = MeshEvent::Frame { from: peer.replica, message, credit: Credit { _share: share } };
             shared.events.send(event).await.map_err(|_| LinkEnd::Stopping)?;
             Ok(Next::Read)
         }
@@ -161,7 +161,7 @@ async fn on_frame(shared: &Shared, peer: &Arc<PeerState>, frame: Frame) -> Resul
 async fn reject_gossip(peer: &PeerState, reason: &'static str, why: &str) {
     peer.meter.on_reject(reason);
     if let Some(held_back) = peer.reject_pace.due() {
-        tracing::warn!(replica = %peer.about.replica, held_back, "not believed: {why}");
+        tracing::warn!(replica = %peer.replica, held_back, "not believed: {why}");
     }
     sleep(INTRODUCTION_PAUSE).await;
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
-use super::Peer;
+use mod_smart::ReplicaId;
 
 /// Figures of the links with one peer since the mesh was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,11 +100,11 @@ impl Meter {
         *self.rejects.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += 1;
     }
 
-    pub(super) fn counters(&self, about: &Peer, queued_bytes: usize) -> PeerCounters {
+    pub(super) fn counters(&self, replica: ReplicaId, address: String, queued_bytes: usize) -> PeerCounters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         PeerCounters {
-            replica: about.replica.0,
-            address: about.address.clone(),
+            replica: replica.0,
+            address,
             connected: self.connected.load(Ordering::Relaxed),
             heard: self.is_heard(),
             links: read(&self.links),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use frontend_shim::directory::DialError;
 use frontend_shim::framing::{COALESCE_BYTES, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
-use frontend_shim::tls::{self, TlsError};
-use rustls::ClientConfig;
+use frontend_shim::tls::ALPN_MESH;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -18,14 +18,14 @@ use super::{MeshEvent, MeshLimits, PeerState, Shared};
 use crate::keys::BindError;
 
 /// Keeps a link to the peer up until the mesh ends.
-pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>, config: Arc<ClientConfig>) {
+pub(super) async fn keep_dialling(shared: Arc<Shared>, peer: Arc<PeerState>) {
     let stop = shared.stop.clone();
     let dialling = async {
         let mut wait = shared.limits.redial_min;
         let mut down_since = Instant::now();
         let mut up = peer.up.subscribe();
         loop {
-            let (end, stood_for) = run_once(&shared, &peer, &config, down_since, &mut up).await;
+            let (end, stood_for) = run_once(&shared, &peer, down_since, &mut up).await;
             if matches!(end, LinkEnd::Unheard) {
                 return;
             }
@@ -62,11 +62,10 @@ async fn pause(limits: &MeshLimits, peer: &PeerState, wait: Duration, up: &mut w
 async fn run_once(
     shared: &Shared,
     peer: &PeerState,
-    config: &Arc<ClientConfig>,
     down_since: Instant,
     up: &mut watch::Receiver<u64>,
 ) -> (LinkEnd, Option<Duration>) {
-    let (mut reader, writer) = match dial(shared, peer, config).await {
+    let (mut reader, writer) = match dial(shared, peer).await {
         Ok(link) => link,
         Err(end) => {
             peer.meter.on_dial_failed();
@@ -81,8 +80,8 @@ async fn run_once(
     peer.show_up();
     // What was to be dialled for stands.
     up.mark_unchanged();
-    tracing::info!(replica = %peer.about.replica, address = %peer.about.address, "link stands");
-    if shared.events.send(MeshEvent::Connected(peer.about.replica)).await.is_err() {
+    tracing::info!(replica = %peer.replica, address = peer.addresses(), "link stands");
+    if shared.events.send(MeshEvent::Connected(peer.replica)).await.is_err() {
         return (LinkEnd::Unheard, None);
     }
     let end = tokio::select! {
@@ -90,7 +89,7 @@ async fn run_once(
         end = read_answers(shared, &mut reader) => end,
     };
     peer.meter.on_disconnected();
-    let heard = shared.events.send(MeshEvent::Disconnected(peer.about.replica)).await;
+    let heard = shared.events.send(MeshEvent::Disconnected(peer.replica)).await;
     (heard.map_or(LinkEnd::Unheard, |()| end), Some(stands_since.elapsed()))
 }
 
@@ -98,9 +97,8 @@ async fn run_once(
 async fn dial(
     shared: &Shared,
     peer: &PeerState,
-    config: &Arc<ClientConfig>,
 ) -> Result<(FrameReader<impl AsyncRead + use<>>, FrameWriter<impl AsyncWrite + use<>>), LinkEnd> {
-    let stream = tls::dial(&peer.about.address, Arc::clone(config)).await?;
+    let stream = peer.directory.dial(peer.replica, &shared.identity, ALPN_MESH).await?;
     let (near, far) = tokio::io::split(stream);
     let (mut reader, mut writer) = (FrameReader::new(near, HELLO_FRAME_BYTES_MAX), FrameWriter::new(far));
     let greeting = async {
@@ -125,7 +123,7 @@ fn on_answer(shared: &Shared, peer: &PeerState, answer: MeshFrame) -> Result<(),
         MeshFrame::Refused(refusal) => return Err(LinkEnd::Refused(refusal.reason)),
         _ => return Err(LinkEnd::Unexpected),
     };
-    if hello.group != shared.group || hello.replica != peer.about.replica || hello.binding.replica != hello.replica {
+    if hello.group != shared.group || hello.replica != peer.replica || hello.binding.replica != hello.replica {
         return Err(LinkEnd::WrongReplica);
     }
     shared.keyring.bind(&hello.binding)?;
@@ -141,7 +139,7 @@ fn forget_outdated(peer: &PeerState) {
 }
 
 async fn write_frames<W: AsyncWrite + Unpin>(shared: &Shared, peer: &PeerState, mut writer: FrameWriter<W>) -> LinkEnd {
-    let mut gossip = Gossip::new(Arc::clone(&shared.keyring), [shared.me, peer.about.replica]);
+    let mut gossip = Gossip::new(Arc::clone(&shared.keyring), [shared.me, peer.replica]);
     let mut pings = interval(shared.limits.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -204,11 +202,11 @@ async fn read_answers<R: AsyncRead + Unpin>(shared: &Shared, reader: &mut FrameR
 
 /// The peer that is down for hours must not fill the log: a link that stood and fell is always said, the rest at a pace.
 fn log_end(peer: &PeerState, end: &LinkEnd, stood: bool) {
-    let (replica, address) = (peer.about.replica, &peer.about.address);
+    let (replica, address) = (peer.replica, peer.addresses());
     if stood {
-        tracing::info!(%replica, %address, "link is down: {end}");
+        tracing::info!(%replica, address, "link is down: {end}");
     } else if let Some(held_back) = peer.dial_pace.due() {
-        tracing::warn!(%replica, %address, held_back, "no link: {end}");
+        tracing::warn!(%replica, address, held_back, "no link: {end}");
     }
 }
 
@@ -216,7 +214,7 @@ fn log_end(peer: &PeerState, end: &LinkEnd, stood: bool) {
 #[derive(Debug, thiserror::Error)]
 enum LinkEnd {
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Dial(#[from] DialError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]

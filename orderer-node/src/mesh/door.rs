@@ -141,7 +141,9 @@ impl Inner {
     fn known_key(&self, connection: &Accepted) -> Option<Spki> {
         let shown = connection.certificates.first().and_then(|certificate| Spki::of_certificate(certificate).ok());
         let is_known = |key: &Spki| {
-            self.meshes().values().any(|mesh| mesh.peers.values().any(|peer| peer.about.client_key == *key))
+            let knows =
+                |mesh: &Arc<Shared>| mesh.peers.values().any(|peer| peer.directory.is_client_key(peer.replica, key));
+            self.meshes().values().any(knows)
         };
         let known = shown.clone().filter(is_known);
         if known.is_none() {

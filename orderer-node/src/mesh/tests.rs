@@ -145,13 +145,37 @@ async fn a_certificate_that_nobody_pinned_is_refused_unheard() {
 #[tokio::test]
 async fn a_server_with_another_key_is_not_spoken_to() {
     let world = World::new(2).await;
-    let mut setup = world.setup(0);
-    setup.peers[0].server_key = world.authority.issue("expected").spki().unwrap();
-    let mut node = world.start_with(setup).await;
+    world.tell(1, world.authority.issue("expected").spki().unwrap(), world.address(1));
+    let mut node = world.start(0).await;
     let _real = world.start(1).await;
     until(|| node.counters(1).dials_failed >= 3).await;
     assert!(node.events.try_recv().is_err());
     assert!(!node.counters(1).connected);
+}
+
+#[tokio::test]
+async fn another_certificate_and_address_hold_once_they_are_in_force_for_links_that_are_made_afterwards() {
+    let mut world = World::new(2).await;
+    let mut nodes = world.all().await;
+    let old = world.members[1].identity.clone();
+    world.renew(1).await;
+    // In force while the old link stands, which is left alone.
+    world.tell(1, world.members[1].identity.spki().unwrap(), world.address(1));
+    nodes[1].mesh.send(ReplicaId(0), b"over the old link");
+    assert_eq!(&nodes[0].message().await.1[..], b"over the old link");
+
+    let mut fake = world.dial_as(&old, 0).await;
+    assert_eq!(fake.hear().await, None, "the old key is a stranger's");
+    until(|| nodes[0].door.counters().strangers == 1).await;
+    drop(nodes.pop());
+    let mut renewed = world.start(1).await;
+    renewed.connected([0]).await;
+    nodes[0].connected([1]).await;
+    renewed.mesh.send(ReplicaId(0), b"from the new place");
+    assert_eq!(&nodes[0].message().await.1[..], b"from the new place");
+    nodes[0].mesh.send(ReplicaId(1), b"answer");
+    assert_eq!(&renewed.message().await.1[..], b"answer");
+    assert_eq!(nodes[0].counters(1).address, world.address(1));
 }
 
 #[tokio::test]
@@ -463,9 +487,9 @@ async fn a_mesh_that_makes_no_sense_does_not_start() {
     setup.binding.replica = ReplicaId(0);
     assert!(matches!(Mesh::start(setup), Err(MeshError::Binding(_))));
     let mut setup = world.setup(0);
-    setup.peers.push(setup.peers[0].clone());
+    setup.peers.push(setup.peers[0]);
     assert!(matches!(Mesh::start(setup), Err(MeshError::Repeated(ReplicaId(1)))));
     let mut setup = world.setup(0);
-    setup.peers[0].replica = ReplicaId(0);
+    setup.peers[0] = ReplicaId(0);
     assert!(matches!(Mesh::start(setup), Err(MeshError::Repeated(ReplicaId(0)))));
 }

@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use blockcutter::Verification;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
+use frontend_shim::directory::Directory;
 use frontend_shim::group::OrderingGroup;
 use frontend_shim::router::Router;
-use frontend_shim::tls::Spki;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{GroupId, Limits, ReplicaId};
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ use crate::group::{self, GroupHandle, GroupSetup};
 use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::journal::Durability;
 use crate::keys::{NodeKeyring, SigningIdentity, VoteBinding, VoteKey};
-use crate::mesh::{Mesh, MeshDoor, MeshHandle, MeshLimits, MeshSetup, Peer};
+use crate::mesh::{Mesh, MeshDoor, MeshHandle, MeshLimits, MeshSetup};
 use crate::sessions::SessionHost;
 use crate::work_pool::WorkPool;
 
@@ -153,12 +153,16 @@ impl Hosting {
         }
         let vote_key = Arc::new(VoteKey::derive(pinned));
         let keyring = Arc::new(keyring(config, &ordering));
+        let joined = channels.clone();
+        let in_force = move || joined.list().values().map(|channel| channel.served.config()).collect();
+        let directory = Arc::new(Directory::following(&ordering, BTreeMap::new(), in_force));
         let (mesh, events) = Mesh::start(MeshSetup {
             group: id,
             me,
             identity: setup.mesh_identity.clone(),
             binding: VoteBinding::sign(id, me, &vote_key, pinned),
-            peers: peers(&ordering, me),
+            peers: view.replicas().filter(|replica| *replica != me).collect(),
+            directory: Arc::clone(&directory),
             keyring: Arc::clone(&keyring),
             limits: MeshLimits::default(),
         })?;
@@ -181,7 +185,7 @@ impl Hosting {
             vote_key,
             identity: Arc::clone(&setup.identity),
             mesh: (mesh.clone(), events),
-            sources: BlockSource::of_group(&ordering, me, &setup.mesh_identity)?,
+            sources: BlockSource::of_group(&ordering, me, &setup.mesh_identity, &directory),
             verify: setup.verify.clone(),
             sign: setup.sign.clone(),
             faults: setup.faults.clone(),
@@ -192,7 +196,8 @@ impl Hosting {
             None => None,
             Some(_) => {
                 let host = Arc::clone(&group.sessions);
-                Some(embedded::start(me, ordering, &setup.mesh_identity, host, &mesh).context("embedded frontend")?)
+                let started = embedded::start((me, ordering), (&setup.mesh_identity, directory), host, &mesh);
+                Some(started.context("embedded frontend")?)
             }
         };
         Ok(HostedGroup { me, mesh, group, frontend })
@@ -234,17 +239,4 @@ fn keyring(config: &ChannelConfig, ordering: &OrderingGroup) -> NodeKeyring {
     let pins = ordering.consenters().iter().map(key).collect();
     let authorities = config.msps().iter().filter(|msp| config.is_orderer_msp(msp.id())).cloned();
     NodeKeyring::new(ordering.id(), pins, authorities.collect())
-}
-
-fn peers(ordering: &OrderingGroup, me: ReplicaId) -> Vec<Peer> {
-    let others = (0..).map(ReplicaId).zip(ordering.consenters()).filter(|(replica, _)| *replica != me);
-    let key = |certificate: &fabric_channel::Certificate| Spki::from_der(certificate.spki_der().clone());
-    others
-        .map(|(replica, consenter)| Peer {
-            replica,
-            address: consenter.address(),
-            server_key: key(&consenter.server_tls_cert),
-            client_key: key(&consenter.client_tls_cert),
-        })
-        .collect()
 }

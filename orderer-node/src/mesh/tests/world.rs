@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fabric_channel::{Msp, PublicKey};
+use frontend_shim::directory::{Contact, Contacts};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter};
-use frontend_shim::tls::{ALPN_MESH, ClientAuth};
+use frontend_shim::tls::{self, ALPN_MESH, ClientAuth, ServerTrust, Spki};
 use tokio::io::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -24,6 +25,8 @@ pub(super) struct World {
     pub(super) members: Vec<Member>,
     pub(super) authority: TestAuthority,
     pub(super) limits: MeshLimits,
+    contacts: Arc<Mutex<Arc<Contacts>>>,
+    directory: Arc<Directory>,
 }
 
 pub(super) struct Member {
@@ -47,12 +50,16 @@ impl World {
     /// A world of so many members that are all down.
     pub(super) async fn new(members: usize) -> Self {
         let authority = TestAuthority::new();
-        let mut world = Self { members: Vec::new(), authority, limits: quick() };
+        let contacts = Arc::new(Mutex::new(Arc::new(vec![Vec::new(); members])));
+        let told = Arc::clone(&contacts);
+        let directory = Arc::new(Directory::new(move || Arc::clone(&told.lock().unwrap())));
+        let mut world = Self { members: Vec::new(), authority, limits: quick(), contacts, directory };
         for number in 0..members {
             let (pinned, public) = pinned();
             // The address stays free for the member: nobody else asks for a port in between.
             let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             let identity = world.authority.issue(&format!("node {number}"));
+            world.tell(number as u16, identity.spki().unwrap(), address.to_string());
             world.members.push(Member { identity, pinned, public, address });
         }
         world
@@ -64,6 +71,14 @@ impl World {
 
     pub(super) fn binding(&self, member: u16) -> VoteBinding {
         self.binding_in(GROUP, member)
+    }
+
+    /// Gives a member that is down another certificate and address; the configurations do not say so yet.
+    pub(super) async fn renew(&mut self, member: u16) {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let identity = self.authority.issue("renewed");
+        let member = &mut self.members[usize::from(member)];
+        (member.identity, member.address) = (identity, address);
     }
 
     fn binding_in(&self, group: GroupId, member: u16) -> VoteBinding {
@@ -85,15 +100,20 @@ impl World {
             me: ReplicaId(me),
             identity: self.members[usize::from(me)].identity.clone(),
             binding: self.binding_in(group, me),
-            peers: others.map(|other| self.peer(other)).collect(),
+            peers: others.map(ReplicaId).collect(),
+            directory: Arc::clone(&self.directory),
             keyring: Arc::new(NodeKeyring::new(group, pins, msps)),
             limits: self.limits.clone(),
         }
     }
 
-    fn peer(&self, member: u16) -> Peer {
-        let key = self.members[usize::from(member)].identity.spki().unwrap();
-        Peer { replica: ReplicaId(member), address: self.address(member), server_key: key.clone(), client_key: key }
+    /// What the channel configurations say from now on about a member: that it has this key and address.
+    pub(super) fn tell(&self, member: u16, key: Spki, address: String) {
+        let contact = Contact { address, server_key: key.clone(), client_key: key };
+        let mut contacts = self.contacts.lock().unwrap();
+        let mut told = Contacts::clone(&contacts);
+        told[usize::from(member)] = vec![contact];
+        *contacts = Arc::new(told);
     }
 
     pub(super) async fn start(&self, me: u16) -> Node {
