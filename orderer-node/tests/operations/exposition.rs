@@ -23,14 +23,17 @@ impl Exposition {
                 assert!(help.ends_with('.') && helped.insert(name.to_owned()), "{line}");
             } else if let Some(kind) = line.strip_prefix("# TYPE ") {
                 let (name, kind) = kind.split_once(' ').unwrap();
-                assert!(helped.contains(name) && ["gauge", "counter", "summary"].contains(&kind), "{line}");
+                assert!(
+                    helped.contains(name) && ["gauge", "counter", "summary", "histogram"].contains(&kind),
+                    "{line}"
+                );
                 assert!(families.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} is there twice");
                 name.clone_into(&mut current);
             } else {
                 let (series, value) = line.rsplit_once(' ').unwrap();
                 let name = series.split('{').next().unwrap();
-                let base = name.strip_suffix("_sum").or(name.strip_suffix("_count"));
-                assert!(name == current || base == Some(&current), "{line} is not below its family");
+                let is_part = ["_sum", "_count", "_bucket"].iter().any(|end| name.strip_suffix(end) == Some(&current));
+                assert!(name == current || is_part, "{line} is not below its family");
                 assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{line}");
                 let value = value.parse().unwrap_or_else(|_| panic!("{line}"));
                 assert!(samples.insert(series.to_owned(), value).is_none(), "{series} is there twice");
@@ -47,6 +50,7 @@ impl Exposition {
     pub fn names(&self) -> BTreeSet<String> {
         let of_family = |(name, kind): (&String, &String)| match kind.as_str() {
             "summary" => vec![format!("{name}_sum"), format!("{name}_count")],
+            "histogram" => ["sum", "count", "bucket"].map(|part| format!("{name}_{part}")).to_vec(),
             _ => vec![name.clone()],
         };
         self.families.iter().flat_map(of_family).collect()
