@@ -9,7 +9,6 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use blockcutter::Verification;
 use bytes::Bytes;
-use frontend_shim::authentication::Authentication;
 use frontend_shim::channels::Channels;
 use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::router::Router;
@@ -24,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::administration::Administration;
-use crate::config::{self, CertificateFiles, Resolved};
+use crate::config::{CertificateFiles, Resolved};
 use crate::fault::Faults;
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
@@ -117,6 +116,7 @@ impl Node {
         shutdown: CancellationToken,
     ) -> anyhow::Result<Registrar> {
         say_what_is_not_checked(config.verification);
+        services::say_what_is_not_applied(config);
         let listener = Listener::bind(config.listen_address.resolve().await?).await?;
         let cluster = match &config.cluster {
             Some(cluster) => Some(Listener::bind(cluster.listen_address.resolve().await?).await?),
@@ -128,7 +128,7 @@ impl Node {
         let counters = Arc::new(Counters::default());
         let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
             .signing_with(Arc::new(self.msp.identity().clone()))
-            .authenticating(authentication(config));
+            .authenticating(config.authentication);
         let (grpc, accepted_grpc) = door(GRPC_CONNECTIONS_MAX);
         let (mesh, accepted_mesh) = door(MESH_CONNECTIONS_MAX);
         let (frontend, accepted_frontends) = door(FRONTEND_CONNECTIONS_MAX);
@@ -237,11 +237,6 @@ impl Node {
         let protocols = [tls::ALPN_GRPC, tls::ALPN_MESH, tls::ALPN_FRONTEND];
         Ok(Security::Tls(tls::server_config(identity, &protocols, client_auth)?))
     }
-}
-
-fn authentication(config: &Resolved) -> Authentication {
-    let config::Authentication { time_window, no_expiration_checks } = config.authentication;
-    Authentication { time_window, no_expiration_checks }
 }
 
 /// Serves the connections of applications and peers.

@@ -200,7 +200,7 @@ impl Inner {
                 Ok(join) => join,
                 Err(why) => {
                     tracing::error!(channel = %id, why, "the join block that was kept cannot be read");
-                    self.fail(&id, ConsensusRelation::Other, 0);
+                    self.fail(&id, ConsensusRelation::Other);
                     continue;
                 }
             };
@@ -210,7 +210,7 @@ impl Inner {
                 Err(error) => {
                     // The others go on without it; what it lacks then is fetched when it can be taken up again.
                     tracing::error!(channel = %id, error = format!("{error:#}"), "the channel cannot be taken up");
-                    self.fail(&id, ConsensusRelation::Other, 0);
+                    self.fail(&id, ConsensusRelation::Other);
                 }
             }
         }
@@ -221,9 +221,10 @@ impl Inner {
     }
 
     async fn join(self: &Arc<Self>, id: &ChannelId, join: JoinBlock) -> anyhow::Result<ChannelInfo> {
+        let had_ledger = self.ledger_dir(id).exists();
         self.store.keep(id, &join.encoded).context("cannot keep the join block")?;
         if let Err(error) = self.enter(join, 0).await {
-            self.undo_join(id).await?;
+            self.undo_join(id, had_ledger).await?;
             return Err(error);
         }
         self.entries().get(id).map(|entry| entry.info(id)).context("the channel was removed while it was joined")
@@ -327,8 +328,11 @@ impl Inner {
         self.entries().insert(id, Entry::Follower { following, _task: task });
     }
 
-    fn fail(&self, id: &ChannelId, relation: ConsensusRelation, height: u64) {
-        self.entries().insert(id.clone(), Entry::Failed { relation, height });
+    /// It stays at the height it has.
+    fn fail(&self, id: &ChannelId, relation: ConsensusRelation) {
+        let mut entries = self.entries();
+        let height = entries.get(id).map_or(0, |entry| entry.info(id).height);
+        entries.insert(id.clone(), Entry::Failed { relation, height });
     }
 
     /// Lets everything go that works on a channel.
@@ -340,9 +344,13 @@ impl Inner {
         }
     }
 
-    async fn undo_join(&self, id: &ChannelId) -> anyhow::Result<()> {
+    /// Leaves nothing of a join that failed; blocks that were here before it are not its own.
+    async fn undo_join(&self, id: &ChannelId, had_ledger: bool) -> anyhow::Result<()> {
         let entry = self.entries().remove(id);
         self.leave(id, entry).await;
+        if had_ledger {
+            return Ok(self.store.forget(id)?);
+        }
         self.store.begin_removal(id)?;
         self.finish_removal(id)
     }
@@ -424,7 +432,6 @@ async fn follow_to_the_end(registrar: Weak<Inner>, join: JoinBlock, follower: Fo
     let Some(inner) = registrar.upgrade() else { return };
     // Beside this task, which ends when its entry is replaced.
     tokio::spawn(async move {
-        let height = join.number;
         let done = match outcome {
             Ok(Outcome::IsConsenter) => {
                 tracing::info!(channel = %id, "this node is a consenter of the channel and has its blocks: it takes part");
@@ -439,7 +446,7 @@ async fn follow_to_the_end(registrar: Weak<Inner>, join: JoinBlock, follower: Fo
         };
         if let Err(error) = done {
             tracing::error!(channel = %id, error = format!("{error:#}"), "the channel cannot be followed");
-            inner.fail(&id, ConsensusRelation::Follower, height);
+            inner.fail(&id, ConsensusRelation::Follower);
         }
     });
 }

@@ -11,8 +11,7 @@ mod text;
 use std::sync::Arc;
 
 use frontend_shim::channels::Channels;
-use frontend_shim::status::{self, Counters, StatusReport};
-use tokio::net::UnixListener;
+use frontend_shim::status::{Counters, StatusReport};
 
 pub use self::journal::JournalReport;
 pub use self::node_report::{GroupReport, NodeReport};
@@ -54,24 +53,6 @@ impl NodeStatus {
                 .map(EmbeddedFrontend::report)
                 .collect(),
             listeners: self.listeners.iter().map(ListenerHandle::counters).collect(),
-        }
-    }
-
-    /// The same for JSON.
-    #[must_use]
-    pub fn report(&self) -> StatusReport {
-        self.node_report().into_status_report()
-    }
-
-    /// Answers on the socket for as long as the node lives.
-    pub async fn serve(self, socket: UnixListener) {
-        Arc::new(self).serve_shared(socket).await;
-    }
-
-    /// The same of a status that others read as well.
-    pub async fn serve_shared(self: Arc<Self>, socket: UnixListener) {
-        if let Err(error) = status::serve(socket, Arc::new(move || self.report())).await {
-            tracing::error!(%error, "the status socket failed");
         }
     }
 }

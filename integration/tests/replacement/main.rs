@@ -113,6 +113,30 @@ async fn a_damaged_block_file_is_set_aside_and_the_blocks_come_from_the_others()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_fails_leaves_the_blocks_that_were_here_before_it() {
+    let mut orderers = Orderers::start(false).await;
+    let genesis = orderers.genesis.clone();
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let mut sent = orderers.order(1, 20).await;
+    orderers.check_chain(&sent).await;
+    // As if the ledger had come here in another way than by joining.
+    orderers.stop(2, Signal::SIGTERM).await;
+    std::fs::remove_file(orderers.data(2).join(format!("joined/{CHANNEL}.block"))).unwrap();
+    orderers.start_again(2).await;
+    let blocks = orderers.data(2).join(format!("ledger/{CHANNEL}/blocks-000000.seg"));
+    let before = std::fs::read(&blocks).unwrap();
+    assert_eq!(join(orderers.admin(2), &orderers.another_genesis()).await.status, 400);
+    assert_eq!(get(orderers.admin(2), &format!("/participation/v1/channels/{CHANNEL}")).await.status, 404);
+    assert_eq!(std::fs::read(&blocks).unwrap(), before);
+
+    assert_eq!(join(orderers.admin(2), &genesis).await.status, 201);
+    sent.extend(orderers.order(2, 10).await);
+    orderers.check_chain(&sent).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_new_tls_keys_and_another_port_takes_part_again_without_a_restart_of_the_others() {
     let mut orderers = Orderers::start_with_two_authorities().await;
     let genesis = orderers.genesis.clone();

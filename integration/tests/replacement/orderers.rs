@@ -111,6 +111,12 @@ impl Orderers {
         orderers
     }
 
+    /// A first block with which nobody began.
+    pub fn another_genesis(&self) -> Bytes {
+        let cutting = Cutting { message_count_max: 6, ..Cutting::default() };
+        material::genesis(CHANNEL, self.place.port, &cutting).unwrap()
+    }
+
     /// Starts a node and waits until it says that it serves.
     pub async fn start_again(&mut self, id: u16) {
         let mut command = Command::new(binary::orderer().unwrap());

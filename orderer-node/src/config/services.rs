@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+/// How requests of clients are authenticated.
+pub use frontend_shim::authentication::Authentication;
+
 use super::{ListenAddress, TlsFiles};
 
 /// A listener for HTTP: administration (contract section 5) or operations (section 6).
@@ -60,21 +63,6 @@ pub struct Participation {
 impl Default for Participation {
     fn default() -> Self {
         Self { enabled: true, max_request_body_size: 1 << 20 }
-    }
-}
-
-/// How requests of clients are authenticated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Authentication {
-    /// How far the timestamp of a Deliver request may be from our clock.
-    pub time_window: Duration,
-    /// Whether expired identities of clients are let through.
-    pub no_expiration_checks: bool,
-}
-
-impl Default for Authentication {
-    fn default() -> Self {
-        Self { time_window: Duration::from_secs(15 * 60), no_expiration_checks: false }
     }
 }
 

@@ -2,18 +2,32 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use frontend_shim::tls_identity::load_certificates;
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
 use crate::administration::Administration;
-use crate::config::{CertificateFiles, HttpListener, MetricsProvider, Resolved};
+use crate::config::{CertificateFiles, GrpcLimits, HttpListener, MetricsProvider, Resolved};
 use crate::http_server::HttpTls;
 use crate::operations::{self, LogSpec, NodeObserver, Operations, Surroundings, Version, WatchedCertificate};
 use crate::participation::{self, ParticipationSettings};
 use crate::status::NodeStatus;
 use crate::version;
+
+/// Names the settings that this version reads and does not act on, where they ask for something.
+pub(super) fn say_what_is_not_applied(config: &Resolved) {
+    let fixed = GrpcLimits::default();
+    let unapplied = [
+        ("General.Throttling", config.throttling.rate > 0, "no client is slowed down"),
+        ("Metrics.Provider: statsd", matches!(config.metrics, MetricsProvider::Statsd(_)), "no metrics are sent"),
+        ("message sizes, timeouts and pings of General", config.grpc != fixed, "the defaults hold"),
+    ];
+    for (setting, _, outcome) in unapplied.iter().filter(|(_, is_asked, _)| *is_asked) {
+        tracing::warn!(setting, "not applied by this version: {outcome}");
+    }
+}
 
 /// Serves the channel participation API, if it is configured.
 pub(super) async fn administer(
@@ -45,12 +59,26 @@ pub(super) fn observer(
             certificates.push(WatchedCertificate::new(name, certificate)?);
         }
     }
+    warn_of_ends(&certificates, config.certificate_expiry_warning);
     let surroundings = Surroundings {
         data_dir: config.data_dir.clone(),
         disk_free_min_bytes: Surroundings::DISK_FREE_MIN_BYTES,
         certificates,
     };
     Ok(Arc::new(NodeObserver::new(Arc::new(status), Some(administration), surroundings)))
+}
+
+/// Certificates that end soon, or have ended, are named at each start; the metrics tell it all the time.
+fn warn_of_ends(certificates: &[WatchedCertificate], threshold: Duration) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    for WatchedCertificate { name, not_after_unix_s } in certificates {
+        let left = i128::from(*not_after_unix_s) - i128::from(now.as_secs());
+        if left <= 0 {
+            tracing::error!(certificate = name, "a certificate of this node has ended {} hours ago", -left / 3600);
+        } else if left <= i128::from(threshold.as_secs()) {
+            tracing::warn!(certificate = name, "a certificate of this node ends in {} hours", left / 3600);
+        }
+    }
 }
 
 /// Serves the operations endpoint, if it is configured.

@@ -57,6 +57,12 @@ impl JoinStore {
         self.0.sync_names()
     }
 
+    /// Forgets that a channel was joined, and nothing else.
+    pub(super) fn forget(&self, channel: &ChannelId) -> Result<(), DiskError> {
+        self.0.remove(&file_name(channel, State::Joined))?;
+        self.0.sync_names()
+    }
+
     /// Forgets a channel of which nothing is left.
     pub(super) fn end_removal(&self, channel: &ChannelId) -> Result<(), DiskError> {
         self.0.remove(&file_name(channel, State::Removing))?;
@@ -122,6 +128,8 @@ mod tests {
         assert_eq!(reopen(&disk), Kept { joined: joined[..1].to_vec(), removing: vec![id("ch")] });
         store.end_removal(&id("ch")).unwrap();
         assert_eq!(reopen(&disk), Kept { joined: joined[..1].to_vec(), removing: Vec::new() });
+        store.forget(&id("a.removing")).unwrap();
+        assert_eq!(reopen(&disk), Kept::default());
     }
 
     #[test]
