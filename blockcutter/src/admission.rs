@@ -25,6 +25,7 @@ use mod_smart::Client;
 
 use crate::command::{self, Command, CommandError};
 use crate::config_block::{ConfigBlock, ConfigBlockReject};
+use crate::opening::Opening;
 
 /// The configurations in force, by channel.
 pub type Configurations = BTreeMap<ChannelId, Arc<ChannelConfig>>;
@@ -130,8 +131,8 @@ pub enum CommandReject {
     /// A command that only replicas may send.
     #[error("a frontend may only have envelopes ordered")]
     NotAllowed,
-    /// The genesis block cannot open this channel.
-    #[error("genesis block of channel {channel}: {reject}")]
+    /// The block cannot open this channel.
+    #[error("block to open channel {channel} with: {reject}")]
     Genesis {
         /// The channel to open.
         channel: ChannelId,
@@ -239,6 +240,11 @@ fn read_command(command: Command, origin: Client) -> Result<Option<(ChannelId, u
         (Command::OpenChannel { channel, genesis }, Client::Replica(_)) => ConfigBlock::genesis(&channel, genesis)
             .map(|_| None)
             .map_err(|reject| CommandReject::Genesis { channel, reject: Box::new(reject) }),
+        (Command::TakeUpChannel { channel, config_block, tip, ordered }, Client::Replica(_)) => {
+            Opening::at_tip(&channel, config_block, tip, ordered)
+                .map(|_| None)
+                .map_err(|reject| CommandReject::Genesis { channel, reject: Box::new(reject) })
+        }
     }
 }
 

@@ -1,7 +1,7 @@
-//! Which replicas have asked for which channel to be opened, and with which genesis block.
+//! Which replicas have asked for which channel to be opened, and how.
 //!
-//! A channel opens when a quorum asks for the same genesis block (protocol.md, Actors and groups). Only digests are kept:
-//! the ask that completes a quorum brings the block itself. A later ask of a replica replaces its earlier one, so an
+//! A channel opens when a quorum asks for the same genesis block, or for the same tip of a chain that others ordered so far
+//! (protocol.md, Actors and groups). Only digests are kept: the ask that completes a quorum brings the rest itself. A later ask of a replica replaces its earlier one, so an
 //! administrator who joined with the wrong file can join again.
 
 use std::collections::BTreeMap;

@@ -10,17 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fabric_channel::{ChannelConfig, config_transaction};
+use fabric_channel::{ChannelConfig, config_transaction, consenter_set};
 use fabric_proto::block::{data_hash, header_hash};
-use fabric_proto::common::{Block, BlockData, BlockHeader};
-use fabric_proto::metadata::{block_metadata, metadata_value};
+use fabric_proto::common::BlockHeader;
+use fabric_proto::metadata::metadata_value;
 use fabric_proto::{ChannelId, Envelope};
 use mod_smart::{ReplicaId, View, Voters};
-use prost::Message as _;
 
 use crate::admission::{EnvelopeReject, Verification, permit};
-use crate::asks::{GenesisDigest, genesis_digest};
-use crate::config_block::{ConfigBlock, check_length, cut_timeout};
+use crate::config_block::{ConfigBlock, check_length, cut_timeout, without_signatures};
 use crate::cutter::{Cuts, Cutter};
 use crate::ordered::OrderedDigests;
 use crate::output::{CutBlock, SkipReason};
@@ -33,12 +31,15 @@ pub struct Chain {
     pub(crate) config_block: Bytes,
     /// What it configures.
     pub(crate) config: Arc<ChannelConfig>,
-    pub(crate) genesis: GenesisDigest,
+    /// The block after which this group orders the channel: its first one, unless others ordered it before.
+    pub(crate) opened_at: Tip,
     pub(crate) tip: Tip,
     pub(crate) last_config: u64,
     pub(crate) cutter: Cutter<Bytes>,
     pub(crate) askers: Voters,
     pub(crate) ordered: OrderedDigests,
+    /// Did the last config block give the channel to other nodes? Nothing is ordered here any more then.
+    pub(crate) is_moved: bool,
 }
 
 /// The last block of a chain.
@@ -67,17 +68,25 @@ impl Chain {
     /// The chain that begins with this block and shares its memory.
     #[must_use]
     pub fn open(genesis: &ConfigBlock) -> Self {
-        let number = genesis.header.number;
+        let tip = Tip { number: genesis.header.number, header_hash: genesis.header.hash() };
+        Self::take_up(genesis, tip, OrderedDigests::default())
+    }
+
+    /// The chain that others made up to this tip, with its last config block, whose memory it shares, and what was ordered
+    /// last.
+    #[must_use]
+    pub fn take_up(last_config: &ConfigBlock, tip: Tip, ordered: OrderedDigests) -> Self {
         Self {
-            channel: genesis.config.channel_id().clone(),
-            config_block: genesis.encoded.clone(),
-            config: Arc::clone(&genesis.config),
-            genesis: genesis_digest(&genesis.encoded),
-            tip: Tip { number, header_hash: genesis.header.hash() },
-            last_config: number,
-            cutter: Cutter::new(genesis.config.batch_size()),
+            channel: last_config.config.channel_id().clone(),
+            config_block: last_config.encoded.clone(),
+            config: Arc::clone(&last_config.config),
+            opened_at: tip,
+            tip,
+            last_config: last_config.header.number,
+            cutter: Cutter::new(last_config.config.batch_size()),
             askers: Voters::NONE,
-            ordered: OrderedDigests::default(),
+            ordered,
+            is_moved: false,
         }
     }
 
@@ -88,12 +97,13 @@ impl Chain {
             channel: self.channel.clone(),
             config_block: self.config_block.clone(),
             config: Arc::clone(&self.config),
-            genesis: self.genesis,
+            opened_at: self.opened_at,
             tip: self.tip,
             last_config: self.last_config,
             cutter: Cutter::new(self.config.batch_size()),
             askers: Voters::NONE,
             ordered: OrderedDigests::default(),
+            is_moved: self.is_moved,
         }
     }
 
@@ -121,10 +131,16 @@ impl Chain {
         &self.config_block
     }
 
-    /// SHA-256 of the genesis block's bytes.
+    /// The block after which this group orders the channel.
     #[must_use]
-    pub const fn genesis(&self) -> GenesisDigest {
-        self.genesis
+    pub const fn opened_at(&self) -> Tip {
+        self.opened_at
+    }
+
+    /// Did the last config block give the channel to other nodes? The chain ends with it in this group.
+    #[must_use]
+    pub const fn is_moved(&self) -> bool {
+        self.is_moved
     }
 
     /// What is open, if anything is.
@@ -142,8 +158,11 @@ impl Chain {
     /// force, a quorum has seen that it permits the envelope; if not, the envelope is judged now.
     ///
     /// # Errors
-    /// It is larger than the channel allows, was ordered lately, or is not permitted any more.
+    /// It is larger than the channel allows, was ordered lately, or is not permitted any more; or the channel has moved.
     pub fn on_envelope(&mut self, envelope: &Envelope, sequence: u64) -> Result<Vec<CutBlock>, SkipReason> {
+        if self.is_moved {
+            return Err(SkipReason::Moved);
+        }
         let size = envelope.size() as u64;
         let size_max = self.config.batch_size().absolute_max_bytes;
         if size > u64::from(size_max) {
@@ -166,8 +185,12 @@ impl Chain {
     /// open and becomes a block of its own, after which its batch size and timeout apply.
     ///
     /// # Errors
-    /// It was ordered lately, or does not bring the next configuration of this channel. The chain is as it was then.
+    /// It was ordered lately, or does not bring the next configuration of this channel, or the channel has moved. The chain
+    /// is as it was then.
     pub fn on_config(&mut self, envelope: &Envelope, sequence: u64) -> Result<Vec<CutBlock>, SkipReason> {
+        if self.is_moved {
+            return Err(SkipReason::Moved);
+        }
         if self.ordered.contains(&envelope.digest()) {
             return Err(SkipReason::Duplicate);
         }
@@ -244,28 +267,24 @@ impl Chain {
         let config = config_transaction::verify(&self.config, envelope).map_err(EnvelopeReject::from)?;
         let hash = Bytes::copy_from_slice(&self.tip.header_hash);
         let header = BlockHeader { number: u64::MAX, previous_hash: hash.clone(), data_hash: hash };
-        check_length(&encode_block(header, vec![envelope.bytes().clone()], u64::MAX))?;
+        check_length(&without_signatures(header, vec![envelope.bytes().clone()]))?;
         Ok(config)
     }
 
-    /// Turns the block just cut into the config block that it is, and puts its configuration in force.
+    /// Turns the block just cut into the config block that it is, and puts its configuration in force. If other nodes are to
+    /// go on, they are to remember what was ordered, and nobody here.
     fn enter_config(&mut self, config: Arc<ChannelConfig>, block: &mut CutBlock) {
         let number = block.header.number;
         block.is_config = true;
         block.last_config = number;
         block.metadata_value = metadata_value(number, Bytes::new());
         self.last_config = number;
-        self.config_block = encode_block(block.header.clone(), block.data.clone(), number);
+        self.config_block = without_signatures(block.header.clone(), block.data.clone());
         self.cutter.set_batch_size(config.batch_size());
+        if !consenter_set::is_same(&self.config, &config) {
+            self.is_moved = true;
+            self.ordered = OrderedDigests::default();
+        }
         self.config = config;
     }
-}
-
-fn encode_block(header: BlockHeader, data: Vec<Bytes>, last_config: u64) -> Bytes {
-    let block = Block {
-        header: Some(header),
-        data: Some(BlockData { data }),
-        metadata: Some(block_metadata(last_config, Bytes::new(), Vec::new())),
-    };
-    block.encode_to_vec().into()
 }

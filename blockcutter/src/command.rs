@@ -8,7 +8,9 @@ use bytes::Bytes;
 use fabric_proto::{ChannelId, ChannelIdError};
 use mod_smart::codec::{CodecError, Reader, Writer};
 
-use crate::limits::{BODY_BYTES_MAX, COMMANDS_MAX, CONFIG_BLOCK_BYTES_MAX, ENVELOPES_MAX};
+use crate::chain::Tip;
+use crate::limits::{BODY_BYTES_MAX, COMMANDS_MAX, CONFIG_BLOCK_BYTES_MAX, ENVELOPES_MAX, ORDERED_DIGESTS_MAX};
+use crate::ordered::EnvelopeDigest;
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,17 @@ pub enum Command {
         /// The marshalled genesis block, byte for byte as it will be served.
         genesis: Bytes,
     },
+    /// The sender has the chain of this channel, which others ordered so far, and is to order it from now on. Replicas only.
+    TakeUpChannel {
+        /// Which.
+        channel: ChannelId,
+        /// The last config block, marshalled without signatures: see [`crate::config_block::without_signatures`].
+        config_block: Bytes,
+        /// The last block.
+        tip: Tip,
+        /// What was ordered last, oldest first: the de-duplication memory to begin with.
+        ordered: Vec<EnvelopeDigest>,
+    },
 }
 
 /// Why bytes are not a list of commands.
@@ -59,8 +72,8 @@ pub enum CommandError {
     /// More commands than [`COMMANDS_MAX`].
     #[error("more than {COMMANDS_MAX} commands in one body")]
     TooManyCommands,
-    /// A genesis block above [`CONFIG_BLOCK_BYTES_MAX`].
-    #[error("a genesis block of {bytes} bytes is longer than {CONFIG_BLOCK_BYTES_MAX}")]
+    /// A block to open a channel with above [`CONFIG_BLOCK_BYTES_MAX`].
+    #[error("a config block of {bytes} bytes is longer than {CONFIG_BLOCK_BYTES_MAX}")]
     GenesisTooLong {
         /// Its length.
         bytes: usize,
@@ -102,6 +115,17 @@ pub fn encode(commands: &[Command]) -> Bytes {
                 writer.u8(OPEN_CHANNEL);
                 write_channel(&mut writer, channel);
                 writer.bytes(genesis);
+            }
+            Command::TakeUpChannel { channel, config_block, tip, ordered } => {
+                writer.u8(TAKE_UP_CHANNEL);
+                write_channel(&mut writer, channel);
+                writer.bytes(config_block);
+                writer.u64(tip.number);
+                writer.raw(&tip.header_hash);
+                writer.count(ordered.len());
+                for digest in ordered {
+                    writer.raw(digest);
+                }
             }
         }
     }
@@ -156,7 +180,7 @@ pub(crate) fn read_channel(reader: &mut Reader) -> Result<ChannelId, CommandErro
 
 fn read_command(reader: &mut Reader, envelopes_left: &mut usize) -> Result<Command, CommandError> {
     let tag = reader.u8()?;
-    if !(ENVELOPES..=CONFIG).contains(&tag) {
+    if !(ENVELOPES..=TAKE_UP_CHANNEL).contains(&tag) {
         return Err(CodecError::Tag(tag).into());
     }
     let channel = read_channel(reader)?;
@@ -175,14 +199,22 @@ fn read_command(reader: &mut Reader, envelopes_left: &mut usize) -> Result<Comma
             Ok(Command::Config { channel, sequence, envelope })
         }
         CUT_AFTER_TIMEOUT => Ok(Command::CutAfterTimeout { channel, number: reader.u64()? }),
-        _ => {
-            let genesis = reader.bytes()?;
-            if genesis.len() > CONFIG_BLOCK_BYTES_MAX {
-                return Err(CommandError::GenesisTooLong { bytes: genesis.len() });
-            }
-            Ok(Command::OpenChannel { channel, genesis })
+        TAKE_UP_CHANNEL => {
+            let config_block = read_config_block(reader)?;
+            let tip = Tip { number: reader.u64()?, header_hash: reader.array()? };
+            let ordered = reader.list(ORDERED_DIGESTS_MAX, DIGEST_BYTES, Reader::array)?;
+            Ok(Command::TakeUpChannel { channel, config_block, tip, ordered })
         }
+        _ => Ok(Command::OpenChannel { channel, genesis: read_config_block(reader)? }),
     }
+}
+
+fn read_config_block(reader: &mut Reader) -> Result<Bytes, CommandError> {
+    let block = reader.bytes()?;
+    if block.len() > CONFIG_BLOCK_BYTES_MAX {
+        return Err(CommandError::GenesisTooLong { bytes: block.len() });
+    }
+    Ok(block)
 }
 
 fn encoded_bytes(command: &Command) -> usize {
@@ -194,6 +226,10 @@ fn encoded_bytes(command: &Command) -> usize {
         Command::CutAfterTimeout { channel, .. } => 1 + LENGTH_BYTES + channel.as_str().len() + 8,
         Command::OpenChannel { channel, genesis } => {
             1 + LENGTH_BYTES + channel.as_str().len() + envelope_bytes(genesis)
+        }
+        Command::TakeUpChannel { channel, config_block, ordered, .. } => {
+            let digests = LENGTH_BYTES + ordered.len() * DIGEST_BYTES;
+            1 + LENGTH_BYTES + channel.as_str().len() + envelope_bytes(config_block) + TIP_BYTES + digests
         }
     }
 }
@@ -217,6 +253,10 @@ const ENVELOPES: u8 = 1;
 const CUT_AFTER_TIMEOUT: u8 = 2;
 const OPEN_CHANNEL: u8 = 3;
 const CONFIG: u8 = 4;
+const TAKE_UP_CHANNEL: u8 = 5;
+const DIGEST_BYTES: usize = 32;
+/// A number and a hash.
+const TIP_BYTES: usize = 8 + 32;
 const SEQUENCE_BYTES: usize = 8;
 /// A length or a count.
 const LENGTH_BYTES: usize = 4;
@@ -248,6 +288,10 @@ mod tests {
             }),
             (channels(), any::<u64>()).prop_map(|(channel, number)| Command::CutAfterTimeout { channel, number }),
             (channels(), any_bytes(60)).prop_map(|(channel, genesis)| Command::OpenChannel { channel, genesis }),
+            (channels(), any_bytes(60), any::<(u64, [u8; 32])>(), proptest::collection::vec(any::<[u8; 32]>(), 0..4))
+                .prop_map(|(channel, config_block, (number, header_hash), ordered)| {
+                    Command::TakeUpChannel { channel, config_block, tip: Tip { number, header_hash }, ordered }
+                }),
         ]
     }
 

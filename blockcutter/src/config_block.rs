@@ -10,7 +10,8 @@ use bytes::Bytes;
 use fabric_channel::{ChannelConfig, ConfigError, ConsensusType};
 use fabric_proto::ChannelId;
 use fabric_proto::block::data_hash;
-use fabric_proto::common::{Block, BlockHeader};
+use fabric_proto::common::{Block, BlockData, BlockHeader};
+use fabric_proto::metadata::block_metadata;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -54,6 +55,17 @@ pub enum ConfigBlockReject {
     /// A channel opens with block 0.
     #[error("the block has number {0}, a channel opens with block 0")]
     NotTheFirst(u64),
+    /// A chain cannot be taken up before its last config block, or at block 0, where it would begin.
+    #[error("a chain that is at block {tip} cannot be taken up with config block {number}")]
+    OtherTip {
+        /// The number of the config block.
+        number: u64,
+        /// The number of the last block.
+        tip: u64,
+    },
+    /// One envelope twice among those ordered last.
+    #[error("an envelope is named twice among those ordered last")]
+    OrderedTwice,
     /// Block 0 follows nothing.
     #[error("block 0 names a previous block")]
     PreviousHash,
@@ -119,6 +131,15 @@ impl ConfigBlock {
         }
         Ok(block)
     }
+}
+
+/// A config block as the state of a group keeps it: marshalled, naming itself as the last config block, without
+/// signatures. These differ from node to node, everything else does not.
+#[must_use]
+pub fn without_signatures(header: BlockHeader, data: Vec<Bytes>) -> Bytes {
+    let metadata = block_metadata(header.number, Bytes::new(), Vec::new());
+    let block = Block { header: Some(header), data: Some(BlockData { data }), metadata: Some(metadata) };
+    block.encode_to_vec().into()
 }
 
 /// May a config block be as long as this one?

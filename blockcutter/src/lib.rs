@@ -16,6 +16,7 @@ pub mod command;
 pub mod config_block;
 pub mod cutter;
 pub mod limits;
+mod opening;
 pub mod ordered;
 pub mod ordering;
 pub mod output;

@@ -3,7 +3,8 @@
 //! It is total: whatever body is ordered, [`Ordering::apply`] does the same on every replica and never fails. Nothing in
 //! here looks at which replica it runs on.
 //!
-//! A channel opens when a quorum asks for one genesis block; a cut by time is made when so many replicas ask that one of
+//! A channel opens when a quorum asks for one genesis block, or for one tip of a chain that others ordered so far, and ends
+//! here with a config block that gives it to other nodes; a cut by time is made when so many replicas ask that one of
 //! them is correct (protocol.md, Actors and groups, and Normal phase).
 
 use std::collections::BTreeMap;
@@ -14,11 +15,11 @@ use fabric_proto::ChannelId;
 use mod_smart::{Client, ReplicaId, View};
 
 use crate::admission::{Configurations, admit_config, admit_envelope};
-use crate::asks::{OpeningAsk, OpeningAsks, genesis_digest};
+use crate::asks::{OpeningAsk, OpeningAsks};
 use crate::chain::{Chain, OpenCut, Tip};
 use crate::command::{self, Command};
-use crate::config_block::ConfigBlock;
 use crate::limits::CHANNELS_MAX;
+use crate::opening::{Opening, Way};
 use crate::output::{Output, SkipReason};
 
 /// The state of one ordering group: a function of its view and of the bodies ordered so far.
@@ -91,9 +92,19 @@ impl Ordering {
                 self.on_cut_ask(channel, replica, number, out);
             }
             (Command::OpenChannel { channel, genesis }, Client::Replica(replica)) if self.view.has(replica) => {
-                self.on_opening_ask(channel, replica, genesis, out);
+                self.on_opening_ask(channel, replica, Way::Genesis(genesis), out);
             }
-            (Command::CutAfterTimeout { channel, .. } | Command::OpenChannel { channel, .. }, _) => {
+            (Command::TakeUpChannel { channel, config_block, tip, ordered }, Client::Replica(replica))
+                if self.view.has(replica) =>
+            {
+                self.on_opening_ask(channel, replica, Way::AtTip { config_block, tip, ordered }, out);
+            }
+            (
+                Command::CutAfterTimeout { channel, .. }
+                | Command::OpenChannel { channel, .. }
+                | Command::TakeUpChannel { channel, .. },
+                _,
+            ) => {
                 skip(out, channel, SkipReason::NotAllowed);
             }
         }
@@ -104,12 +115,23 @@ impl Ordering {
             return skip(out, channel, SkipReason::ChannelNotOpen);
         };
         let open_before = chain.open_cut();
+        let mut left_over = Vec::new();
         for envelope in envelopes {
             let admitted = admit_envelope(&channel, envelope).map_err(SkipReason::from);
-            match admitted.and_then(|envelope| chain.on_envelope(&envelope, sequence)) {
+            let ordered = admitted.and_then(|envelope| match chain.on_envelope(&envelope, sequence) {
+                Err(SkipReason::Moved) => {
+                    left_over.push(envelope.bytes().clone());
+                    Ok(Vec::new())
+                }
+                ordered => ordered,
+            });
+            match ordered {
                 Ok(blocks) => out.extend(blocks.into_iter().map(Output::Block)),
                 Err(reason) => skip(out, channel.clone(), reason),
             }
+        }
+        if !left_over.is_empty() {
+            return out.push(Output::LeftOver { channel, sequence, envelopes: left_over });
         }
         // Only what is still open in the end is worth a timer.
         let Some(open) = chain.open_cut() else { return };
@@ -126,7 +148,10 @@ impl Ordering {
         match admitted.and_then(|envelope| chain.on_config(&envelope, sequence)) {
             Ok(blocks) => {
                 out.extend(blocks.into_iter().map(Output::Block));
-                out.push(Output::Configured { channel, config: Arc::clone(chain.config()) });
+                out.push(Output::Configured { channel: channel.clone(), config: Arc::clone(chain.config()) });
+                if chain.is_moved() {
+                    out.push(Output::Moved { channel, tip: chain.tip() });
+                }
             }
             Err(reason) => skip(out, channel, reason),
         }
@@ -142,44 +167,37 @@ impl Ordering {
         }
     }
 
-    fn on_opening_ask(&mut self, channel: ChannelId, replica: ReplicaId, genesis: Bytes, out: &mut Vec<Output>) {
-        match self.ask(&channel, replica, &genesis) {
+    fn on_opening_ask(&mut self, channel: ChannelId, replica: ReplicaId, way: Way, out: &mut Vec<Output>) {
+        match self.ask(&channel, replica, way) {
             Ok(None) => {}
-            Ok(Some(genesis)) => self.open(genesis, out),
+            Ok(Some(opening)) => self.open(opening, out),
             Err(reason) => skip(out, channel, reason),
         }
     }
 
-    /// Notes an ask. Gives the genesis block once a quorum asks for it.
-    fn ask(
-        &mut self,
-        channel: &ChannelId,
-        replica: ReplicaId,
-        genesis: &Bytes,
-    ) -> Result<Option<ConfigBlock>, SkipReason> {
-        let ask = OpeningAsk { channel: channel.clone(), replica, genesis: genesis_digest(genesis) };
+    /// Notes an ask. Gives what it asks for once a quorum does.
+    fn ask(&mut self, channel: &ChannelId, replica: ReplicaId, way: Way) -> Result<Option<Opening>, SkipReason> {
+        let ask = OpeningAsk { channel: channel.clone(), replica, genesis: way.digest() };
+        if self.asks.contains(&ask) {
+            return Ok(None);
+        }
+        let opening = way.read(channel)?;
         if let Some(chain) = self.chains.get(channel) {
-            let is_same = chain.genesis() == ask.genesis;
+            let is_same = chain.opened_at() == opening.tip();
             return Err(if is_same { SkipReason::ChannelOpen } else { SkipReason::OtherGenesis });
         }
         if self.chains.len() >= CHANNELS_MAX {
             return Err(SkipReason::TooManyChannels);
         }
-        if self.asks.contains(&ask) {
-            return Ok(None);
-        }
-        // A copy: the channel must not keep alive the whole body that opened it.
-        let block = ConfigBlock::genesis(channel, Bytes::copy_from_slice(genesis))?;
         let voters = self.asks.on_ask(ask).ok_or(SkipReason::TooManyAsks)?;
-        Ok(self.view.is_quorum(voters).then_some(block))
+        Ok(self.view.is_quorum(voters).then_some(opening))
     }
 
-    fn open(&mut self, genesis: ConfigBlock, out: &mut Vec<Output>) {
-        let chain = Chain::open(&genesis);
-        let channel = chain.channel.clone();
-        self.asks.remove(&channel);
-        self.chains.insert(channel.clone(), chain);
-        out.push(Output::Opened { channel, genesis: genesis.encoded, config: genesis.config });
+    fn open(&mut self, opening: Opening, out: &mut Vec<Output>) {
+        let (chain, opened) = opening.open();
+        self.asks.remove(&chain.channel);
+        self.chains.insert(chain.channel.clone(), chain);
+        out.push(opened);
     }
 }
 

@@ -9,6 +9,7 @@ use fabric_proto::ChannelId;
 use fabric_proto::common::BlockHeader;
 
 use crate::admission::EnvelopeReject;
+use crate::chain::Tip;
 use crate::command::CommandError;
 use crate::config_block::ConfigBlockReject;
 
@@ -24,6 +25,15 @@ pub enum Output {
         /// What the block configures.
         config: Arc<ChannelConfig>,
     },
+    /// A channel that others ordered before is ordered here from now on.
+    TakenUp {
+        /// Which.
+        channel: ChannelId,
+        /// Its last block so far.
+        tip: Tip,
+        /// The configuration in force.
+        config: Arc<ChannelConfig>,
+    },
     /// The next block of a chain.
     Block(CutBlock),
     /// The block before this brought another configuration, which is in force from now on.
@@ -32,6 +42,23 @@ pub enum Output {
         channel: ChannelId,
         /// The configuration.
         config: Arc<ChannelConfig>,
+    },
+    /// The block before this gave the channel to other nodes. It is the last one here.
+    Moved {
+        /// Which.
+        channel: ChannelId,
+        /// That block.
+        tip: Tip,
+    },
+    /// Envelopes of a channel that has moved: they were promised an order, so they are to be passed on to the nodes that
+    /// order it now.
+    LeftOver {
+        /// Which.
+        channel: ChannelId,
+        /// The config sequence under which they were admitted.
+        sequence: u64,
+        /// In this order.
+        envelopes: Vec<Bytes>,
     },
     /// A cut came into being, or what is open is to become the next number. A replica starts a timer for this number and
     /// asks for the cut if the number is still open when the timer fires.
@@ -112,12 +139,15 @@ pub enum SkipReason {
     /// The block cannot configure the channel.
     #[error(transparent)]
     ConfigBlock(Box<ConfigBlockReject>),
-    /// The channel opened before, with the same genesis block.
+    /// The channel opened before, in the same way.
     #[error("the channel is open")]
     ChannelOpen,
-    /// The channel opened before, with another genesis block.
+    /// The channel opened before, with another genesis block, or was taken up after another block.
     #[error("the channel is open with another genesis block")]
     OtherGenesis,
+    /// Other nodes order the channel now.
+    #[error("the channel has moved to other ordering nodes")]
+    Moved,
     /// The replica has asked for too many channels that did not open.
     #[error("too many channels asked for by one replica")]
     TooManyAsks,

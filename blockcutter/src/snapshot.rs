@@ -115,9 +115,8 @@ impl Ordering {
 
 fn write_chain(writer: &mut Writer, chain: &Chain) {
     writer.bytes(&chain.config_block);
-    writer.raw(&chain.genesis);
-    writer.u64(chain.tip.number);
-    writer.raw(&chain.tip.header_hash);
+    write_tip(writer, chain.opened_at);
+    write_tip(writer, chain.tip);
     writer.u64(chain.last_config);
     writer.count(chain.cutter.open().len());
     for envelope in chain.cutter.open() {
@@ -128,14 +127,24 @@ fn write_chain(writer: &mut Writer, chain: &Chain) {
     for digest in chain.ordered.iter() {
         writer.raw(digest);
     }
+    writer.u8(u8::from(chain.is_moved));
+}
+
+fn write_tip(writer: &mut Writer, tip: Tip) {
+    writer.u64(tip.number);
+    writer.raw(&tip.header_hash);
+}
+
+fn read_tip(reader: &mut Reader) -> Result<Tip, CodecError> {
+    Ok(Tip { number: reader.u64()?, header_hash: reader.array()? })
 }
 
 fn read_chain(reader: &mut Reader, before: &Ordering) -> Result<Chain, RestoreError> {
     let view = &before.view;
     let mut chain = read_configured(reader, before)?;
     let config_number = chain.last_config;
-    chain.genesis = reader.array()?;
-    chain.tip = Tip { number: reader.u64()?, header_hash: reader.array()? };
+    chain.opened_at = read_tip(reader)?;
+    chain.tip = read_tip(reader)?;
     chain.last_config = reader.u64()?;
     if chain.last_config != config_number || chain.last_config > chain.tip.number {
         return Err(RestoreError::Contradiction("a config block is not the last one"));
@@ -149,6 +158,11 @@ fn read_chain(reader: &mut Reader, before: &Ordering) -> Result<Chain, RestoreEr
         return Err(RestoreError::Contradiction("replicas ask for a cut that was made, or are no members"));
     }
     chain.ordered = read_ordered(reader)?;
+    chain.is_moved = read_flag(reader)?;
+    let is_at_rest = !chain.cutter.is_open() && chain.ordered.iter().len() == 0;
+    if chain.is_moved && !(is_at_rest && chain.last_config == chain.tip.number) {
+        return Err(RestoreError::Contradiction("a channel goes on that has moved"));
+    }
     Ok(chain)
 }
 
@@ -191,6 +205,14 @@ fn read_ordered(reader: &mut Reader) -> Result<OrderedDigests, RestoreError> {
     Ok(ordered)
 }
 
+fn read_flag(reader: &mut Reader) -> Result<bool, RestoreError> {
+    match reader.u8()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(CodecError::Tag(other).into()),
+    }
+}
+
 fn read_asks(reader: &mut Reader, ordering: &Ordering) -> Result<OpeningAsks, RestoreError> {
     let mut asks = OpeningAsks::default();
     for _ in 0..read_count(reader, ASKS_PER_REPLICA_MAX * ordering.view.n())? {
@@ -219,7 +241,7 @@ impl From<ConfigBlockReject> for RestoreError {
 }
 
 /// Of the format of snapshots.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 /// A length.
 const LENGTH_BYTES: usize = 4;
 

@@ -12,7 +12,7 @@ pub(crate) use changes::describe_changes;
 
 use anyhow::Context as _;
 use fabric_channel::authoring::{Outcome, SignedUpdate};
-use fabric_channel::{Bundle, ChannelConfig, ConfigChange, ExpiryCheck, consenter_set, filters};
+use fabric_channel::{Bundle, ChannelConfig, ConfigChange, ExpiryCheck, bft_quorum, consenter_set, filters};
 use fabric_proto::Envelope;
 
 use crate::arguments::ExplainArgs;
@@ -49,12 +49,31 @@ pub(crate) fn run(arguments: &ExplainArgs, report: &mut String) -> anyhow::Resul
     Ok(())
 }
 
-/// A change of the ordering nodes is valid for Fabric, and beyond what nodes of this project do by themselves.
+/// What a change of the ordering nodes means for the nodes of this project: Fabric's own rules are others.
 pub(crate) fn check_consenters(current: &Bundle, next: &ChannelConfig, report: &mut String) {
-    if let Ok(current) = ChannelConfig::from_bundle(current.clone())
-        && let Err(why) = consenter_set::check_same(&current, next)
-    {
-        line!(report, "note: orderers of Fabric take this; ordering nodes of this service do not: {why}");
+    let Ok(current) = ChannelConfig::from_bundle(current.clone()) else { return };
+    if consenter_set::is_same(&current, next) {
+        return;
+    }
+    match consenter_set::check(&current, next) {
+        Err(why) => line!(report, "note: orderers of Fabric take this; ordering nodes of this service do not: {why}"),
+        Ok(()) => {
+            let kept = consenter_set::kept(&current, next).len();
+            let (new, quorum) = (next.consenters().len() - kept, bft_quorum(next.consenters().len()));
+            line!(
+                report,
+                "note: the channel moves to an ordering group of {} consenters, {kept} of them as before; it goes on as soon \
+                 as {quorum} of them work in it",
+                next.consenters().len()
+            );
+            if new > 0 {
+                line!(
+                    report,
+                    "note: let every new node join the channel with the newest config block first, and wait until \
+                     `osnadmin channel list` calls it active there: it has all blocks then"
+                );
+            }
+        }
     }
 }
 

@@ -84,7 +84,7 @@ pub enum ConfigTransactionReject {
     /// No orderer could go on with it.
     #[error(transparent)]
     Orderable(#[from] OrderableError),
-    /// Other nodes would have to go on.
+    /// It cannot be ordered by the consenters that it names after the present ones.
     #[error(transparent)]
     Move(#[from] MoveError),
 }
@@ -109,7 +109,8 @@ pub fn wrap(
 
 /// What every replica demands of a CONFIG envelope under the configuration in force, and the configuration that it
 /// leads to: the form that [`wrap`] gives it, a creator who may write, content equal to its own recomputation byte for
-/// byte, a result that can be ordered, by the same consenters as now.
+/// byte, a result that can be ordered, by the same consenters as now or by others with enough of the present ones
+/// among them.
 ///
 /// # Errors
 /// [`ConfigTransactionReject`], the first demand that is not met.
@@ -123,7 +124,7 @@ pub fn verify(current: &ChannelConfig, envelope: &Envelope) -> Result<Arc<Channe
     check_sequence(current, envelope)?;
     let change = ConfigChange::recompute(current.bundle(), envelope.data())?;
     let next = change.check_orderable()?;
-    consenter_set::check_same(current, &next)?;
+    consenter_set::check(current, &next)?;
     let next = Arc::new(next);
     current.remember_successor(digest, &next);
     Ok(next)

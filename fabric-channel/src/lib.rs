@@ -34,7 +34,7 @@
 //!   consenter that stays needs a TLS certificate of a known issuer even after expiry, and
 //!   [`ConfigChange::check_orderable`] refuses updates without any effect and all that [`ChannelConfig`] refuses.
 //!   Whether enough consenters of type etcdraft are running is not asked.
-//! - [`consenter_set`]: an update that brings other ordering nodes, or another consensus type, is not ordered.
+//! - [`consenter_set`]: whether an update brings other ordering nodes, and whether enough of the present ones stay.
 //! - A known field of a configuration value with another wire type is an error, not an unknown field.
 //! - Bounds on nesting and numbers, see [`limits`].
 #![forbid(unsafe_code)]

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use fabric_channel::config_change::RecomputeError;
 use fabric_channel::config_transaction::{ConfigTransactionReject, EnvelopeSigner, SignError, verify, wrap};
 use fabric_channel::config_tree::{ConfigTree, Group, Value};
-use fabric_channel::consenter_set::{MoveReason, check_same};
+use fabric_channel::consenter_set::{MoveError, check, is_same, kept};
 use fabric_channel::filters::{self, FilterReject};
 use fabric_channel::{Bundle, ChannelConfig, ConfigChange, ConfigContent, ExpiryCheck, serialise};
 use fabric_proto::common::{ChannelHeader, Header, Orderers, Payload, SignatureHeader};
@@ -265,23 +265,61 @@ fn other_addresses_of_the_same_nodes_are_fine_and_other_nodes_are_not() {
         let mut tree = real.bundle().tree().clone();
         group(&mut tree, "Orderer").values.get_mut("Orderers").unwrap().value = mapping.encode_to_vec().into();
         let next = ChannelConfig::from_bundle(Bundle::from_tree("bftch", tree).unwrap()).unwrap();
-        check_same(&real, &next).map_err(|error| error.0)
+        (is_same(&real, &next), check(&real, &next), kept(&real, &next))
     };
-    assert_eq!(with(&|_| {}), Ok(()));
-    assert_eq!(with(&|mapping| drop(mapping.consenter_mapping.pop())), Err(MoveReason::Removed(4)));
-    assert_eq!(with(&|mapping| mapping.consenter_mapping[3].id = 9), Err(MoveReason::Removed(4)));
-    let another_key = |mapping: &mut Orderers| {
-        mapping.consenter_mapping[0].identity = mapping.consenter_mapping[1].identity.clone();
+    let another_identity = |mapping: &mut Orderers, of: usize| {
+        let entry = &mut mapping.consenter_mapping[of];
+        entry.identity = entry.server_tls_cert.clone();
     };
-    assert_eq!(with(&another_key), Err(MoveReason::Key(1)));
+    assert_eq!(with(&|_| {}), (true, Ok(()), vec![1, 2, 3, 4]));
+    let one_less = with(&|mapping| drop(mapping.consenter_mapping.pop()));
+    assert_eq!(one_less, (false, Ok(()), vec![1, 2, 3]), "three of four are a quorum");
+    assert_eq!(with(&|mapping| mapping.consenter_mapping[3].id = 9), (false, Ok(()), vec![1, 2, 3]));
+    assert_eq!(with(&|mapping| another_identity(mapping, 2)), (false, Ok(()), vec![1, 2, 4]));
     let added = |mapping: &mut Orderers| {
         let more = mapping.consenter_mapping[0].clone();
         mapping.consenter_mapping.push(fabric_proto::common::Consenter { id: 5, ..more });
+        another_identity(mapping, 4);
     };
-    assert_eq!(with(&added), Err(MoveReason::Added(5)));
-    assert_eq!(check_same(&real, &config("raft/genesis")).unwrap_err().0, MoveReason::Type);
-    let text = check_same(&real, &config("raft/genesis")).unwrap_err().to_string();
-    assert!(text.starts_with("moving a channel to other ordering nodes is not supported by this version: "), "{text}");
+    assert_eq!(with(&added), (false, Ok(()), vec![1, 2, 3, 4]));
+
+    let two_at_once = |mapping: &mut Orderers| {
+        mapping.consenter_mapping.pop();
+        another_identity(mapping, 1);
+    };
+    let (_, refused, _) = with(&two_at_once);
+    let error = refused.unwrap_err();
+    assert_eq!(error, MoveError::TooFewKept { kept: 2, needed: 3, lost: vec![2, 4] });
+    let text = "the update keeps 2 of 4 consenters, but a channel moves only with a quorum of them, 3 (without the present \
+                2, 4): do it in steps";
+    assert_eq!(error.to_string(), text);
+    let shared = |mapping: &mut Orderers| {
+        mapping.consenter_mapping[0].identity = mapping.consenter_mapping[1].identity.clone();
+    };
+    assert_eq!(with(&shared).1, Err(MoveError::SharedKey(1, 2)));
+}
+
+#[test]
+fn on_type_etcdraft_consenters_are_known_by_their_keys_wherever_they_stand() {
+    let real = config("raft/genesis");
+    let with = |change: &dyn Fn(&mut Vec<fabric_proto::etcdraft::Consenter>)| {
+        let mut tree = real.bundle().tree().clone();
+        let value = &mut group(&mut tree, "Orderer").values.get_mut("ConsensusType").unwrap().value;
+        let mut consensus = fabric_proto::orderer::ConsensusType::decode(value.clone()).unwrap();
+        let mut metadata = fabric_proto::etcdraft::ConfigMetadata::decode(consensus.metadata).unwrap();
+        change(&mut metadata.consenters);
+        consensus.metadata = metadata.encode_to_vec().into();
+        *value = consensus.encode_to_vec().into();
+        let next = ChannelConfig::from_bundle(Bundle::from_tree("raftch", tree).unwrap()).unwrap();
+        (is_same(&real, &next), check(&real, &next), kept(&real, &next))
+    };
+    let n = real.consenters().len();
+    let all: Vec<u32> = (1..=n as u32).collect();
+    assert_eq!(with(&|_| {}), (true, Ok(()), all.clone()));
+    let swapped = with(&|consenters| consenters.swap(0, 1));
+    assert_eq!(swapped, (false, Ok(()), all), "the replicas have other numbers");
+    let without_first = with(&|consenters| drop(consenters.remove(0)));
+    assert_eq!(without_first, (false, Ok(()), (1..n as u32).collect()));
 }
 
 #[test]

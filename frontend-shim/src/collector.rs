@@ -28,7 +28,7 @@ use crate::group::OrderingGroup;
 use crate::inbox::Inbox;
 use crate::ledger::{Heights, Ledger, LedgerError};
 use crate::node_limits::{LEDGER_RETRY_AFTER, WINDOW_BLOCKS_MAX, WINDOW_BLOCKS_MIN, WINDOW_BYTES};
-use crate::tally::{Certified, Judge, JudgeError, Tally};
+use crate::tally::{Certified, Judge, JudgeError, Tally, config_of};
 
 /// The collector of one channel.
 pub(crate) struct Collector {
@@ -133,6 +133,9 @@ impl Collector {
         tokio::select! {
             () = stop.cancelled() => {}
             error = self.collect() => {
+                if let CollectorError::Judge(JudgeError::Moved(number)) = error {
+                    return self.end_at(number);
+                }
                 tracing::error!("channel {}: no more blocks are collected: {error}", self.channel.id());
                 self.channel.enter_state(ChannelState::Errored);
                 // The first reason is the one that counts.
@@ -319,6 +322,16 @@ impl Collector {
             self.channel.install_config(config);
         }
         Ok(())
+    }
+
+    /// Other nodes order the channel after this block. Who serves it hears of that from its configuration.
+    fn end_at(&self, number: u64) {
+        tracing::info!("channel {}: other nodes order it after block {number}", self.channel.id());
+        match config_of(self.channel.ledger(), number) {
+            Ok(config) if self.bodies == Bodies::Pushed => self.channel.install_config(config),
+            Ok(_) => {}
+            Err(error) => tracing::error!("channel {}: {error}", self.channel.id()),
+        }
     }
 
     fn window_blocks(&self) -> u64 {

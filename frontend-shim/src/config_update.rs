@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! initial checks      the filters, on the envelope as it came
-//! the update          authorised, its result valid, one that orderers can go on with, the same ordering nodes
+//! the update          authorised, its result valid, one that orderers can go on with, enough of the present ones among them
 //! wrapping            the result, signed with this process's identity
 //! final checks        the filters, on the CONFIG envelope: our identity may write, and it is not too large
 //! ```
@@ -66,7 +66,7 @@ pub fn wrap_update(
         Refusal::new(Status::BadRequest, info)
     };
     let next = change.check_orderable().map_err(|error| applying(error.to_string()))?;
-    consenter_set::check_same(config, &next).map_err(|error| applying(error.to_string()))?;
+    consenter_set::check(config, &next).map_err(|error| applying(error.to_string()))?;
     let unsigned = |why: String| Refusal::new(Status::ServiceUnavailable, why);
     let wrapped =
         wrap(&change, signer, nonce().map_err(unsigned)?, now).map_err(|error| unsigned(error.to_string()))?;

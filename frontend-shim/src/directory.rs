@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fabric_channel::{Certificate, ChannelConfig, Consenter};
-use mod_smart::{GroupId, ReplicaId};
+use mod_smart::ReplicaId;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::group::{OrderingGroup, ordering_group};
+use crate::group::OrderingGroup;
 use crate::tls::{self, ServerTrust, Spki, TlsError};
 use crate::tls_identity::TlsIdentity;
 
@@ -58,7 +58,7 @@ impl Directory {
     /// What one configuration of the group says, for ever.
     #[must_use]
     pub fn of_group(group: &OrderingGroup) -> Self {
-        Self::fixed(contacts_of([group], &BTreeMap::new()))
+        Self::fixed(contacts_of([group.consenters()], &BTreeMap::new()))
     }
 
     /// What the configurations say that `in_force` gives, in that order; those of other groups say nothing. While there is
@@ -70,13 +70,13 @@ impl Directory {
         rewritten: BTreeMap<String, String>,
         in_force: impl Fn() -> Vec<Arc<ChannelConfig>> + Send + Sync + 'static,
     ) -> Self {
-        let id = group.id();
-        let first = Known { configs: Vec::new(), contacts: Arc::new(contacts_of([group], &rewritten)) };
-        let known = Mutex::new(first);
+        let group = group.clone();
+        let contacts = Arc::new(contacts_of([group.consenters()], &rewritten));
+        let known = Mutex::new(Known { configs: Vec::new(), contacts });
         Self::new(move || {
             let configs = in_force();
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.update(configs, id, &rewritten);
+            known.update(configs, &group, &rewritten);
             Arc::clone(&known.contacts)
         })
     }
@@ -155,29 +155,33 @@ struct Known {
 
 impl Known {
     /// Strangers can make us look as often as they dial, so equal configurations are not read twice.
-    fn update(&mut self, configs: Vec<Arc<ChannelConfig>>, group: GroupId, rewritten: &BTreeMap<String, String>) {
+    fn update(
+        &mut self,
+        configs: Vec<Arc<ChannelConfig>>,
+        group: &OrderingGroup,
+        rewritten: &BTreeMap<String, String>,
+    ) {
         let is_same = |(left, right): (&Arc<ChannelConfig>, &Arc<ChannelConfig>)| Arc::ptr_eq(left, right);
         if configs.len() == self.configs.len() && configs.iter().zip(&self.configs).all(is_same) {
             return;
         }
-        let groups: Vec<_> = configs.iter().filter_map(|config| ordering_group(config).ok()).collect();
-        let groups: Vec<_> = groups.iter().filter(|found| found.id() == group).collect();
-        if !groups.is_empty() {
-            self.contacts = Arc::new(contacts_of(groups, rewritten));
+        let of_group: Vec<_> = configs.iter().filter(|config| group.is_of(config)).map(|it| it.consenters()).collect();
+        if !of_group.is_empty() {
+            self.contacts = Arc::new(contacts_of(of_group, rewritten));
         }
         self.configs = configs;
     }
 }
 
-/// The groups are one group as different channels write it.
+/// The consenters of one group as different channels write them.
 fn contacts_of<'a>(
-    groups: impl IntoIterator<Item = &'a OrderingGroup>,
+    channels: impl IntoIterator<Item = &'a [Consenter]>,
     rewritten: &BTreeMap<String, String>,
 ) -> Contacts {
     let mut contacts = Contacts::new();
-    for group in groups {
-        contacts.resize_with(group.consenters().len(), Vec::new);
-        for (known, consenter) in contacts.iter_mut().zip(group.consenters()) {
+    for consenters in channels {
+        contacts.resize_with(consenters.len(), Vec::new);
+        for (known, consenter) in contacts.iter_mut().zip(consenters) {
             let contact = Contact::of(consenter, rewritten);
             if !known.contains(&contact) {
                 known.push(contact);

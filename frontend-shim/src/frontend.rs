@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
@@ -203,6 +204,25 @@ impl FrontendHandle {
         }
     }
 
+    /// Waits until a channel of this frontend takes envelopes: enough nodes are in reach, and say that it is open.
+    pub async fn is_taking(&self, id: &ChannelId) {
+        while !(self.0.relay.is_in_reach() && self.0.subscriptions.is_open(id)) {
+            tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+        }
+    }
+
+    /// The members that there is a session with.
+    #[must_use]
+    pub fn connected(&self) -> Vec<ReplicaId> {
+        self.0.nodes.iter().filter(|node| node.is_connected()).map(|node| node.replica).collect()
+    }
+
+    /// Does it serve any channel?
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.0.collectors().is_empty()
+    }
+
     /// What has been seen so far.
     #[must_use]
     pub fn counters(&self) -> FrontendCounters {
@@ -279,6 +299,9 @@ impl Running {
         self.collectors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How soon a frontend that waits for its nodes looks again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// What each link needs to connect. Every node at most once, every one of them a member.
 fn ways(

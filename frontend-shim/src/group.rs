@@ -1,8 +1,9 @@
 //! The ordering group of a channel: its consenters in the order of their ids are the replicas `0..n`.
 //!
 //! The group's id is the hash of the consenters' ids and pinned keys and of an incarnation, so channels with the same
-//! consenters share one group, and a renewed certificate, host or port changes nothing. Nodes and frontends compute it
-//! from the same function.
+//! consenters share one group, and a renewed certificate, host or port changes nothing. The incarnation counts how often
+//! the chain has moved to other consenters ([`crate::eras`]), so a channel that comes back to a set comes to another group.
+//! Nodes and frontends compute it from the same function.
 
 use fabric_channel::{ChannelConfig, Consenter};
 use mod_smart::quorum::ViewError;
@@ -15,6 +16,7 @@ use crate::tls::Spki;
 #[derive(Clone, Debug)]
 pub struct OrderingGroup {
     view: View,
+    moves: u64,
     consenters: Vec<Consenter>,
 }
 
@@ -29,19 +31,28 @@ pub enum GroupError {
     SharedKey(u32, u32),
 }
 
-/// The ordering group that orders a channel of this configuration: a flat view of its consenters.
+/// The group that orders a channel of this configuration which has had no other consenters yet.
 ///
 /// # Errors
 /// The consenters cannot form a group.
 pub fn ordering_group(config: &ChannelConfig) -> Result<OrderingGroup, GroupError> {
+    ordering_group_after(config, FIRST_INCARNATION)
+}
+
+/// The group that orders a channel of this configuration after so many moves to other consenters: a flat view of its
+/// consenters.
+///
+/// # Errors
+/// The consenters cannot form a group.
+pub fn ordering_group_after(config: &ChannelConfig, moves: u64) -> Result<OrderingGroup, GroupError> {
     let consenters = config.consenters().to_vec();
     for (at, second) in consenters.iter().enumerate() {
         if let Some(first) = consenters[..at].iter().find(|first| first.pinned_key() == second.pinned_key()) {
             return Err(GroupError::SharedKey(first.id, second.id));
         }
     }
-    let view = View::flat(group_id(&consenters, FIRST_INCARNATION), consenters.len())?;
-    Ok(OrderingGroup { view, consenters })
+    let view = View::flat(group_id(&consenters, moves), consenters.len())?;
+    Ok(OrderingGroup { view, moves, consenters })
 }
 
 impl OrderingGroup {
@@ -55,6 +66,12 @@ impl OrderingGroup {
     #[must_use]
     pub const fn id(&self) -> GroupId {
         self.view.group()
+    }
+
+    /// How often its channels had moved to other consenters before they came to it.
+    #[must_use]
+    pub const fn moves(&self) -> u64 {
+        self.moves
     }
 
     /// The consenters in replica order.
@@ -80,6 +97,15 @@ impl OrderingGroup {
     pub fn replica_by_tls_key(&self, key: &Spki) -> Option<ReplicaId> {
         let key = key.der();
         self.position(|member| member.client_tls_cert.spki_der() == key || member.server_tls_cert.spki_der() == key)
+    }
+
+    /// Does this configuration name the members of this group, wherever they are reached now?
+    #[must_use]
+    pub fn is_of(&self, config: &ChannelConfig) -> bool {
+        let is_same =
+            |(ours, theirs): (&Consenter, &Consenter)| ours.id == theirs.id && ours.pinned_key() == theirs.pinned_key();
+        let theirs = config.consenters();
+        theirs.len() == self.consenters.len() && self.consenters.iter().zip(theirs).all(is_same)
     }
 
     /// How log lines call a replica.

@@ -110,10 +110,15 @@ impl Relay {
         SUBMITTED_BYTES_MAX - self.room.available_permits()
     }
 
+    /// Are there sessions with so many nodes that what they hold cannot be lost?
+    pub(crate) fn is_in_reach(&self) -> bool {
+        let connected = self.nodes.iter().filter(|node| node.is_connected());
+        self.view.is_any_correct(connected.map(|node| node.replica).collect())
+    }
+
     fn take(&self, channel: &ChannelId, order: Order) -> Result<oneshot::Receiver<()>, SubmitError> {
         // Too few nodes to hold it: the client does better with another orderer than with waiting for this one.
-        let connected = self.nodes.iter().filter(|node| node.is_connected());
-        if !self.view.is_any_correct(connected.map(|node| node.replica).collect()) {
+        if !self.is_in_reach() {
             return Err(SubmitError::NotOpen);
         }
         // An envelope above the whole bound takes all of it: it can be sent when nothing else is.

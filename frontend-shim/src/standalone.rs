@@ -1,6 +1,5 @@
 //! A frontend as a process of its own: channels on disk, a frontend for each ordering group, and listeners for clients.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::FileTypeExt as _;
@@ -9,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fabric_proto::ChannelId;
-use mod_smart::{GroupId, Limits};
 use rustls_pki_types::CertificateDer;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
@@ -17,10 +15,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::channels::{Channels, ChannelsError};
 use crate::config::{ChannelSettings, ListenerSettings, Settings};
-use crate::directory::Directory;
-use crate::frame::Bodies;
-use crate::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
-use crate::group::OrderingGroup;
+use crate::frontend::FrontendHandle;
+use crate::group_frontends::{GroupFrontends, ServeError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::router::Router;
 use crate::service::Service;
@@ -42,9 +38,14 @@ pub enum StandaloneError {
     /// Too many channels.
     #[error(transparent)]
     Channels(#[from] ChannelsError),
-    /// The side towards the nodes.
-    #[error(transparent)]
-    Frontend(#[from] FrontendError),
+    /// A channel that cannot be served.
+    #[error("channel {channel}: {source}")]
+    Serve {
+        /// Which channel.
+        channel: ChannelId,
+        /// What is wrong.
+        source: ServeError,
+    },
     /// Certificates of a listener.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -63,7 +64,7 @@ pub enum StandaloneError {
 
 /// A running process of this kind.
 pub struct Standalone {
-    frontends: Vec<FrontendHandle>,
+    frontends: GroupFrontends,
     addresses: Vec<SocketAddr>,
     sockets: Vec<PathBuf>,
     tasks: TaskTracker,
@@ -77,34 +78,24 @@ impl Standalone {
     /// [`StandaloneError`]; nothing runs then.
     pub async fn start(settings: Settings) -> Result<Self, StandaloneError> {
         let channels = Channels::new()?;
-        let mut groups: BTreeMap<GroupId, (OrderingGroup, Vec<ChannelId>)> = BTreeMap::new();
+        let mut served = Vec::new();
         for (id, channel) in settings.channels {
             let ledger = ledger(&settings.data_dir, &id, &channel)?;
-            let group = groups.entry(channel.group.id()).or_insert((channel.group, Vec::new()));
-            group.1.push(id);
-            channels.add(channel.config, Arc::new(ledger))?;
+            served.push(channels.add(channel.config, Arc::new(ledger))?);
         }
         let listeners = listen(settings.listeners, &channels).await?;
         let status_listener = settings.status_socket.as_deref().map(bind_unix).transpose()?;
 
-        let (router, mut frontends) = (Router::new(), Vec::new());
-        for (group, ids) in groups.into_values() {
-            let nodes = endpoints(&group, &settings.addresses, (&channels, &ids));
-            let identity = settings.identity.clone();
-            let session_window = Limits::default().session_window;
-            let setup = FrontendSetup { group, nodes, identity, bodies: Bodies::Pushed, session_window };
-            let frontend = Frontend::start(setup)?;
-            for channel in ids.iter().filter_map(|id| channels.find(id.as_str())) {
-                frontend.add_channel(channel)?;
-            }
-            for id in ids {
-                router.add(id, Arc::new(frontend.clone()));
-            }
-            frontends.push(frontend);
+        let router = Arc::new(Router::new());
+        let (identity, addresses) = (settings.identity, settings.addresses);
+        let frontends = GroupFrontends::new(channels.clone(), identity, addresses, Arc::clone(&router));
+        for channel in &served {
+            let failed = |source| StandaloneError::Serve { channel: channel.id().clone(), source };
+            frontends.serve(channel).map_err(failed)?;
         }
         let counters = Arc::new(Counters::default());
         let mut service =
-            Service::new(channels.clone(), Arc::new(router), counters.clone()).authenticating(settings.authentication);
+            Service::new(channels.clone(), router, counters.clone()).authenticating(settings.authentication);
         match settings.msp {
             Some(msp) => service = service.signing_with(Arc::new(msp.identity().clone())),
             None => {
@@ -135,16 +126,14 @@ impl Standalone {
 
     /// The frontends, one for each ordering group.
     #[must_use]
-    pub fn frontends(&self) -> &[FrontendHandle] {
-        &self.frontends
+    pub fn frontends(&self) -> Vec<FrontendHandle> {
+        self.frontends.list()
     }
 
     /// Ends everything and waits for it.
     pub async fn stop(self) {
         self.stop.cancel();
-        for frontend in &self.frontends {
-            frontend.stop().await;
-        }
+        self.frontends.stop().await;
         self.tasks.close();
         self.tasks.wait().await;
         for socket in &self.sockets {
@@ -177,7 +166,7 @@ impl Standalone {
 
     fn serve_status(&self, listener: UnixListener, channels: Channels, counters: Arc<Counters>) {
         let frontends = self.frontends.clone();
-        let report = move || report(&channels, &counters, &frontends);
+        let report = move || report(&channels, &counters, &frontends.list());
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             tokio::select! {
@@ -231,19 +220,6 @@ fn ledger(data_dir: &Path, id: &ChannelId, channel: &ChannelSettings) -> Result<
     // Accepted again if it is the same block; a fork otherwise.
     ledger.append(0, channel.genesis.clone()).map_err(failed)?;
     Ok(ledger)
-}
-
-/// The nodes of a group, where its channels say.
-fn endpoints(
-    group: &OrderingGroup,
-    addresses: &BTreeMap<String, String>,
-    (channels, ids): (&Channels, &[ChannelId]),
-) -> Vec<NodeEndpoint> {
-    let of_group: Vec<_> = ids.iter().filter_map(|id| channels.find(id.as_str())).collect();
-    let in_force = move || of_group.iter().map(|channel| channel.config()).collect();
-    let directory = Arc::new(Directory::following(group, addresses.clone(), in_force));
-    let endpoint = |replica| NodeEndpoint { replica, address: NodeAddress::Dial(Arc::clone(&directory)) };
-    group.view().replicas().map(endpoint).collect()
 }
 
 fn report(channels: &Channels, counters: &Counters, frontends: &[FrontendHandle]) -> StatusReport {

@@ -60,6 +60,13 @@ impl Subscriptions {
         }
     }
 
+    /// Do enough nodes say that a channel is open at them?
+    pub(crate) fn is_open(&self, id: &ChannelId) -> bool {
+        let state = self.lock();
+        let Some(inbox) = state.inboxes.get(id) else { return false };
+        self.is_said_to_be_open(&state, inbox)
+    }
+
     /// Removes all channels.
     pub(crate) fn clear(&self) {
         self.lock().inboxes.clear();
@@ -120,13 +127,18 @@ impl Subscriptions {
 
     fn open_if_enough(&self, state: &State, id: &ChannelId) {
         let Some(inbox) = state.inboxes.get(id) else { return };
-        let says_so = |replica: &ReplicaId| state.opened[replica.index()].get(id) == Some(&inbox.genesis());
-        let voters: Voters = self.view.replicas().filter(says_so).collect();
         let channel = inbox.channel();
-        if self.view.is_any_correct(voters) && channel.state() == ChannelState::Opening {
+        if channel.state() == ChannelState::Opening && self.is_said_to_be_open(state, inbox) {
             tracing::info!("channel {id} is open");
             channel.enter_state(ChannelState::Open);
         }
+    }
+
+    fn is_said_to_be_open(&self, state: &State, inbox: &Inbox) -> bool {
+        let id = inbox.channel().id();
+        let says_so = |replica: &ReplicaId| state.opened[replica.index()].get(id) == Some(&inbox.genesis());
+        let voters: Voters = self.view.replicas().filter(says_so).collect();
+        self.view.is_any_correct(voters)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -17,7 +17,7 @@ use prost::Message as _;
 
 use crate::counters::Grievance;
 use crate::frame::Push;
-use crate::group::{GroupError, OrderingGroup, ordering_group};
+use crate::group::OrderingGroup;
 use crate::ledger::{Ledger, LedgerError};
 
 /// Who may sign blocks under one configuration of a channel.
@@ -45,9 +45,6 @@ pub enum JudgeError {
     /// A config block that this version does not read.
     #[error("config block {0}: {1}")]
     Config(u64, ConfigError),
-    /// Its consenters cannot be an ordering group.
-    #[error("config block {0}: {1}")]
-    Group(u64, GroupError),
     /// Its consenters are others.
     #[error("config block {0} gives the channel to another ordering group")]
     Moved(u64),
@@ -66,14 +63,17 @@ impl Judge {
         group: &Arc<OrderingGroup>,
     ) -> Result<(Self, ChannelConfig), JudgeError> {
         let last_config = last_config_index(&read(ledger, last)?).map_err(|e| JudgeError::Metadata(last, e))?;
-        let block = read(ledger, last_config)?;
-        let config = ChannelConfig::from_block(&block).map_err(|e| JudgeError::Config(last_config, e))?;
-        let of_config = ordering_group(&config).map_err(|e| JudgeError::Group(last_config, e))?;
-        if of_config.id() != group.id() {
+        let config = config_of(ledger, last_config)?;
+        if !group.is_of(&config) {
             return Err(JudgeError::Moved(last_config));
         }
         Ok((Self::new(&config, group.clone()), config))
     }
+}
+
+/// What a config block in the ledger configures.
+pub(crate) fn config_of(ledger: &Ledger, number: u64) -> Result<ChannelConfig, JudgeError> {
+    ChannelConfig::from_block(&read(ledger, number)?).map_err(|error| JudgeError::Config(number, error))
 }
 
 /// What is known of one block number.
@@ -213,6 +213,7 @@ mod tests {
     use fabric_proto::metadata::{SignerHeader, parse_signatures_slot};
 
     use super::*;
+    use crate::group::ordering_group;
 
     /// Block `number` of a chain that Fabric's own orderers signed, as each of its signers would have pushed it.
     fn real(number: u64) -> (Vec<(ReplicaId, Push)>, Metadata, [u8; 32]) {

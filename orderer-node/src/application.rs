@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use blockcutter::asks::genesis_digest;
-use blockcutter::{CutBlock, CutTimers, Ordering, Output, SkipReason};
+use blockcutter::{Command, CutBlock, CutTimers, Ordering, Output, SkipReason};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
@@ -17,6 +16,7 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::judge::InForce;
+use crate::left_over::LeftOvers;
 use crate::signer::SigningJob;
 
 /// The ordering application of one group, with what surrounds it at this node.
@@ -30,6 +30,7 @@ pub struct Application {
     timers: CutTimers,
     clock: Clock,
     in_force: InForce,
+    left_overs: LeftOvers,
     counts: ApplicationCounts,
     outputs: Vec<Output>,
 }
@@ -65,10 +66,11 @@ impl Application {
         catch_up: BlockCatchUp,
         clock: Clock,
         in_force: InForce,
+        left_overs: LeftOvers,
     ) -> Result<Self, Fault> {
-        let (timers, counts) = (CutTimers::default(), ApplicationCounts::default());
+        let (timers, counts, outputs) = (CutTimers::default(), ApplicationCounts::default(), Vec::new());
         let mut application =
-            Self { ordering, channels, signing, catch_up, timers, clock, in_force, counts, outputs: Vec::new() };
+            Self { ordering, channels, signing, catch_up, timers, clock, in_force, left_overs, counts, outputs };
         application.take_up()?;
         Ok(application)
     }
@@ -86,7 +88,7 @@ impl Application {
 
     fn take_up(&mut self) -> Result<(), Fault> {
         for (id, channel) in &*self.channels.list() {
-            match self.check_genesis(id, channel) {
+            match self.check_opening(id, channel) {
                 Ok(()) => self.take_up_one(id, channel)?,
                 // The rest of the group is none the worse for it.
                 Err(other) => {
@@ -103,10 +105,13 @@ impl Application {
     /// Brings what surrounds one channel to where the state is.
     fn take_up_one(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
         let Some(chain) = self.ordering.chain(id) else { return Ok(()) };
-        let tip = Tip { number: chain.tip().number, header_hash: chain.tip().header_hash };
+        let tip = tip_of(chain.tip());
         self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
         channel.served.install_config(Arc::clone(chain.config()));
         channel.open.send_replace(true);
+        if chain.is_moved() {
+            channel.moved.send_replace(Some(tip));
+        }
         Ok(())
     }
 
@@ -116,15 +121,15 @@ impl Application {
     /// # Errors
     /// The group has opened it with another genesis block, or its ledger holds another history. Nothing changes then.
     pub fn join(&self, id: &ChannelId, channel: &Arc<JoinedChannel>) -> Result<(), Fault> {
-        self.check_genesis(id, channel)?;
+        self.check_opening(id, channel)?;
         self.take_up_one(id, channel)?;
         self.channels.insert(id.clone(), Arc::clone(channel));
         Ok(())
     }
 
-    fn check_genesis(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
-        let opened = self.ordering.chain(id).map(blockcutter::Chain::genesis);
-        match opened.is_some_and(|opened| opened != genesis_digest(&channel.genesis)) {
+    fn check_opening(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
+        let opened = self.ordering.chain(id).map(|chain| tip_of(chain.opened_at()));
+        match opened.is_some_and(|opened| opened != channel.opened_at) {
             true => Err(Fault::OtherGenesis { channel: id.to_string() }),
             false => Ok(()),
         }
@@ -150,9 +155,14 @@ impl Application {
         }
         for output in std::mem::take(&mut self.outputs) {
             match output {
-                Output::Opened { channel, genesis, .. } => {
-                    self.in_force.set(self.ordering.configurations());
-                    self.on_opened(&channel, &genesis);
+                Output::Opened { channel, .. } => self.on_opened(&channel),
+                Output::TakenUp { channel, config, .. } => {
+                    self.on_opened(&channel);
+                    self.on_configured(&channel, config);
+                }
+                Output::Moved { channel, tip } => self.on_moved(&channel, tip_of(tip)),
+                Output::LeftOver { channel, sequence, envelopes } => {
+                    self.left_overs.take(channel, sequence, envelopes);
                 }
                 Output::Block(block) => self.on_block(block).await?,
                 Output::Configured { channel, config } => self.on_configured(&channel, config),
@@ -191,12 +201,18 @@ impl Application {
         self.timers.take_expired(self.clock.now(), &self.ordering)
     }
 
-    /// The channels joined here that are not open yet, with their genesis blocks.
+    /// What to ask the group for, so that it opens the channels joined here that are not open yet.
     #[must_use]
-    pub fn to_open(&self) -> Vec<(ChannelId, Bytes)> {
+    pub fn to_open(&self) -> Vec<Command> {
         let channels = self.channels.list();
         let closed = channels.iter().filter(|(id, _)| self.ordering.tip(id).is_none());
-        closed.map(|(id, channel)| (id.clone(), channel.genesis.clone())).collect()
+        closed.filter_map(|(_, channel)| channel.opening.clone()).collect()
+    }
+
+    /// What its channels leave over after they have moved.
+    #[must_use]
+    pub const fn left_overs(&self) -> &LeftOvers {
+        &self.left_overs
     }
 
     /// What it has done.
@@ -205,17 +221,27 @@ impl Application {
         self.counts
     }
 
-    fn on_opened(&self, id: &ChannelId, genesis: &Bytes) {
+    fn on_opened(&self, id: &ChannelId) {
+        self.in_force.set(self.ordering.configurations());
         let Some(channel) = self.channels.get(id) else {
             tracing::info!(channel = %id, "channel opened in this ordering group, but not joined here");
             return;
         };
-        if channel.genesis != *genesis {
+        if self.check_opening(id, &channel).is_err() {
             tracing::error!(channel = %id, "the group opened this channel with another genesis block than the one joined here");
             return;
         }
         channel.open.send_replace(true);
-        tracing::info!(channel = %id, "channel is open: a quorum joined it with the same genesis block");
+        let after = channel.opened_at.number;
+        tracing::info!(channel = %id, after, "channel is open: a quorum of this ordering group has the same chain up to here");
+    }
+
+    /// This group has made its last block of the channel.
+    fn on_moved(&self, id: &ChannelId, tip: Tip) {
+        tracing::info!(channel = %id, last = tip.number, "the channel moves to other ordering nodes");
+        if let Some(channel) = self.channels.get(id) {
+            channel.moved.send_replace(Some(tip));
+        }
     }
 
     /// Requests that name it are judged by it from now on, and so is what clients send here.
@@ -255,4 +281,8 @@ impl Application {
             tracing::info!(channel, %reason, count = *count, "ordered but left out of every block");
         }
     }
+}
+
+fn tip_of(tip: blockcutter::Tip) -> Tip {
+    Tip { number: tip.number, header_hash: tip.header_hash }
 }

@@ -157,8 +157,8 @@ async fn perform_all(
                     performer.request(&[Command::CutAfterTimeout { channel, number }]);
                 }
                 if Instant::now() >= ask_again {
-                    for (channel, genesis) in application.to_open() {
-                        performer.request(&[Command::OpenChannel { channel, genesis }]);
+                    for ask in application.to_open() {
+                        performer.request(&[ask]);
                     }
                     ask_again = Instant::now() + OPENING_REPEAT;
                 }

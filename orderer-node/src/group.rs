@@ -35,6 +35,7 @@ use crate::joined::JoinedChannels;
 use crate::journal::Durability;
 use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::{NodeKeyring, SigningIdentity, VoteKey};
+use crate::left_over::LeftOvers;
 use crate::mesh::{MeshEvent, MeshHandle};
 use crate::replica_task::{self, Inbox, ReplicaStanding};
 use crate::sessions::{SessionHost, SessionTable};
@@ -77,6 +78,8 @@ pub struct GroupSetup {
     pub sign: WorkPool,
     /// How far frontends are relied on.
     pub verification: Verification,
+    /// Takes what channels leave over that have moved.
+    pub left_overs: LeftOvers,
     /// Where faults go.
     pub faults: Faults,
 }
@@ -128,6 +131,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         verify,
         sign,
         verification,
+        left_overs,
         faults,
     } = setup;
     let (mesh, events) = mesh;
@@ -161,6 +165,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         catch_up: catch_up.clone(),
         clock: clock.clone(),
         in_force,
+        left_overs,
     };
     let Restored { replica, application, journal, checkpoints, said, asked } = recovery.run().await?;
     let (decisions, truncator) = (journal.reader(), journal.truncator());

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
+use blockcutter::Command;
 use fabric_proto::ChannelId;
 use frontend_shim::channels::{Channel, ChannelState};
-use frontend_shim::ledger::Ledger;
+use frontend_shim::ledger::{Ledger, Tip};
 use tokio::sync::watch;
 
 use crate::signer::SignatureStyle;
@@ -21,10 +21,14 @@ pub struct JoinedChannel {
     pub served: Arc<Channel>,
     /// How this node signs them.
     pub style: SignatureStyle,
-    /// The genesis block, as joined.
-    pub genesis: Bytes,
+    /// The block after which the group orders it: the genesis block, or the config block that gave it to the group.
+    pub opened_at: Tip,
+    /// How to ask the group to open it. None if it must be open by now: there are blocks that the group made.
+    pub opening: Option<Command>,
     /// Says that the channel takes envelopes.
     pub open: watch::Sender<bool>,
+    /// The last block that the group has ordered of it, once the channel has moved to another one.
+    pub moved: watch::Sender<Option<Tip>>,
 }
 
 impl JoinedChannel {
@@ -33,6 +37,15 @@ impl JoinedChannel {
         let mut state = self.served.watch_state();
         // The sender lives in the channel, so waiting cannot fail before it has come.
         let _ = state.wait_for(|state| *state == ChannelState::Closed).await;
+    }
+
+    /// Waits until the channel has moved to another group. None if it was removed first.
+    pub async fn moved(&self) -> Option<Tip> {
+        let mut moved = self.moved.subscribe();
+        tokio::select! {
+            tip = moved.wait_for(Option::is_some) => *tip.ok()?,
+            () = self.removed() => None,
+        }
     }
 
     /// Waits until so many blocks are stored. False if the channel was removed first.

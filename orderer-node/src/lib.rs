@@ -26,6 +26,7 @@ pub mod joined;
 pub mod journal;
 pub mod judge;
 pub mod keys;
+pub mod left_over;
 pub mod listener;
 pub mod logging;
 pub mod mesh;

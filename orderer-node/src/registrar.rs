@@ -4,37 +4,42 @@
 //! join from block 0, consenter -----------------------------> active consenter
 //! join from a later block ---> onboarding --- consenter? ---> active consenter
 //!                                         \-- otherwise ----> active follower
+//! active consenter --- the channel moves to other consenters ---> active consenter of another group, or follower
 //! removed: pending -> gone; may be joined again
 //! ```
 //! A join block is durable before the join is answered, and a removal before it begins, so a crash at any step goes on
 //! where it stopped. One change is made at a time; looking waits for none.
 
+mod destinations;
 mod follower;
 mod hosting;
 mod info;
 mod join_block;
+mod ledgers;
 mod store;
+mod succession;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
-use frontend_shim::channels::Channels;
-use frontend_shim::ledger::{Ledger, LedgerError};
+use frontend_shim::channels::{Channel, Channels};
+use frontend_shim::eras::{Era, era_of, eras};
+use frontend_shim::group::OrderingGroup;
+use frontend_shim::ledger::Ledger;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::GroupId;
-use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::follower::{Follower, Outcome};
+use self::hosting::{Arrival, Joining};
 pub use self::hosting::{HostedGroup, Hosting, HostingSetup};
-use self::join_block::{JoinBlock, Membership, OurKeys, config_in_force, group_of, signature_style};
-use self::store::{JoinStore, Kept};
+use self::join_block::{JoinBlock, Membership, OurKeys, group_of};
+use self::store::JoinStore;
 use crate::joined::JoinedChannel;
 use crate::keys::SigningKey;
 use crate::participation::{ChannelInfo, ConsensusRelation, JoinError, RemoveError};
@@ -76,7 +81,9 @@ struct Inner {
 enum Entry {
     Consenter {
         group: GroupId,
-        ledger: Arc<Ledger>,
+        channel: Arc<JoinedChannel>,
+        /// Waits for the channel to move.
+        _task: AbortOnDropHandle<()>,
     },
     Follower {
         following: Following,
@@ -186,37 +193,45 @@ impl Inner {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ledger_dir(&self, id: &ChannelId) -> PathBuf {
-        self.data_dir.join("ledger").join(id.as_str())
-    }
-
     /// Takes up the channels that were joined before the node started. Recovery of a group needs all of its channels at
-    /// once.
+    /// once, those that have moved away included. A group that orders none of them any more works on: there may be something
+    /// left over in it, and members who come late.
     async fn take_up(self: &Arc<Self>, joined: Vec<(ChannelId, Bytes)>) -> anyhow::Result<()> {
         let _change = self.change.lock().await;
-        let mut groups: BTreeMap<GroupId, Vec<Ready>> = BTreeMap::new();
+        let mut groups: BTreeMap<GroupId, Joining> = BTreeMap::new();
         for (id, block) in joined {
-            let join = match JoinBlock::decode(block) {
-                Ok(join) => join,
-                Err(why) => {
-                    tracing::error!(channel = %id, why, "the join block that was kept cannot be read");
-                    self.fail(&id, ConsensusRelation::Other);
-                    continue;
-                }
+            let prepared = match JoinBlock::decode(block).map_err(anyhow::Error::msg) {
+                Ok(join) => self.prepare_from_disk(join),
+                Err(error) => Err(error.context("the join block that was kept cannot be read")),
             };
-            match self.prepare(join, 0) {
-                Ok(Prepared::Consenter(ready)) => groups.entry(ready.group.id()).or_default().push(*ready),
-                Ok(Prepared::Follower(follower)) => self.follow(*follower),
+            let (former, channel) = match prepared {
+                Ok(Prepared::Consenter(ready)) => {
+                    let former = ready.former.clone();
+                    let (joining, channel) = self.enter_consenter(*ready, Arrival::Here)?;
+                    add_to(&mut groups, joining);
+                    (former, Some(channel))
+                }
+                Ok(Prepared::Follower(follower, former)) => {
+                    self.follow(*follower);
+                    (former, None)
+                }
                 Err(error) => {
                     // The others go on without it; what it lacks then is fetched when it can be taken up again.
                     tracing::error!(channel = %id, error = format!("{error:#}"), "the channel cannot be taken up");
                     self.fail(&id, ConsensusRelation::Other);
+                    continue;
+                }
+            };
+            for era in former {
+                if let Some(joining) = self.rejoin_former(&id, &era, channel.as_deref()) {
+                    add_to(&mut groups, joining);
                 }
             }
         }
-        for ready in groups.into_values() {
-            self.attach(ready).await?;
+        for joining in groups.into_values() {
+            self.hosting.attach(joining).await?;
         }
+        self.hosting.on_all_attached();
         Ok(())
     }
 
@@ -241,19 +256,39 @@ impl Inner {
 
     /// Enters a channel whose join block is kept. At the next attempt to follow it another source comes first.
     async fn enter(self: &Arc<Self>, join: JoinBlock, attempt: usize) -> anyhow::Result<()> {
-        match self.prepare(join, attempt)? {
-            Prepared::Consenter(ready) => self.attach(vec![*ready]).await,
-            Prepared::Follower(follower) => {
+        let ledger = Arc::new(self.open_ledger(join.config.channel_id())?);
+        let prepared = self.prepare(join, attempt, ledger)?;
+        self.go_on(prepared, Arrival::Here, None).await
+    }
+
+    /// Orders or follows a channel from now on. `served` is how clients have seen it so far.
+    async fn go_on(
+        self: &Arc<Self>,
+        prepared: Prepared,
+        arrival: Arrival,
+        served: Option<Arc<Channel>>,
+    ) -> anyhow::Result<()> {
+        match prepared {
+            Prepared::Consenter(mut ready) => {
+                ready.served = served;
+                let (joining, _) = self.enter_consenter(*ready, arrival)?;
+                self.hosting.attach(joining).await
+            }
+            Prepared::Follower(follower, _) => {
                 self.follow(*follower);
                 Ok(())
             }
         }
     }
 
-    /// Opens the ledger of a channel, and decides by what it holds whether this node orders or follows it.
-    fn prepare(&self, join: JoinBlock, attempt: usize) -> anyhow::Result<Prepared> {
+    fn prepare_from_disk(&self, join: JoinBlock) -> anyhow::Result<Prepared> {
+        let ledger = Arc::new(self.open_ledger(join.config.channel_id())?);
+        self.prepare(join, 0, ledger)
+    }
+
+    /// Decides by what the ledger of a channel holds whether this node orders or follows it.
+    fn prepare(&self, join: JoinBlock, attempt: usize, ledger: Arc<Ledger>) -> anyhow::Result<Prepared> {
         let id = join.config.channel_id();
-        let ledger = self.open_ledger(id)?;
         if join.number == 0 {
             match ledger.read(0)? {
                 None => ledger.append(0, join.encoded.clone())?,
@@ -263,58 +298,39 @@ impl Inner {
                 ),
             }
         }
-        let ledger = Arc::new(ledger);
-        let in_force = if ledger.height() > join.number { config_in_force(&ledger)? } else { None };
-        if let Some(config) = in_force {
-            let group = group_of(&config).map_err(anyhow::Error::msg)?;
+        let mut former = Vec::new();
+        if ledger.height() > join.number {
+            let mut all = eras(&ledger)?;
+            // As long as its last block lacks its certificate, the group before has work to do.
+            let next = if self.hosting.collects() { ledger.certified_height() } else { ledger.height() };
+            let moves = era_of(&all, next.max(1)).map_or(0, |era| era.moves);
+            all.retain(|era| era.moves <= moves);
+            let era = all.pop().context("a chain without a configuration")?;
+            former = all;
+            let group = era.group()?;
             if let Some(membership) = self.keys.membership(&group) {
-                return Ok(Prepared::Consenter(Box::new(Ready { config, group, membership, ledger })));
+                return Ok(Prepared::Consenter(Box::new(Ready {
+                    era,
+                    group,
+                    membership,
+                    ledger,
+                    former,
+                    served: None,
+                })));
             }
+            former.push(era);
         }
         let (keys, tls) = (self.keys.clone(), self.tls.clone());
-        Ok(Prepared::Follower(Box::new(Follower { join, ledger, keys, tls, attempt })))
-    }
-
-    /// Opens the ledger of a channel. One that is damaged is set aside whole, for none of it can be relied on: its blocks are
-    /// fetched from other nodes then, as after the loss of a disk.
-    fn open_ledger(&self, id: &ChannelId) -> anyhow::Result<Ledger> {
-        let dir = self.ledger_dir(id);
-        match Ledger::open(&dir) {
-            Err(damage @ LedgerError::Damaged { .. }) => {
-                let to = self.set_ledger_aside(id, DAMAGED)?;
-                let (damage, to) = (damage.to_string(), to.display());
-                tracing::error!(channel = %id, damage, "the ledger is damaged; it was moved to {to}, and its blocks are fetched from other nodes");
-                Ok(Ledger::open(&dir)?)
-            }
-            opened => Ok(opened?),
-        }
-    }
-
-    /// Orders these channels, all of one group, from now on.
-    async fn attach(&self, ready: Vec<Ready>) -> anyhow::Result<()> {
-        let Some(Ready { config, group, membership, .. }) = ready.first() else { return Ok(()) };
-        let (config, group, membership) = (config.clone(), group.clone(), membership.clone());
-        let mut entered = Vec::new();
-        for Ready { config, group, membership, ledger } in ready {
-            let id = config.channel_id().clone();
-            let genesis = ledger.read(0)?.context("a ledger without a first block")?.encoded.clone();
-            let channel = JoinedChannel {
-                style: signature_style(&config, &group, membership.me),
-                served: self.channels.add(config, Arc::clone(&ledger))?,
-                ledger: Arc::clone(&ledger),
-                genesis,
-                open: watch::Sender::new(false),
-            };
-            self.entries().insert(id.clone(), Entry::Consenter { group: group.id(), ledger });
-            entered.push((id, Arc::new(channel)));
-        }
-        self.hosting.attach((&config, group), &membership, entered).await
+        Ok(Prepared::Follower(Box::new(Follower { join, ledger, keys, tls, attempt }), former))
     }
 
     /// Follows a channel from now on. When the configuration names this node, it is ordered here.
     fn follow(self: &Arc<Self>, follower: Follower) {
         let id = follower.join.config.channel_id().clone();
-        let is_member = group_of(&follower.join.config).is_ok_and(|group| self.keys.membership(&group).is_some());
+        // Once the join block is here it is what came after it that counts, and made this node a follower.
+        let is_onboarding = follower.ledger.height() <= follower.join.number;
+        let is_member =
+            is_onboarding && group_of(&follower.join.config).is_ok_and(|group| self.keys.membership(&group).is_some());
         let following = Following {
             relation: if is_member { ConsensusRelation::Consenter } else { ConsensusRelation::Follower },
             join_number: follower.join.number,
@@ -337,11 +353,10 @@ impl Inner {
 
     /// Lets everything go that works on a channel.
     async fn leave(&self, id: &ChannelId, entry: Option<Entry>) {
+        drop(entry);
         // Ends streams, and with them whoever pushes or reads.
         self.channels.remove(id);
-        if let Some(Entry::Consenter { group, .. }) = entry {
-            self.hosting.detach(group, id).await;
-        }
+        self.hosting.detach(id).await;
     }
 
     /// Leaves nothing of a join that failed; blocks that were here before it are not its own.
@@ -353,38 +368,6 @@ impl Inner {
         }
         self.store.begin_removal(id)?;
         self.finish_removal(id)
-    }
-
-    fn finish_removals(&self, kept: &Kept) -> anyhow::Result<()> {
-        let dir = self.data_dir.join(REMOVED);
-        if dir.exists() {
-            std::fs::remove_dir_all(&dir).with_context(|| format!("cannot empty {}", dir.display()))?;
-        }
-        kept.removing.iter().try_for_each(|id| self.finish_removal(id))
-    }
-
-    /// Deletes the blocks of a channel. They are moved aside first, so that the place is free for a channel of the same name
-    /// even while somebody still reads from an open file.
-    fn finish_removal(&self, id: &ChannelId) -> anyhow::Result<()> {
-        self.throw_away_ledger(id)?;
-        Ok(self.store.end_removal(id)?)
-    }
-
-    fn throw_away_ledger(&self, id: &ChannelId) -> anyhow::Result<()> {
-        if !self.ledger_dir(id).exists() {
-            return Ok(());
-        }
-        let to = self.set_ledger_aside(id, REMOVED)?;
-        std::fs::remove_dir_all(&to).with_context(|| format!("cannot delete {}", to.display()))
-    }
-
-    /// Moves the ledger of a channel to a folder of its own below this one.
-    fn set_ledger_aside(&self, id: &ChannelId, folder: &str) -> anyhow::Result<PathBuf> {
-        let (from, aside) = (self.ledger_dir(id), self.data_dir.join(folder));
-        std::fs::create_dir_all(&aside).with_context(|| format!("cannot create {}", aside.display()))?;
-        let to = unused_name(&aside, id);
-        std::fs::rename(&from, &to).with_context(|| format!("cannot move {} aside", from.display()))?;
-        Ok(to)
     }
 
     /// What was pulled is another chain than the join block's: begins again with an empty ledger.
@@ -402,28 +385,42 @@ impl Inner {
     async fn promote(self: &Arc<Self>, join: JoinBlock) -> anyhow::Result<()> {
         let id = join.config.channel_id().clone();
         let _change = self.change.lock().await;
-        // The ledger is opened again, so whoever holds it has to let go of it first.
-        let height = match self.entries().get(&id) {
-            Some(Entry::Follower { following, .. }) => following.ledger.height(),
+        let ledger = match self.entries().get(&id) {
+            Some(Entry::Follower { following, .. }) => Arc::clone(&following.ledger),
             _ => return Ok(()),
         };
-        let changing = Entry::Changing { relation: ConsensusRelation::Consenter, height };
+        let changing = Entry::Changing { relation: ConsensusRelation::Consenter, height: ledger.height() };
         self.entries().insert(id, changing);
-        self.enter(join, 0).await
+        let prepared = self.prepare(join, 0, ledger)?;
+        self.go_on(prepared, Arrival::Here, None).await
     }
 }
 
 /// A channel that this node orders.
 struct Ready {
-    config: ChannelConfig,
-    group: frontend_shim::group::OrderingGroup,
+    /// The stretch of its chain that is being ordered.
+    era: Era,
+    group: OrderingGroup,
     membership: Membership,
     ledger: Arc<Ledger>,
+    /// The stretches before it.
+    former: Vec<Era>,
+    /// How clients have seen it so far.
+    served: Option<Arc<Channel>>,
 }
 
 enum Prepared {
     Consenter(Box<Ready>),
-    Follower(Box<Follower>),
+    /// With the stretches of its chain that this node may have ordered.
+    Follower(Box<Follower>, Vec<Era>),
+}
+
+/// Channels of one group come to it together.
+fn add_to(groups: &mut BTreeMap<GroupId, Joining>, joining: Joining) {
+    match groups.entry(joining.group.id()) {
+        std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().add(joining),
+        std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(joining)),
+    }
 }
 
 async fn follow_to_the_end(registrar: Weak<Inner>, join: JoinBlock, follower: Follower) {
@@ -456,17 +453,5 @@ fn pause_before(attempt: usize) -> Duration {
     Duration::from_secs(1 << attempt.min(6))
 }
 
-/// A name below `dir` that nothing has yet.
-fn unused_name(dir: &Path, id: &ChannelId) -> PathBuf {
-    let free = (0_u64..).map(|number| dir.join(format!("{id}.{number}"))).find(|path| !path.exists());
-    free.unwrap_or_else(|| dir.join(id.as_str()))
-}
-
 /// The folder of join blocks.
 const JOINED: &str = "joined";
-
-/// Where damaged ledgers are kept, for whoever wants to know what happened.
-const DAMAGED: &str = "damaged";
-
-/// Where ledgers are moved before they are deleted.
-const REMOVED: &str = "removed";

@@ -7,12 +7,12 @@ use blockcutter::{Command, CutBlock, Ordering, Output, SkipReason, command};
 use bytes::Bytes;
 use fabric_channel::config_change::ConfigChange;
 use fabric_channel::config_transaction::{self, EnvelopeSigner, SignError};
-use fabric_channel::{ChannelConfig, ExpiryCheck};
+use fabric_channel::{ChannelConfig, ExpiryCheck, derived_bft_policy};
 use fabric_proto::common::signature_policy::{self, NOutOf};
 use fabric_proto::common::{
-    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, ConfigGroup, ConfigUpdate, ConfigUpdateEnvelope,
-    ConfigValue, Envelope, Header, HeaderType, Payload, Policy, SignatureHeader, SignaturePolicy,
-    SignaturePolicyEnvelope,
+    Block, BlockData, BlockHeader, ChannelHeader, ConfigEnvelope, ConfigGroup, ConfigPolicy, ConfigUpdate,
+    ConfigUpdateEnvelope, ConfigValue, Envelope, Header, HeaderType, Orderers, Payload, Policy, SignatureHeader,
+    SignaturePolicy, SignaturePolicyEnvelope,
 };
 use fabric_proto::orderer::{BatchSize, BatchTimeout};
 use fabric_proto::{ChannelId, block, canonical, metadata};
@@ -167,6 +167,40 @@ pub fn count_update(current: &ChannelConfig, count: u32) -> fabric_proto::Envelo
     let data = ConfigUpdateEnvelope { config_update: update.encode_to_vec().into(), signatures: Vec::new() };
     let update = envelope_with(current.channel_id(), HeaderType::ConfigUpdate.into(), 0, data.encode_to_vec());
     fabric_proto::Envelope::decode(update).unwrap()
+}
+
+/// The CONFIG envelope that takes a consenter away, with the policy for blocks that follows from the others.
+pub fn without_consenter(current: &ChannelConfig, id: u32) -> Bytes {
+    let root = current.bundle().config().channel_group.as_ref().unwrap();
+    let orderer = &root.groups["Orderer"];
+    let (value, policy) = (&orderer.values["Orderers"], &orderer.policies["BlockValidation"]);
+    let mut mapping = Orderers::decode(value.value.clone()).unwrap();
+    mapping.consenter_mapping.retain(|consenter| consenter.id != id);
+    let entries = mapping.consenter_mapping.iter();
+    let derived = derived_bft_policy(entries.map(|entry| (entry.msp_id.as_str(), &entry.identity[..])));
+    let value = ConfigValue { version: value.version + 1, value: mapping.encode_to_vec().into(), ..value.clone() };
+    let policy = ConfigPolicy { version: policy.version + 1, policy: Some(derived), ..policy.clone() };
+    let around = |orderer| ConfigGroup {
+        version: root.version,
+        groups: [("Orderer".to_owned(), orderer)].into(),
+        ..ConfigGroup::default()
+    };
+    let read = ConfigGroup { version: orderer.version, ..ConfigGroup::default() };
+    let written = ConfigGroup {
+        values: [("Orderers".to_owned(), value)].into(),
+        policies: [("BlockValidation".to_owned(), policy)].into(),
+        ..read.clone()
+    };
+    let update = ConfigUpdate {
+        channel_id: current.channel_id().to_string(),
+        read_set: Some(around(read)),
+        write_set: Some(around(written)),
+        ..ConfigUpdate::default()
+    };
+    let data = ConfigUpdateEnvelope { config_update: update.encode_to_vec().into(), signatures: Vec::new() };
+    let update = envelope_with(current.channel_id(), HeaderType::ConfigUpdate.into(), 0, data.encode_to_vec());
+    let update = fabric_proto::Envelope::decode(update).unwrap();
+    wrap(&ConfigChange::evaluate(current.bundle(), &update, ExpiryCheck::Skip).unwrap())
 }
 
 struct Nobody;

@@ -102,7 +102,9 @@ fn endpoints_and_consenters_change_with_the_signature_of_the_orderers_administra
     let report =
         channel(&format!("update consenter add {at} {material} --endpoint OrdererOrg=o5.example:7051"), folder)
             .succeeds();
-    assert!(report.contains("note: orderers of Fabric take this; ordering nodes of this service do not"), "{report}");
+    let moves =
+        "note: the channel moves to an ordering group of 5 consenters, 4 of them as before; it goes on as soon as 4 of";
+    assert!(report.contains(moves) && report.contains("note: let every new node join the channel"), "{report}");
     sign(folder, "orderer", "OrdererMSP");
     let next = accepted(folder, &genesis("bft/genesis"));
     assert_eq!(
@@ -118,7 +120,7 @@ fn endpoints_and_consenters_change_with_the_signature_of_the_orderers_administra
     sign(folder, "orderer", "OrdererMSP");
     let next = accepted(folder, &genesis("bft/genesis"));
     assert_eq!(next.consenters()[1].address(), "moved.example:7051");
-    assert_eq!(consenter_set::check_same(&genesis("bft/genesis"), &next), Ok(()));
+    assert!(consenter_set::is_same(&genesis("bft/genesis"), &next));
 }
 
 #[test]

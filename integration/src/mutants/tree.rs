@@ -46,8 +46,13 @@ impl Tree {
             if name.to_string_lossy().starts_with('.') || name == "target" {
                 continue;
             }
-            if entry.file_type()?.is_dir() {
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
                 self.copy(&path, changed)?;
+                continue;
+            }
+            // A network that ran here may have left its sockets behind.
+            if !kind.is_file() {
                 continue;
             }
             let to = self.root.join(&path);

@@ -83,7 +83,13 @@ impl Application {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
                 Output::CutOpened { channel, number, timeout } => self.timers.open(now, channel, number, timeout),
-                Output::Opened { .. } | Output::Configured { .. } | Output::Skipped { .. } => {}
+                // The channel of a world keeps its consenters.
+                Output::Opened { .. }
+                | Output::TakenUp { .. }
+                | Output::Configured { .. }
+                | Output::Moved { .. }
+                | Output::LeftOver { .. }
+                | Output::Skipped { .. } => {}
             }
         }
         Ok(new)

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod nodes;
+mod succession;
 
 use fabric_proto::common::Status as Answer;
 use integration::client::{key_of, occurrences};

@@ -40,6 +40,10 @@ pub struct Nodes {
 
 impl Nodes {
     pub async fn start(ids: &[u16]) -> Self {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_writer(std::io::stderr)
+            .try_init();
         let alone = alone().await;
         let (folder, port) = (temporary_folder().unwrap(), free_ports(material::ORDERERS).unwrap());
         let stop = CancellationToken::new();
@@ -103,24 +107,47 @@ impl Nodes {
 
     /// Another batch size; gives the config block that brought it.
     pub async fn update_batch_size(&self, at: u16, channel: &str, messages: u32) -> Bytes {
-        let genesis = self.genesis.lock().unwrap()[channel].clone();
-        let count = messages.to_string();
+        self.update(at, channel, &["batch-size", "--max-messages", &messages.to_string()]).await
+    }
+
+    /// Puts a change in force, as the `channel` tool words it; gives the config block that brought it.
+    pub async fn update(&self, at: u16, channel: &str, wish: &[&str]) -> Bytes {
+        let before = self.config_block(at, channel).await;
         let signer = [(material::orderer_administrator_msp(), ORDERER_MSP_ID)];
-        let wish = ["batch-size", "--max-messages", &count];
         let user = material::user_msp();
-        let update = administration::ready(&genesis, &wish, &signer, (&user, material::PEER_MSP_ID)).unwrap();
+        let update = administration::ready(&before, wish, &signer, (&user, material::PEER_MSP_ID)).unwrap();
         broadcast(&self.endpoint(at), [update]).await.unwrap();
         let since = Instant::now();
         loop {
-            let chain = self.blocks(at, channel).await;
-            let decode = |block: &Vec<u8>| Block::decode(&block[..]).unwrap();
-            let is_config = |block: &&Vec<u8>| fabric_proto::block::is_config(decode(block).entries());
-            if let Some(block) = chain[1..].iter().find(is_config) {
-                return block.clone().into();
+            let now = self.config_block(at, channel).await;
+            if now != before {
+                return now;
             }
             assert!(since.elapsed() < PATIENCE, "the update does not come into force");
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    async fn config_block(&self, at: u16, channel: &str) -> Bytes {
+        let chain = self.blocks(at, channel).await;
+        let is_config = |block: &&Vec<u8>| fabric_proto::block::is_config(Block::decode(&block[..]).unwrap().entries());
+        chain.iter().rev().find(is_config).unwrap().clone().into()
+    }
+
+    /// Sends envelopes to a node one after the other until `enough`, each again until it is taken.
+    pub async fn keep_sending(&self, id: u16, channel: &str, enough: &CancellationToken) -> Vec<Bytes> {
+        let user = material::user(channel).unwrap();
+        let mut taken = Vec::new();
+        while !enough.is_cancelled() {
+            let envelope = user.transaction_of_size(10);
+            let since = Instant::now();
+            while let Err(error) = broadcast(&self.endpoint(id), [envelope.clone()]).await {
+                assert!(since.elapsed() < PATIENCE, "node {id} does not take an envelope of {channel}: {error:#}");
+                tokio::time::sleep(POLL).await;
+            }
+            taken.push(envelope);
+        }
+        taken
     }
 
     /// The chain of a channel, verified at each of these nodes and equal, once they are equally high and stay so.
@@ -167,8 +194,13 @@ impl Nodes {
         blocks(&self.endpoint(id), &material::user(channel).unwrap(), height).await.unwrap()
     }
 
+    /// Where a node is.
+    pub fn address(&self, id: u16) -> String {
+        format!("127.0.0.1:{}", self.port + id - 1)
+    }
+
     fn endpoint(&self, id: u16) -> Endpoint {
-        let address = format!("127.0.0.1:{}", self.port + id - 1);
+        let address = self.address(id);
         Endpoint::tls(&address, &material::tls_authority(), None).unwrap()
     }
 }

@@ -11,6 +11,7 @@ use crate::checkpoint::{Checkpoint, CheckpointStore};
 use crate::fault::{Fault, Faults};
 use crate::joined::JoinedChannel;
 use crate::journal::Truncator;
+use crate::left_over::LeftOvers;
 
 /// Keeps checkpoints and lets go of the journal before them. All of it happens beside the task.
 #[derive(Debug)]
@@ -24,13 +25,15 @@ pub struct Keeping {
     faults: Faults,
 }
 
-/// A checkpoint that was asked for, with the channels whose ledgers must hold every block it speaks of, and their heights.
+/// A checkpoint that was asked for, with what must be kept elsewhere before it stands in for the decisions behind it.
 #[derive(Debug)]
 pub struct Asked {
     /// The state.
     pub checkpoint: Checkpoint,
-    /// The channels, with the height of each.
+    /// The channels whose ledgers must hold every block it speaks of, with the height of each.
     pub ledgers: Vec<(Arc<JoinedChannel>, u64)>,
+    /// Where goes what channels have left over that moved, and how often that has happened.
+    pub left_overs: (LeftOvers, u64),
 }
 
 impl Asked {
@@ -38,7 +41,9 @@ impl Asked {
     #[must_use]
     pub fn now(instance: InstanceId, sessions: Bytes, application: &Application) -> Self {
         let checkpoint = Checkpoint { instance, sessions, application: application.snapshot() };
-        Self { checkpoint, ledgers: application.ledgers() }
+        let left_overs = application.left_overs().clone();
+        let taken = left_overs.taken();
+        Self { checkpoint, ledgers: application.ledgers(), left_overs: (left_overs, taken) }
     }
 }
 
@@ -66,8 +71,9 @@ impl Keeping {
         let Ok(saving) = Arc::clone(&self.saving).try_lock_owned() else { return };
         let (store, own, faults) = (Arc::clone(&self.checkpoints), self.own.clone(), self.faults.clone());
         tokio::spawn(async move {
-            let Asked { checkpoint, ledgers } = asked;
+            let Asked { checkpoint, ledgers, left_overs: (left_overs, taken) } = asked;
             let instance = checkpoint.instance;
+            left_overs.are_passed_on(taken).await;
             let mut stored = Vec::new();
             for (channel, height) in &ledgers {
                 // One that is removed meanwhile needs no blocks any more.

@@ -25,6 +25,7 @@ use crate::effects::Asked;
 use crate::joined::JoinedChannels;
 use crate::journal::{self, Durability, Journal, JournalOptions, Replay};
 use crate::judge::InForce;
+use crate::left_over::LeftOvers;
 use crate::signer::SigningJob;
 
 /// Who recovers, and from where.
@@ -42,6 +43,7 @@ pub(super) struct Recovery {
     pub(super) catch_up: BlockCatchUp,
     pub(super) clock: Clock,
     pub(super) in_force: InForce,
+    pub(super) left_overs: LeftOvers,
 }
 
 /// What there is to go on with.
@@ -175,6 +177,7 @@ impl Recovery {
             self.catch_up.clone(),
             self.clock.clone(),
             self.in_force.clone(),
+            self.left_overs.clone(),
         )?;
         for (channel, height) in application.ledgers() {
             let ledger = &channel.ledger;

@@ -16,6 +16,7 @@ use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{GroupId, Limits, ReplicaId};
 use tokio::sync::oneshot;
 
+use super::destinations::ChannelDestinations;
 use super::join_block::Membership;
 use crate::block_catch_up::BlockSource;
 use crate::effects::Control;
@@ -25,6 +26,7 @@ use crate::group::{self, GroupHandle, GroupSetup};
 use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::journal::Durability;
 use crate::keys::{NodeKeyring, SigningIdentity, VoteBinding, VoteKey};
+use crate::left_over;
 use crate::mesh::{Mesh, MeshDoor, MeshHandle, MeshLimits, MeshSetup};
 use crate::sessions::SessionHost;
 use crate::work_pool::WorkPool;
@@ -63,6 +65,33 @@ pub struct HostingSetup {
 pub struct Hosting {
     setup: HostingSetup,
     groups: Mutex<BTreeMap<GroupId, Arc<HostedGroup>>>,
+    destinations: ChannelDestinations,
+}
+
+/// Channels that come to a group.
+#[derive(Debug)]
+pub(super) struct Joining {
+    /// The configuration of one of them.
+    pub(super) config: ChannelConfig,
+    /// The group.
+    pub(super) group: OrderingGroup,
+    /// Our place in it.
+    pub(super) membership: Membership,
+    /// The channels that it orders.
+    pub(super) channels: Vec<(ChannelId, Arc<JoinedChannel>)>,
+    /// Channels that it ordered before they moved: their blocks are read by members who come late.
+    pub(super) former: Vec<(ChannelId, Arc<JoinedChannel>)>,
+    /// Whether envelopes wait for it.
+    pub(super) arrival: Arrival,
+}
+
+/// What clients see of a channel that comes to a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It is served, and refuses envelopes until enough members are in reach.
+    Here,
+    /// It was served by another group just now: its envelopes wait until enough members are in reach.
+    Moving,
 }
 
 /// One group at work.
@@ -80,7 +109,7 @@ pub struct HostedGroup {
 
 impl Hosting {
     pub(super) fn new(setup: HostingSetup) -> Self {
-        Self { setup, groups: Mutex::default() }
+        Self { setup, groups: Mutex::default(), destinations: ChannelDestinations::default() }
     }
 
     /// The groups at work, in the order of their ids.
@@ -99,45 +128,86 @@ impl Hosting {
     ///
     /// # Errors
     /// The group cannot be started, or a channel does not fit what it has ordered; the channels before that one are in.
-    pub(super) async fn attach(
-        &self,
-        (config, ordering): (&ChannelConfig, OrderingGroup),
-        membership: &Membership,
-        channels: Vec<(ChannelId, Arc<JoinedChannel>)>,
-    ) -> anyhow::Result<()> {
+    pub(super) async fn attach(&self, joining: Joining) -> anyhow::Result<()> {
+        let Joining { config, group: ordering, membership, channels, former, arrival } = joining;
         let running = self.groups().get(&ordering.id()).cloned();
         let hosted = match running {
             Some(hosted) => {
-                for (id, channel) in &channels {
+                for (id, channel) in channels.iter().chain(&former) {
                     hosted.join(id, channel).await?;
                 }
                 hosted
             }
             None => {
-                let joined = channels.iter().cloned().collect();
-                let hosted = Arc::new(self.start(config, ordering, membership, joined).await?);
+                let joined = channels.iter().chain(&former).cloned().collect();
+                let hosted = Arc::new(self.start(&config, ordering, &membership, joined).await?);
                 self.groups().insert(hosted.id(), Arc::clone(&hosted));
                 hosted
             }
         };
-        let (Some(frontend), Some(router)) = (&hosted.frontend, &self.setup.router) else { return Ok(()) };
+        let Some(frontend) = &hosted.frontend else { return Ok(()) };
         for (id, channel) in channels {
-            frontend.add_channel(Arc::clone(&channel.served))?;
-            router.add(id, frontend.as_submit());
+            // Without clients of its own a node has no use for certificates.
+            if self.collects() {
+                frontend.add_channel(Arc::clone(&channel.served))?;
+            }
+            self.destinations.set(id.clone(), hosted.id(), frontend.as_submit());
+            let Some(router) = &self.setup.router else { continue };
+            match arrival {
+                Arrival::Here => router.add(id, frontend.as_submit()),
+                Arrival::Moving => {
+                    router.hold(id.clone());
+                    tokio::spawn(self.destinations.clone().route(
+                        id,
+                        hosted.id(),
+                        frontend.clone(),
+                        Arc::clone(router),
+                    ));
+                }
+            }
         }
         Ok(())
     }
 
+    /// Are certificates collected here?
+    pub(super) const fn collects(&self) -> bool {
+        self.setup.router.is_some()
+    }
+
+    /// Has this group ever worked here?
+    pub(super) fn has_worked(&self, group: GroupId) -> bool {
+        self.setup.dir.join(hex::encode(group.0)).exists()
+    }
+
+    /// Every channel that was joined before the node started is in.
+    pub(super) fn on_all_attached(&self) {
+        self.destinations.complete();
+    }
+
+    /// The envelopes of a channel that moves to another group wait from now on, and no more of its blocks are collected in
+    /// its old one. Other members may still read them there.
+    pub(super) fn let_move(&self, group: GroupId, channel: &ChannelId) {
+        if let Some(router) = &self.setup.router {
+            router.hold(channel.clone());
+        }
+        let hosted = self.groups().get(&group).cloned();
+        if let Some(frontend) = hosted.as_ref().and_then(|hosted| hosted.frontend.as_ref()) {
+            frontend.remove_channel(channel);
+        }
+    }
+
     /// Lets go of a channel: afterwards no group touches its ledger.
-    pub(super) async fn detach(&self, group: GroupId, channel: &ChannelId) {
+    pub(super) async fn detach(&self, channel: &ChannelId) {
         if let Some(router) = &self.setup.router {
             router.remove(channel);
         }
-        let Some(hosted) = self.groups().get(&group).cloned() else { return };
-        if let Some(frontend) = &hosted.frontend {
-            frontend.remove_channel(channel);
+        self.destinations.remove(channel);
+        for hosted in self.list() {
+            if let Some(frontend) = &hosted.frontend {
+                frontend.remove_channel(channel);
+            }
+            hosted.leave(channel).await;
         }
-        hosted.leave(channel).await;
     }
 
     async fn start(
@@ -148,6 +218,7 @@ impl Hosting {
         channels: JoinedChannels,
     ) -> anyhow::Result<HostedGroup> {
         let (setup, me, id, view) = (&self.setup, *me, ordering.id(), ordering.view().clone());
+        let is_successor = ordering.moves() > 0;
         if view.f() == 0 {
             tracing::warn!(replicas = view.n(), "this ordering group tolerates no fault: fewer than four replicas");
         }
@@ -169,6 +240,8 @@ impl Hosting {
         setup.mesh_door.open(&mesh);
         let name = hex::encode(id.0);
         let dir = setup.dir.join(&name);
+        let (left_overs, queue) = left_over::left_overs();
+        tokio::spawn(left_over::pass_on(queue, id, Arc::new(self.destinations.clone())));
         let group = group::start(GroupSetup {
             me,
             group: Arc::new(ordering.clone()),
@@ -188,17 +261,18 @@ impl Hosting {
             sources: BlockSource::of_group(&ordering, me, &setup.mesh_identity, &directory),
             verify: setup.verify.clone(),
             sign: setup.sign.clone(),
+            left_overs,
             faults: setup.faults.clone(),
         });
         let group = group.await.inspect_err(|_| setup.mesh_door.close(id))?;
         tracing::info!(group = %id, replica = %me, of = view.n(), "hosting an ordering group");
-        let frontend = match &setup.router {
-            None => None,
-            Some(_) => {
-                let host = Arc::clone(&group.sessions);
-                let started = embedded::start((me, ordering), (&setup.mesh_identity, directory), host, &mesh);
-                Some(started.context("embedded frontend")?)
-            }
+        // What a channel leaves over in its old group is passed on by a frontend of the new one.
+        let frontend = if self.collects() || is_successor {
+            let host = Arc::clone(&group.sessions);
+            let started = embedded::start((me, ordering), (&setup.mesh_identity, directory), host, &mesh);
+            Some(started.context("embedded frontend")?)
+        } else {
+            None
         };
         Ok(HostedGroup { me, mesh, group, frontend })
     }

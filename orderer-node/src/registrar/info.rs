@@ -8,8 +8,8 @@ use crate::participation::{ChannelInfo, ChannelStatus, ConsensusRelation};
 impl Entry {
     pub(super) fn info(&self, id: &ChannelId) -> ChannelInfo {
         let (relation, status, height) = match self {
-            Self::Consenter { ledger, .. } => {
-                (ConsensusRelation::Consenter, ChannelStatus::Active, ledger.certified_height())
+            Self::Consenter { channel, .. } => {
+                (ConsensusRelation::Consenter, ChannelStatus::Active, channel.ledger.certified_height())
             }
             Self::Follower { following, .. } => {
                 let height = following.ledger.certified_height();

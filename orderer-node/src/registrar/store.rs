@@ -51,6 +51,11 @@ impl JoinStore {
         self.0.sync_names()
     }
 
+    /// The join block of a channel.
+    pub(super) fn read(&self, channel: &ChannelId) -> Result<Bytes, DiskError> {
+        read(&*self.0, &file_name(channel, State::Joined))
+    }
+
     /// Notes that a channel is being removed: after a crash nothing goes on with it but the removal.
     pub(super) fn begin_removal(&self, channel: &ChannelId) -> Result<(), DiskError> {
         self.0.rename(&file_name(channel, State::Joined), &file_name(channel, State::Removing))?;

@@ -26,12 +26,16 @@ pub(super) struct Pusher {
 
 impl Pusher {
     pub(super) async fn run(&self, from: u64, mut until: watch::Receiver<u64>) {
-        let mut heights = self.joined.ledger.watch();
+        let (mut heights, moved) = (self.joined.ledger.watch(), self.joined.moved.subscribe());
         for number in from.max(1).. {
             if until.wait_for(|until| number < *until).await.is_err() {
                 return;
             }
             if heights.wait_for(|heights| number < heights.height).await.is_err() {
+                return;
+            }
+            // What comes after it is signed in another group.
+            if moved.borrow().is_some_and(|last| number > last.number) {
                 return;
             }
             let turn = body_source(self.frontend, number, self.host.view.n()) == self.host.me;

@@ -91,7 +91,8 @@ fn channel_of(request: &Sealed<Request>) -> Option<ChannelId> {
             Command::Envelopes { channel, .. }
             | Command::Config { channel, .. }
             | Command::CutAfterTimeout { channel, .. }
-            | Command::OpenChannel { channel, .. } => channel,
+            | Command::OpenChannel { channel, .. }
+            | Command::TakeUpChannel { channel, .. } => channel,
         })
         .next()
 }

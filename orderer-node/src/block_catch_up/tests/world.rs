@@ -182,8 +182,10 @@ impl World {
             served: channels.add(self.config.clone(), Arc::clone(ledger)).unwrap(),
             ledger: Arc::clone(ledger),
             style: style(replica.into()),
-            genesis: self.genesis.clone(),
+            opened_at: ledger.tip().unwrap(),
+            opening: None,
             open: tokio::sync::watch::Sender::new(true),
+            moved: tokio::sync::watch::Sender::new(None),
         };
         Arc::new(SessionHost {
             me: ReplicaId(replica),
