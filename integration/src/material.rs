@@ -98,8 +98,23 @@ pub fn genesis_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> a
 /// # Errors
 /// The keys are not there.
 pub fn profile_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> anyhow::Result<GenesisProfile> {
-    let orderers = crypto().join("ordererOrganizations").join(ORDERER_DOMAIN);
-    let peers = crypto().join("peerOrganizations").join(PEER_DOMAIN);
+    profile_with(&crypto(), channel, port, cutting, ids)
+}
+
+/// The same with the keys in this folder, laid out as cryptogen does.
+///
+/// # Errors
+/// The keys are not there.
+pub fn profile_with(
+    keys: &Path,
+    channel: &str,
+    port: u16,
+    cutting: &Cutting,
+    ids: &[u16],
+) -> anyhow::Result<GenesisProfile> {
+    let orderers = keys.join("ordererOrganizations").join(ORDERER_DOMAIN);
+    let peers = keys.join("peerOrganizations").join(PEER_DOMAIN);
+    let keys = CryptoFolder::at(keys);
     Ok(GenesisProfile {
         channel_id: ChannelId::new(channel)?,
         capabilities: GenesisCapabilities::default(),
@@ -113,7 +128,7 @@ pub fn profile_of(channel: &str, port: u16, cutting: &Cutting, ids: &[u16]) -> a
             msp: material(&peers, PEER_DOMAIN, PEER_MSP_ID)?,
             anchor_peers: Vec::new(),
         }],
-        consenters: ids.iter().map(|&id| consenter(u32::from(id), port + id - 1)).collect::<Result<_, _>>()?,
+        consenters: ids.iter().map(|&id| consenter(&keys, u32::from(id), port + id - 1)).collect::<Result<_, _>>()?,
         batch_size: BatchSize {
             max_message_count: cutting.message_count_max,
             absolute_max_bytes: 10 << 20,
@@ -134,8 +149,8 @@ pub fn genesis_block(profile: &GenesisProfile) -> anyhow::Result<Bytes> {
     Ok(block.encode_to_vec().into())
 }
 
-fn consenter(id: u32, port: u16) -> anyhow::Result<ConsenterProfile> {
-    let folder = orderer(id);
+fn consenter(keys: &CryptoFolder, id: u32, port: u16) -> anyhow::Result<ConsenterProfile> {
+    let folder = keys.orderer(id);
     let tls = read(&folder.join("tls/server.crt"))?;
     Ok(ConsenterProfile {
         id,

@@ -39,6 +39,8 @@ pub struct Orderers {
     new_tls: Option<NewTls>,
     /// The nodes that have moved.
     moved: BTreeSet<u16>,
+    /// The nodes that have the keys of another one in the folder.
+    keys_of: BTreeMap<u16, u16>,
     has_admin_tls: bool,
     processes: BTreeMap<u16, Process>,
     place: Place,
@@ -55,7 +57,7 @@ impl Place {
     async fn find() -> Self {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
-        Self { port: free_ports(4 * ORDERERS).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
+        Self { port: free_ports(4 * PLACES).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
     }
 }
 
@@ -83,16 +85,33 @@ impl Orderers {
     /// administrators come over TLS.
     pub async fn start_with_new_keys() -> Self {
         let place = Place::find().await;
+        let before = Self::new_keys(&place, ORDERERS).await;
+        let genesis = std::fs::read(before.join("genesis.block")).unwrap().into();
+        Self::start_at(place, (CryptoFolder::at(&before.join("crypto")), None), genesis, true).await
+    }
+
+    /// With keys for as many nodes as there are places, of which four order the channel and run.
+    pub async fn start_with_spare_keys() -> Self {
+        let place = Place::find().await;
+        let keys = Self::new_keys(&place, PLACES).await.join("crypto");
+        let (cutting, four) = (Cutting { message_count_max: 5, ..Cutting::default() }, [1, 2, 3, 4]);
+        let profile = material::profile_with(&keys, CHANNEL, place.port, &cutting, &four).unwrap();
+        let genesis = material::genesis_block(&profile).unwrap();
+        Self::start_at(place, (CryptoFolder::at(&keys), None), genesis, false).await
+    }
+
+    /// The folder of a network that `orderer-node dev` ran for a moment.
+    async fn new_keys(place: &Place, nodes: u16) -> PathBuf {
         let before = place.folder.path().join("before");
         let mut command = Command::new(binary::orderer_node().unwrap());
-        let (port, data) = (place.port.to_string(), before.display().to_string());
+        let (port, data, nodes) = (place.port.to_string(), before.display().to_string(), nodes.to_string());
         command.args(["dev", "--data", &data, "--base-port", &port, "--channel", CHANNEL, "--for", "1"]);
+        command.args(["--nodes", &nodes]);
         let mut process =
             Process::start("orderer-node dev", &mut command, &place.folder.path().join("dev.log")).unwrap();
         let status = tokio::task::spawn_blocking(move || process.wait(PATIENCE)).await.unwrap().unwrap();
         assert!(status.success(), "orderer-node dev: {status}");
-        let genesis = std::fs::read(before.join("genesis.block")).unwrap().into();
-        Self::start_at(place, (CryptoFolder::at(&before.join("crypto")), None), genesis, true).await
+        before
     }
 
     async fn start_at(
@@ -103,8 +122,8 @@ impl Orderers {
     ) -> Self {
         std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
         let user = user_of(&keys.user());
-        let (processes, moved) = (BTreeMap::new(), BTreeSet::new());
-        let mut orderers = Self { genesis, keys, user, new_tls, moved, has_admin_tls, processes, place };
+        let (processes, moved, keys_of) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let mut orderers = Self { genesis, keys, user, new_tls, moved, keys_of, has_admin_tls, processes, place };
         for id in 1..=ORDERERS {
             orderers.start_again(id).await;
         }
@@ -174,12 +193,12 @@ impl Orderers {
 
     /// The port of a node's participation API.
     pub fn admin(&self, id: u16) -> u16 {
-        self.place.port + ORDERERS + id - 1
+        self.place.port + PLACES + id - 1
     }
 
     /// The port of a node's operations endpoint.
     pub fn operations(&self, id: u16) -> u16 {
-        self.place.port + 2 * ORDERERS + id - 1
+        self.place.port + 2 * PLACES + id - 1
     }
 
     pub async fn wait_until_not_ready(&self, id: u16) {
@@ -239,6 +258,60 @@ impl Orderers {
         }
     }
 
+    /// A change of the configuration in this block, as the `channel` tool words it, ready to be sent.
+    pub fn update(&self, config_block: &[u8], wish: &[&str]) -> Bytes {
+        let (user, msp_id) = self.keys.user();
+        administration::ready(config_block, wish, &[self.keys.orderer_administrator()], (&user, msp_id)).unwrap()
+    }
+
+    /// The newest config block that a node serves.
+    pub async fn config_block(&self, id: u16) -> Option<Vec<u8>> {
+        let is_config = |block: &Vec<u8>| fabric_proto::block::is_config(Block::decode(&block[..]).unwrap().entries());
+        self.blocks(id).await?.into_iter().rev().find(is_config)
+    }
+
+    /// Has a node take a change, and waits until it serves the block that brings it, which is given.
+    pub async fn change(&self, at: u16, wish: &[&str]) -> Vec<u8> {
+        let since = Instant::now();
+        let before = self.config_block(at).await.unwrap();
+        broadcast(&self.endpoint(at), [self.update(&before, wish)]).await.unwrap();
+        loop {
+            if let Some(now) = self.config_block(at).await.filter(|now| *now != before) {
+                return now;
+            }
+            assert!(since.elapsed() < PATIENCE, "orderer {at}: {}", tail(&self.said(at), 20));
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits until the participation API of a node says this of the channel.
+    pub async fn wait_for_relation(&self, id: u16, relation: &str, status: &str) {
+        let since = Instant::now();
+        loop {
+            let info = self.info(id).await;
+            if info["consensusRelation"] == relation && info["status"] == status {
+                return;
+            }
+            assert!(since.elapsed() < PATIENCE, "orderer {id} stays at {info}\n{}", tail(&self.said(id), 30));
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// How the `channel` tool is told where a node is and who it is, with the keys of `whose`.
+    pub fn described(&self, id: u16, whose: u16) -> Vec<String> {
+        let keys = self.keys.orderer(whose.into());
+        let file = |name: &str| keys.join(name).display().to_string();
+        let (tls, identity) =
+            (file("tls/server.crt"), file(&format!("msp/signcerts/o{whose}.orderer.example.com-cert.pem")));
+        let words = ["--address", &self.address(id), "--msp-id", ORDERER_MSP_ID, "--identity", &identity];
+        [&words[..], &["--client-tls", &tls, "--server-tls", &tls]].concat().into_iter().map(str::to_owned).collect()
+    }
+
+    /// From its next start on, a node has the keys of another one in the folder.
+    pub fn change_keys(&mut self, id: u16, whose: u16) {
+        self.keys_of.insert(id, whose);
+    }
+
     /// From its next start on, a node is where such an update says.
     pub fn move_to_new_place(&mut self, id: u16) {
         self.moved.insert(id);
@@ -247,9 +320,14 @@ impl Orderers {
     /// All nodes come to hold one chain, verified and equal, with each of these envelopes once in it; says how many blocks
     /// the last of them has.
     pub async fn check_chain(&self, sent: &[Bytes]) -> u64 {
+        self.check_chain_at(&[1, 2, 3, 4], sent).await
+    }
+
+    /// The same of these nodes.
+    pub async fn check_chain_at(&self, ids: &[u16], sent: &[Bytes]) -> u64 {
         let wanted: BTreeSet<_> = sent.iter().map(|envelope| key_of(envelope)).collect();
         let mut first: Option<Vec<VerifiedBlock>> = None;
-        for id in 1..=ORDERERS {
+        for &id in ids {
             let since = Instant::now();
             let chain = loop {
                 let chain = self.chain(id).await.unwrap_or_default();
@@ -309,7 +387,7 @@ impl Orderers {
     }
 
     fn new_port(&self, id: u16) -> u16 {
-        self.place.port + 3 * ORDERERS + id - 1
+        self.place.port + 3 * PLACES + id - 1
     }
 
     /// Of the nodes' TLS certificates.
@@ -323,7 +401,8 @@ impl Orderers {
 
     /// What a deployer sets.
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
-        let (keys, data) = (self.keys.orderer(id.into()), self.place.folder.path().join(id.to_string()));
+        let whose = self.keys_of.get(&id).copied().unwrap_or(id);
+        let (keys, data) = (self.keys.orderer(whose.into()), self.place.folder.path().join(id.to_string()));
         let key = |name: &str| keys.join(name).display().to_string();
         let (mut certificate, mut private_key) = (key("tls/server.crt"), key("tls/server.key"));
         if let Some(new_tls) = self.new_tls.as_ref().filter(|_| self.moved.contains(&id)) {
@@ -371,6 +450,9 @@ impl Orderers {
 pub fn user_of((msp, msp_id): &Person) -> EnvelopeFactory {
     EnvelopeFactory::load(ChannelId::new(CHANNEL).unwrap(), msp, msp_id).unwrap()
 }
+
+/// How many nodes there is room for.
+const PLACES: u16 = 6;
 
 const SERVING: &str = "Beginning to serve requests";
 const POLL: Duration = Duration::from_millis(100);
