@@ -57,6 +57,33 @@ async fn updates_go_through_it_and_it_judges_by_them_also_after_it_was_killed() 
     assert_eq!(chain.iter().map(|block| block.envelopes.len()).collect::<Vec<_>>(), [1, 2, 2, 2, 2]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn it_goes_with_a_channel_to_its_new_consenters_and_knows_them_after_it_was_killed() {
+    let network = Network::start(&Cutting::default()).await.unwrap();
+    let mut frontend = StandaloneFrontend::start(&network).unwrap();
+    wait_until("the frontend is there", async || Ok(frontend.is_open(0).await)).await.unwrap();
+    let [endpoint, ..] = frontend.endpoints().unwrap();
+    let envelopes = || (0..30).map(|_| network.user().transaction_of_size(300));
+    broadcast(&endpoint, envelopes()).await.unwrap();
+    let administrators = [(material::orderer_administrator_msp(), material::ORDERER_MSP_ID)];
+    let sender = (material::user_msp(), material::PEER_MSP_ID);
+    let removal = ["consenter", "remove", "--id", "4"];
+    let update = ready(network.genesis(), &removal, &administrators, (&sender.0, sender.1)).unwrap();
+    broadcast(&endpoint, [update]).await.unwrap();
+    // What comes while the channel moves waits, and is refused by nobody.
+    broadcast(&endpoint, envelopes()).await.unwrap();
+    wait_until("the channel has moved", async || Ok(frontend.is_open(1).await)).await.unwrap();
+    broadcast(&endpoint, envelopes()).await.unwrap();
+    serves(&frontend, &network, &one_chain(&network, &[1, 2, 3]).await.unwrap()).await;
+
+    frontend.restart().unwrap();
+    wait_until("the frontend is back", async || Ok(frontend.is_open(1).await)).await.unwrap();
+    broadcast(&endpoint, envelopes()).await.unwrap();
+    let chain = one_chain(&network, &[1, 2, 3]).await.unwrap();
+    assert_eq!(chain.iter().map(|block| block.envelopes.len()).sum::<usize>(), 121);
+    serves(&frontend, &network, &chain).await;
+}
+
 /// It comes to have this chain, with signatures that it collected itself, and gives it out in every way.
 async fn serves(frontend: &StandaloneFrontend, network: &Network, chain: &[VerifiedBlock]) {
     let height = chain.len() as u64 + 1;
