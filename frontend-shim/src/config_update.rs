@@ -11,6 +11,8 @@
 //! Beginnings of texts are Fabric's; what follows names the element and who has to sign. Fabric makes its maintenance
 //! checks after the final ones; which of two reasons an administrator reads first is the only difference.
 
+use std::sync::Arc;
+
 use blockcutter::limits::CONFIG_BLOCK_BYTES_MAX;
 use bytes::Bytes;
 use fabric_channel::config_change::ChangeError;
@@ -36,6 +38,8 @@ pub struct WrappedUpdate {
     pub submitter: String,
     /// What it changes, for the log.
     pub changes: String,
+    /// The configuration that it leads to, if that names other consenters.
+    pub moves_to: Option<Arc<ChannelConfig>>,
 }
 
 impl WrappedUpdate {
@@ -77,6 +81,7 @@ pub fn wrap_update(
         update: update.clone(),
         submitter: submitter(config, update),
         changes: changes(&change),
+        moves_to: (!consenter_set::is_same(config, &next)).then(|| Arc::new(next)),
     })
 }
 

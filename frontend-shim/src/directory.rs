@@ -131,12 +131,16 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Contact {
-    async fn dial(&self, identity: &TlsIdentity, protocol: &[u8]) -> Result<TlsStream<TcpStream>, TlsError> {
+    pub(crate) async fn dial(
+        &self,
+        identity: &TlsIdentity,
+        protocol: &[u8],
+    ) -> Result<TlsStream<TcpStream>, TlsError> {
         let trust = ServerTrust::Pinned(self.server_key.clone());
         tls::dial(&self.address, tls::client_config(Some(identity), protocol, trust)?).await
     }
 
-    fn of(consenter: &Consenter, rewritten: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn of(consenter: &Consenter, rewritten: &BTreeMap<String, String>) -> Self {
         let key = |certificate: &Certificate| Spki::from_der(certificate.spki_der().clone());
         let written = consenter.address();
         Self {

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
 use mod_smart::{FrontendId, ReplicaId};
@@ -28,6 +29,7 @@ use crate::inbox::Inbox;
 use crate::keys::{Credential, FrontendKey, KeyError};
 use crate::node_handle::NodeHandle;
 use crate::node_link::{NodeLink, Way};
+use crate::reach::reach;
 use crate::relay::{Relay, relay, session_of_now};
 use crate::subscriptions::Subscriptions;
 use crate::tls_identity::TlsIdentity;
@@ -98,6 +100,7 @@ pub struct FrontendHandle(Arc<Running>);
 struct Running {
     id: FrontendId,
     group: Arc<OrderingGroup>,
+    identity: TlsIdentity,
     bodies: Bodies,
     relay: Relay,
     nodes: Vec<Arc<NodeHandle>>,
@@ -149,6 +152,7 @@ impl Frontend {
         Ok(FrontendHandle(Arc::new(Running {
             id,
             group,
+            identity: setup.identity,
             bodies,
             relay,
             nodes,
@@ -291,6 +295,22 @@ impl FrontendHandle {
 impl Submit for FrontendHandle {
     fn submit(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>> {
         self.0.relay.submit(channel, order)
+    }
+
+    fn check_move(
+        &self,
+        channel: &ChannelId,
+        next: Arc<ChannelConfig>,
+    ) -> BoxFuture<'static, Result<(), SubmitError>> {
+        let (frontend, channel) = (self.clone(), channel.clone());
+        Box::pin(async move {
+            let running = &frontend.0;
+            let reach = reach(&running.group, &frontend.connected(), &running.identity, &next).await;
+            reach.check().map_err(|why| {
+                let why = format!("error applying config update to existing channel '{channel}': {why}");
+                SubmitError::Refused(why)
+            })
+        })
     }
 }
 

@@ -40,6 +40,7 @@ pub mod node_limits;
 mod node_link;
 mod order;
 pub mod outbox;
+mod reach;
 mod relay;
 pub mod router;
 pub mod service;

@@ -1,6 +1,9 @@
 //! What a frontend asks of the cluster, and what can come of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Status;
 use futures::future::BoxFuture;
@@ -10,6 +13,18 @@ pub trait Submit: Send + Sync {
     /// Submits an order for `channel`. The future is done when enough nodes hold it durably that it cannot be lost, or
     /// when that failed. Must not block; what happens to the order may not depend on the future being polled to its end.
     fn submit(&self, channel: &ChannelId, order: Order) -> BoxFuture<'static, Result<(), SubmitError>>;
+
+    /// Asks whether enough of the consenters of `next`, which are others than now, are in reach to go on with `channel`.
+    /// That is for whoever admits an update: nodes never ask it when its turn comes, because they could not all come to the
+    /// same answer.
+    fn check_move(
+        &self,
+        channel: &ChannelId,
+        next: Arc<ChannelConfig>,
+    ) -> BoxFuture<'static, Result<(), SubmitError>> {
+        let _ = (channel, next);
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// What is asked of the cluster.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
@@ -92,12 +93,16 @@ impl Shared {
         }
     }
 
+    async fn way_in_time(&self, channel: &ChannelId) -> Result<Arc<dyn Submit>, SubmitError> {
+        let arrival = tokio::time::timeout(SUBMIT_TIMEOUT, self.arrival(channel)).await;
+        arrival.ok().flatten().ok_or(SubmitError::NotOpen)
+    }
+
     async fn submit_after_arrival(&self, channel: &ChannelId, order: Order) -> Result<(), SubmitError> {
         let bytes = (order.envelope().len() + ENVELOPE_OVERHEAD_BYTES).min(SUBMITTED_BYTES_MAX);
         let room = self.room.try_acquire_many(u32::try_from(bytes).unwrap_or(u32::MAX));
         let room = room.map_err(|_| SubmitError::Overloaded)?;
-        let arrival = tokio::time::timeout(SUBMIT_TIMEOUT, self.arrival(channel)).await;
-        let way = arrival.ok().flatten().ok_or(SubmitError::NotOpen)?;
+        let way = self.way_in_time(channel).await?;
         let submitted = way.submit(channel, order);
         drop(room);
         submitted.await
@@ -120,6 +125,15 @@ impl Submit for Router {
                 Box::pin(async move { shared.submit_after_arrival(&channel, order).await })
             }
         }
+    }
+
+    fn check_move(
+        &self,
+        channel: &ChannelId,
+        next: Arc<ChannelConfig>,
+    ) -> BoxFuture<'static, Result<(), SubmitError>> {
+        let (shared, channel) = (Arc::clone(&self.0), channel.clone());
+        Box::pin(async move { shared.way_in_time(&channel).await?.check_move(&channel, next).await })
     }
 }
 

@@ -82,7 +82,7 @@ impl UpdateTracker {
         let tracked = Tracked { channel, submit: self.submit.clone(), signer, timing, update, until, _room: room };
         let (done, taken) = oneshot::channel();
         tokio::spawn(async move {
-            let result = tracked.submit().await;
+            let result = tracked.submit_first().await;
             let is_taken = result.is_ok();
             // A client that has gone does not want to know.
             let _ = done.send(result);
@@ -100,6 +100,14 @@ impl UpdateTracker {
 impl Tracked {
     fn submit(&self) -> BoxFuture<'static, Result<(), SubmitError>> {
         self.submit.submit(self.channel.id(), self.update.order())
+    }
+
+    /// Other consenters have to be there before a channel is given to them.
+    async fn submit_first(&self) -> Result<(), SubmitError> {
+        if let Some(next) = &self.update.moves_to {
+            self.submit.check_move(self.channel.id(), Arc::clone(next)).await?;
+        }
+        self.submit().await
     }
 
     /// Until the update is in force, refused, given up, or its channel is gone.

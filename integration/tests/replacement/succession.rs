@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
+use fabric_proto::common::Status;
 use integration::client::broadcast;
 use integration::process::tail;
 use integration::site::PATIENCE;
@@ -92,6 +93,24 @@ async fn a_fifth_consenter_comes_one_goes_and_one_gets_new_keys_under_load_and_n
     sent.extend(clients.stop().await);
     sent.extend(orderers.order(2, 10).await);
     orderers.check_chain_at(&[1, 2, 3, 5], &sent).await;
+
+    // Three of five could order nothing, so the channel is not given to them. Without the one that is down they could.
+    let (lost, since) = ("no session with node 5", Instant::now());
+    let before = orderers.said(1).matches(lost).count();
+    orderers.kill(5);
+    while orderers.said(1).matches(lost).count() == before {
+        assert!(since.elapsed() < PATIENCE, "{}", tail(&orderers.said(1), 30));
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    let add = [vec!["consenter".to_owned(), "add".to_owned()], orderers.described(4, 4)].concat();
+    let update = orderers.update(&orderers.config_block(1).await.unwrap(), &words(&add));
+    let (status, info) = integration::client::answer(&orderers.endpoint(1), update).await.unwrap();
+    assert_eq!(status, Status::BadRequest, "{info}");
+    let why = "it would leave the channel without a live quorum: of its 5 consenters 3 are in reach and 4 are needed; not in reach: ";
+    assert!(info.contains(why), "{info}");
+    orderers.change(1, &["consenter", "remove", "--id", "5"]).await;
+    sent.extend(orderers.order(2, 10).await);
+    orderers.check_chain_at(&[1, 2, 3], &sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
