@@ -8,6 +8,7 @@ mod new_tls;
 mod orderers;
 mod real_peer;
 mod stage;
+mod transactions;
 
 use nix::sys::signal::Signal;
 use serde_json::json;

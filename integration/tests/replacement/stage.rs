@@ -26,7 +26,16 @@ pub struct Stage {
 }
 
 impl Stage {
+    /// With some blocks for the peer to begin with.
     pub async fn set(programs: &Path) -> Self {
+        let mut stage = Self::set_without_blocks(programs).await;
+        stage.order(1, 20).await;
+        stage
+    }
+
+    /// With the first block only. What tests order is no transaction: a peer commits it as invalid, but ends the streams of
+    /// events that come upon it.
+    pub async fn set_without_blocks(programs: &Path) -> Self {
         let orderers = Orderers::start_with_new_keys().await;
         let osnadmin = Osnadmin::new(programs, &orderers);
         let genesis = orderers.file("genesis.block");
@@ -37,8 +46,7 @@ impl Stage {
         let network = orderers.for_fabric();
         let translator = Translator::new(programs, &network.folder).unwrap();
         let peer = Peer::start(programs, network, free_ports(3).unwrap()).unwrap();
-        let mut stage = Self { peer, orderers, translator, sent: Vec::new() };
-        stage.order(1, 20).await;
+        let stage = Self { peer, orderers, translator, sent: Vec::new() };
         stage.peer.join(CHANNEL).await.unwrap();
         stage
     }
