@@ -5,6 +5,7 @@
 
 mod admin;
 mod new_tls;
+mod node_sdk;
 mod orderers;
 mod real_peer;
 mod stage;
