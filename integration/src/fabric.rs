@@ -7,6 +7,7 @@ mod gateway;
 mod messages;
 mod peer;
 mod peer_files;
+mod raft_genesis;
 mod translator;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use anyhow::{Context as _, ensure};
 pub use self::chaincode::Chaincode;
 pub use self::gateway::{Committed, Gateway};
 pub use self::peer::Peer;
+pub use self::raft_genesis::raft_genesis;
 pub use self::translator::Translator;
 use crate::crypto_folder::CryptoFolder;
 

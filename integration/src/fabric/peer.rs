@@ -144,8 +144,10 @@ impl Peer {
     /// It has none yet.
     pub fn block_source(&self) -> anyhow::Result<usize> {
         let log = self.log();
-        let address = log.rsplit_once("BlockReceiver starting orderer-address=").and_then(|(_, it)| it.lines().next());
-        let address = address.context("it has no block source")?.trim();
+        let says_it = |line: &&str| BLOCK_SOURCE.iter().any(|beginning| line.contains(beginning));
+        let line = log.lines().rfind(says_it).context("it has no block source")?;
+        let address = line.split_once("orderer-address=").and_then(|(_, it)| it.split_whitespace().next());
+        let address = address.with_context(|| format!("no address: {line}"))?;
         let nodes = &self.network.orderers;
         nodes.iter().position(|node| node == address).with_context(|| format!("no node at {address}"))
     }
@@ -189,5 +191,7 @@ impl Peer {
     }
 }
 
+/// How the lines begin with which v3 and v2.5 say from whom blocks come from now on.
+const BLOCK_SOURCE: [&str; 2] = ["BlockReceiver starting", "Pulling next blocks from ordering service"];
 /// Without colours.
 const LOG_FORMAT: &str = "%{time:15:04:05.000} [%{module}] %{shortfunc} -> %{level:.4s} %{message}";

@@ -27,7 +27,7 @@ pub(super) fn write_builder(folder: &Path) -> io::Result<()> {
 }
 
 /// What a peer must be told. It finds its orderers in the channel, and asks all of them: policy `cluster`. It leaves one
-/// that keeps blocks from it which others have, after three seconds.
+/// that keeps blocks from it which others have, after three seconds; in v2.5, that answers to nothing any more.
 pub(super) fn configuration(folder: &Path, keys: &Path, port: u16) -> String {
     let (folder, keys) = (folder.display(), keys.display());
     let [chaincode, operations] = [port + 1, port + 2];
@@ -50,6 +50,7 @@ pub(super) fn configuration(folder: &Path, keys: &Path, port: u16) -> String {
   authentication: {{timewindow: 15m}}
   BCCSP: {{Default: SW, SW: {{Hash: SHA2, Security: 256}}}}
   deliveryclient: {{policy: cluster, blockGossipEnabled: false, blockCensorshipTimeoutKey: 3s}}
+  keepalive: {{deliveryClient: {{interval: 10s, timeout: 10s}}}}
   gossip:
     bootstrap: 127.0.0.1:{port}
     endpoint: 127.0.0.1:{port}

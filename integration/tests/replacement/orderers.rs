@@ -12,7 +12,7 @@ use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
 use integration::crypto_folder::CryptoFolder;
-use integration::fabric::FabricNetwork;
+use integration::fabric::{FabricNetwork, raft_genesis};
 use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use integration::network::{alone, temporary_folder};
 use integration::ports::free_ports;
@@ -27,6 +27,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::admin::get;
 use crate::new_tls::NewTls;
+use crate::release::{Fabric, Release};
 
 pub const CHANNEL: &str = "testchannel";
 
@@ -79,9 +80,9 @@ impl Orderers {
         Self::start_at(place, (CryptoFolder::at(&material::crypto()), Some(new_tls)), genesis, false).await
     }
 
-    /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. Their
-    /// administrators come over TLS.
-    pub async fn start_with_new_keys() -> Self {
+    /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. The channel
+    /// is of the type that the release knows. Their administrators come over TLS.
+    pub async fn start_with_new_keys(fabric: &Fabric) -> Self {
         let place = Place::find().await;
         let before = place.folder.path().join("before");
         let mut command = Command::new(binary::orderer_node().unwrap());
@@ -91,8 +92,17 @@ impl Orderers {
             Process::start("orderer-node dev", &mut command, &place.folder.path().join("dev.log")).unwrap();
         let status = tokio::task::spawn_blocking(move || process.wait(PATIENCE)).await.unwrap().unwrap();
         assert!(status.success(), "orderer-node dev: {status}");
-        let genesis = std::fs::read(before.join("genesis.block")).unwrap().into();
-        Self::start_at(place, (CryptoFolder::at(&before.join("crypto")), None), genesis, true).await
+        let crypto = CryptoFolder::at(&before.join("crypto"));
+        let genesis = match fabric.release {
+            Release::V3 => std::fs::read(before.join("genesis.block")).unwrap().into(),
+            Release::V2_5 => {
+                let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", place.port + at)).collect();
+                let network =
+                    FabricNetwork { crypto: crypto.clone(), orderers, folder: place.folder.path().to_owned() };
+                raft_genesis(&fabric.programs, &network, CHANNEL).unwrap()
+            }
+        };
+        Self::start_at(place, (crypto, None), genesis, true).await
     }
 
     async fn start_at(
