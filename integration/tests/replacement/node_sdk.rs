@@ -17,6 +17,8 @@ use serde_json::{Value, json};
 
 use crate::admin::join;
 use crate::orderers::{CHANNEL, Orderers};
+use crate::release::Fabric;
+use crate::stage::Stage;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_node_sdk_submits_to_one_orderer_and_has_the_same_chain_from_another() {
@@ -25,6 +27,18 @@ async fn the_node_sdk_submits_to_one_orderer_and_has_the_same_chain_from_another
     for id in 1..=ORDERERS {
         assert_eq!(join(orderers.admin(id), &orderers.genesis).await.status, 201);
     }
+    submits_and_receives(program, &orderers).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_node_sdk_does_so_on_a_channel_of_type_etcdraft_too() {
+    let Some(fabric) = Fabric::v2_5("Fabric's Node SDK on a channel of type etcdraft") else { return };
+    let Some(program) = program() else { return };
+    let stage = Stage::set_without_blocks(&fabric).await;
+    submits_and_receives(program, &stage.orderers).await;
+}
+
+async fn submits_and_receives(program: PathBuf, orderers: &Orderers) {
     wait_until("the channel is open", async || {
         let answer = answer(&orderers.endpoint(1), orderers.user.transaction(&[])).await?;
         Ok(answer.0 == Status::Success)
@@ -33,7 +47,7 @@ async fn the_node_sdk_submits_to_one_orderer_and_has_the_same_chain_from_another
     .unwrap();
 
     let mut command = Command::new("node");
-    command.arg(program).arg(settings(&orderers).to_string());
+    command.arg(program).arg(settings(orderers).to_string());
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8(output.stdout).unwrap();
