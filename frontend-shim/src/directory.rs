@@ -131,11 +131,7 @@ impl std::fmt::Debug for Directory {
 }
 
 impl Contact {
-    pub(crate) async fn dial(
-        &self,
-        identity: &TlsIdentity,
-        protocol: &[u8],
-    ) -> Result<TlsStream<TcpStream>, TlsError> {
+    pub(crate) async fn dial(&self, identity: &TlsIdentity, protocol: &[u8]) -> Result<TlsStream<TcpStream>, TlsError> {
         let trust = ServerTrust::Pinned(self.server_key.clone());
         tls::dial(&self.address, tls::client_config(Some(identity), protocol, trust)?).await
     }

@@ -297,11 +297,7 @@ impl Submit for FrontendHandle {
         self.0.relay.submit(channel, order)
     }
 
-    fn check_move(
-        &self,
-        channel: &ChannelId,
-        next: Arc<ChannelConfig>,
-    ) -> BoxFuture<'static, Result<(), SubmitError>> {
+    fn check_move(&self, channel: &ChannelId, next: Arc<ChannelConfig>) -> BoxFuture<'static, Result<(), SubmitError>> {
         let (frontend, channel) = (self.clone(), channel.clone());
         Box::pin(async move {
             let running = &frontend.0;

@@ -17,11 +17,7 @@ pub trait Submit: Send + Sync {
     /// Asks whether enough of the consenters of `next`, which are others than now, are in reach to go on with `channel`.
     /// That is for whoever admits an update: nodes never ask it when its turn comes, because they could not all come to the
     /// same answer.
-    fn check_move(
-        &self,
-        channel: &ChannelId,
-        next: Arc<ChannelConfig>,
-    ) -> BoxFuture<'static, Result<(), SubmitError>> {
+    fn check_move(&self, channel: &ChannelId, next: Arc<ChannelConfig>) -> BoxFuture<'static, Result<(), SubmitError>> {
         let _ = (channel, next);
         Box::pin(std::future::ready(Ok(())))
     }

@@ -127,11 +127,7 @@ impl Submit for Router {
         }
     }
 
-    fn check_move(
-        &self,
-        channel: &ChannelId,
-        next: Arc<ChannelConfig>,
-    ) -> BoxFuture<'static, Result<(), SubmitError>> {
+    fn check_move(&self, channel: &ChannelId, next: Arc<ChannelConfig>) -> BoxFuture<'static, Result<(), SubmitError>> {
         let (shared, channel) = (Arc::clone(&self.0), channel.clone());
         Box::pin(async move { shared.way_in_time(&channel).await?.check_move(&channel, next).await })
     }

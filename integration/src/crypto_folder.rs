@@ -28,6 +28,18 @@ impl CryptoFolder {
         self.orderer(1).join("tls/ca.crt")
     }
 
+    /// The MSP, without private keys, of the organisation that runs the orderers.
+    #[must_use]
+    pub fn orderers_msp(&self) -> PathBuf {
+        self.0.join(format!("ordererOrganizations/{ORDERER_DOMAIN}/msp"))
+    }
+
+    /// The MSP, without private keys, of the organisation that has users.
+    #[must_use]
+    pub fn peers_msp(&self) -> PathBuf {
+        self.0.join(format!("peerOrganizations/{PEER_DOMAIN}/msp"))
+    }
+
     /// The only peer: `msp` and `tls` are in it.
     #[must_use]
     pub fn peer(&self) -> PathBuf {

@@ -1,6 +1,13 @@
-//! Fabric's own programs as their users run them: a peer, the tools of its administrators, `configtxlator`.
+//! Fabric's own programs as their users run them: a peer, the tools of its administrators, `configtxlator`; and what meets a
+//! peer from outside: a chaincode, a client of its gateway.
 
+mod chaincode;
+mod codec;
+mod gateway;
+mod messages;
 mod peer;
+mod peer_files;
+mod raft_genesis;
 mod translator;
 
 use std::path::PathBuf;
@@ -8,7 +15,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
+pub use self::chaincode::Chaincode;
+pub use self::gateway::{Committed, Gateway};
 pub use self::peer::Peer;
+pub use self::raft_genesis::raft_genesis;
 pub use self::translator::Translator;
 use crate::crypto_folder::CryptoFolder;
 
@@ -25,7 +35,12 @@ pub struct FabricNetwork {
 
 /// Runs a program to its end.
 fn run(command: &mut Command) -> anyhow::Result<()> {
+    output_of(command).map(drop)
+}
+
+/// Runs a program to its end; what it prints.
+fn output_of(command: &mut Command) -> anyhow::Result<Vec<u8>> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
+    Ok(output.stdout)
 }

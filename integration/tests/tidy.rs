@@ -27,7 +27,7 @@ fn walk(folder: &Path, ending: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let is_ours = !name.starts_with('.') && name != "target" && name != "data";
+        let is_ours = !name.starts_with('.') && !["target", "data", "node_modules"].contains(&&name[..]);
         if path.is_dir() && is_ours {
             walk(&path, ending, found);
         } else if path.is_file() && name.ends_with(ending) {

@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, ensure};
+use fabric_proto::ChannelId;
+use orderer_node::client::Endpoint;
+use serde_json::json;
 
-use super::{FabricNetwork, run};
+use super::peer_files::{configuration, write_builder};
+use super::{Chaincode, FabricNetwork, Gateway, output_of, run};
 use crate::administration::Person;
-use crate::crypto_folder::PEER_DOMAIN;
-use crate::material::PEER_MSP_ID;
 use crate::process::Process;
 use crate::site::wait_until;
 
@@ -22,6 +24,7 @@ pub struct Peer {
     network: FabricNetwork,
     /// With `core.yaml` in it.
     folder: PathBuf,
+    address: String,
 }
 
 impl Peer {
@@ -32,12 +35,13 @@ impl Peer {
     pub fn start(programs: &Path, network: FabricNetwork, port: u16) -> anyhow::Result<Self> {
         let folder = network.folder.join("peer");
         fs::create_dir_all(&folder)?;
+        write_builder(&folder.join("builder"))?;
         fs::write(folder.join("core.yaml"), configuration(&folder, &network.crypto.peer(), port))?;
         let program = programs.join("peer");
         let mut command = Command::new(&program);
         command.args(["node", "start"]).env("FABRIC_CFG_PATH", &folder).env("FABRIC_LOGGING_FORMAT", LOG_FORMAT);
         let process = Process::start("peer", &mut command, &folder.join("log"))?;
-        Ok(Self { process, program, network, folder })
+        Ok(Self { process, program, network, folder, address: format!("127.0.0.1:{port}") })
     }
 
     /// Has it join the channel whose block 0 node 1 gives; waits until it can.
@@ -90,14 +94,60 @@ impl Peer {
         run(self.towards_node(command.arg(update)))
     }
 
+    /// Installs a chaincode, and has this organisation, the only one of the channel, approve and commit its definition.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn deploy(&self, channel: &str, chaincode: &Chaincode) -> anyhow::Result<()> {
+        let administrator = self.network.crypto.peer_administrator();
+        run(self.command(&administrator, &["lifecycle", "chaincode", "install"]).arg(chaincode.package()))?;
+        let definition = ["-C", channel, "--name", Chaincode::NAME, "--version", "1", "--sequence", "1"];
+        let approve = ["lifecycle", "chaincode", "approveformyorg", "--package-id", chaincode.id()];
+        run(self.towards_node(self.command(&administrator, &approve).args(definition)))?;
+        run(self.towards_node(self.command(&administrator, &["lifecycle", "chaincode", "commit"]).args(definition)))
+    }
+
+    /// `peer chaincode invoke` towards node 1 as a user, who waits until this peer has committed the transaction as valid.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn invoke(&self, channel: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        let call = json!({ "Args": arguments }).to_string();
+        let invoke = ["chaincode", "invoke", "--waitForEvent", "-C", channel, "-n", Chaincode::NAME, "-c", &call];
+        run(self.towards_node(&mut self.command(&self.network.crypto.user(), &invoke)))
+    }
+
+    /// `peer chaincode query` as a user; what the chaincode says.
+    ///
+    /// # Errors
+    /// What the program says.
+    pub fn query(&self, channel: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let call = json!({ "Args": arguments }).to_string();
+        let query = ["chaincode", "query", "-C", channel, "-n", Chaincode::NAME, "-c", &call];
+        let said = output_of(&mut self.command(&self.network.crypto.user(), &query))?;
+        Ok(String::from_utf8(said)?.trim_end().to_owned())
+    }
+
+    /// Its gateway, for the chaincode of [`Peer::deploy`], as a user.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn gateway(&self, channel: &str) -> anyhow::Result<Gateway> {
+        let crypto = &self.network.crypto;
+        let endpoint = Endpoint::tls(&self.address, &crypto.peer().join("tls/ca.crt"), None)?;
+        Gateway::connect(&endpoint, &crypto.user(), ChannelId::new(channel)?, Chaincode::NAME).await
+    }
+
     /// The node that it has its blocks from now, by its place in the network.
     ///
     /// # Errors
     /// It has none yet.
     pub fn block_source(&self) -> anyhow::Result<usize> {
         let log = self.log();
-        let address = log.rsplit_once("BlockReceiver starting orderer-address=").and_then(|(_, it)| it.lines().next());
-        let address = address.context("it has no block source")?.trim();
+        let says_it = |line: &&str| BLOCK_SOURCE.iter().any(|beginning| line.contains(beginning));
+        let line = log.lines().rfind(says_it).context("it has no block source")?;
+        let address = line.split_once("orderer-address=").and_then(|(_, it)| it.split_whitespace().next());
+        let address = address.with_context(|| format!("no address: {line}"))?;
         let nodes = &self.network.orderers;
         nodes.iter().position(|node| node == address).with_context(|| format!("no node at {address}"))
     }
@@ -141,67 +191,7 @@ impl Peer {
     }
 }
 
-/// What a peer must be told. It finds its orderers in the channel, and asks all of them: policy `cluster`. It leaves one
-/// that keeps blocks from it which others have, after three seconds.
-fn configuration(folder: &Path, keys: &Path, port: u16) -> String {
-    let (folder, keys) = (folder.display(), keys.display());
-    let [chaincode, operations] = [port + 1, port + 2];
-    format!(
-        "peer:
-  id: peer0.{PEER_DOMAIN}
-  networkId: test
-  address: 127.0.0.1:{port}
-  listenAddress: 127.0.0.1:{port}
-  chaincodeAddress: 127.0.0.1:{chaincode}
-  chaincodeListenAddress: 127.0.0.1:{chaincode}
-  localMspId: {PEER_MSP_ID}
-  mspConfigPath: {keys}/msp
-  fileSystemPath: {folder}/data
-  tls:
-    enabled: true
-    cert: {{file: {keys}/tls/server.crt}}
-    key: {{file: {keys}/tls/server.key}}
-    rootcert: {{file: {keys}/tls/ca.crt}}
-  BCCSP: {{Default: SW, SW: {{Hash: SHA2, Security: 256}}}}
-  deliveryclient: {{policy: cluster, blockGossipEnabled: false, blockCensorshipTimeoutKey: 3s}}
-  gossip:
-    bootstrap: 127.0.0.1:{port}
-    endpoint: 127.0.0.1:{port}
-    externalEndpoint: 127.0.0.1:{port}
-    useLeaderElection: false
-    orgLeader: true
-    pvtData:
-      pullRetryThreshold: 60s
-      transientstoreMaxBlockRetention: 20000
-      reconcileBatchSize: 10
-      reconcileSleepInterval: 1m
-      implicitCollectionDisseminationPolicy: {{requiredPeerCount: 0, maxPeerCount: 1}}
-  handlers:
-    endorsers: {{escc: {{name: DefaultEndorsement}}}}
-    validators: {{vscc: {{name: DefaultValidation}}}}
-  maxRecvMsgSize: 104857600
-  maxSendMsgSize: 104857600
-vm: {{endpoint: \"unix:///nowhere\"}}
-chaincode:
-  mode: net
-  startuptimeout: 300s
-  executetimeout: 30s
-  installTimeout: 300s
-  system: {{_lifecycle: enable, cscc: enable, qscc: enable}}
-ledger:
-  state: {{stateDatabase: goleveldb, totalQueryLimit: 10000}}
-  history: {{enableHistoryDatabase: false}}
-  pvtdataStore:
-    collElgProcMaxDbBatchSize: 5000
-    collElgProcDbBatchesInterval: 1000
-    deprioritizedDataReconcilerInterval: 60m
-    purgeInterval: 100
-  snapshots: {{rootDir: {folder}/data/snapshots}}
-operations: {{listenAddress: \"127.0.0.1:{operations}\"}}
-metrics: {{provider: disabled}}
-"
-    )
-}
-
+/// How the lines begin with which v3 and v2.5 say from whom blocks come from now on.
+const BLOCK_SOURCE: [&str; 2] = ["BlockReceiver starting", "Pulling next blocks from ordering service"];
 /// Without colours.
 const LOG_FORMAT: &str = "%{time:15:04:05.000} [%{module}] %{shortfunc} -> %{level:.4s} %{message}";

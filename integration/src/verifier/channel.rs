@@ -1,8 +1,9 @@
 //! What a config block says about who must sign blocks: the consenters, and the BlockValidation policy.
 //!
-//! Two forms of the policy are understood, those that configtxgen writes: `n` of the exact identities of all consenters
+//! Three forms of the policy are understood: those that configtxgen writes, `n` of the exact identities of all consenters
 //! (type BFT, contract 0.4 and 0.5), and ANY Writers (type etcdraft), taken as one signature of a member of an orderer
-//! organisation. Any other is an error here, not a guess.
+//! organisation; and what makes a channel of type etcdraft fit for liars, a quorum of an organisation's members. Any other is
+//! an error here, not a guess.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,9 +14,9 @@ use super::Flaw;
 use super::identity::{is_issued_by, key_of};
 use super::messages::{
     ChannelHeader, ConfigEnvelope, ConfigGroup, Consenter, Envelope, FabricMspConfig, IdentifierHeader,
-    ImplicitMetaPolicy, KIND_CONFIG, MetadataSignature, MspConfig, Orderers, POLICY_IMPLICIT_META, POLICY_SIGNATURE,
-    PRINCIPAL_IDENTITY, Payload, Policy, RULE_ANY, SerializedIdentity, SignatureHeader, SignaturePolicyEnvelope,
-    SignaturePolicyRule,
+    ImplicitMetaPolicy, KIND_CONFIG, MetadataSignature, MspConfig, MspPrincipal, MspRole, Orderers,
+    POLICY_IMPLICIT_META, POLICY_SIGNATURE, PRINCIPAL_IDENTITY, PRINCIPAL_ROLE, Payload, Policy, ROLE_MEMBER,
+    ROLE_ORDERER, RULE_ANY, SerializedIdentity, SignatureHeader, SignaturePolicyEnvelope, SignaturePolicyRule,
 };
 
 /// A channel's configuration, as far as signatures of blocks are concerned.
@@ -31,6 +32,8 @@ pub(super) struct Channel {
 enum BlockValidation {
     /// So many of these identities.
     NOutOf(usize, BTreeSet<SerializedIdentity>),
+    /// So many different members of an orderer organisation.
+    NMembers(usize, String),
     /// Any member of an orderer organisation.
     AnyWriter,
 }
@@ -83,15 +86,24 @@ impl Channel {
     pub(super) fn is_satisfied(&self, signers: &BTreeSet<SerializedIdentity>) -> Result<bool, Flaw> {
         match &self.policy {
             BlockValidation::NOutOf(n, identities) => Ok(signers.intersection(identities).count() >= *n),
-            BlockValidation::AnyWriter => {
-                for signer in signers {
-                    if self.is_member(signer)? {
-                        return Ok(true);
-                    }
-                }
-                Ok(false)
+            BlockValidation::NMembers(n, msp_id) => {
+                Ok(self.members(signers)?.filter(|signer| signer.msp_id == *msp_id).count() >= *n)
+            }
+            BlockValidation::AnyWriter => Ok(self.members(signers)?.next().is_some()),
+        }
+    }
+
+    fn members<'a>(
+        &self,
+        signers: &'a BTreeSet<SerializedIdentity>,
+    ) -> Result<impl Iterator<Item = &'a SerializedIdentity>, Flaw> {
+        let mut members = Vec::new();
+        for signer in signers {
+            if self.is_member(signer)? {
+                members.push(signer);
             }
         }
+        Ok(members.into_iter())
     }
 
     fn is_member(&self, identity: &SerializedIdentity) -> Result<bool, Flaw> {
@@ -139,25 +151,41 @@ fn block_validation(
     }
 }
 
-/// The policy must name every consenter once, and ask for the quorum of contract 0.5.
+/// The policy must ask for the quorum of contract 0.5 among its principals; name every consenter once, or, where there is no
+/// mapping of consenters, members or orderers of one organisation. Which of the two a signer is, is not asked.
 fn n_out_of(policy: &Policy, consenters: &BTreeMap<u32, SerializedIdentity>) -> Result<BlockValidation, Flaw> {
     let envelope = SignaturePolicyEnvelope::decode(&policy.value[..])?;
     let Some(SignaturePolicyRule::NOutOf(rule)) = envelope.rule.and_then(|rule| rule.rule) else {
         return Err(Flaw::Policy);
     };
-    let mut named = BTreeSet::new();
+    let n = usize::try_from(rule.n).map_err(|_| Flaw::Policy)?;
+    if n != quorum(rule.rules.len()) {
+        return Err(Flaw::Policy);
+    }
+    let (mut named, mut organisations) = (BTreeSet::new(), BTreeSet::new());
     for leaf in &rule.rules {
         let Some(SignaturePolicyRule::SignedBy(index)) = leaf.rule else { return Err(Flaw::Policy) };
         let principal = usize::try_from(index).ok().and_then(|index| envelope.identities.get(index));
-        let principal = principal.filter(|it| it.classification == PRINCIPAL_IDENTITY).ok_or(Flaw::Policy)?;
-        named.insert(SerializedIdentity::decode(&principal.principal[..])?);
+        let MspPrincipal { classification, principal } = principal.ok_or(Flaw::Policy)?;
+        if *classification == PRINCIPAL_IDENTITY {
+            named.insert(SerializedIdentity::decode(&principal[..])?);
+            continue;
+        }
+        let MspRole { msp_id, role } = MspRole::decode(&principal[..])?;
+        if *classification != PRINCIPAL_ROLE || ![ROLE_MEMBER, ROLE_ORDERER].contains(&role) {
+            return Err(Flaw::Policy);
+        }
+        organisations.insert(msp_id);
     }
     let members: BTreeSet<_> = consenters.values().cloned().collect();
-    let n = usize::try_from(rule.n).map_err(|_| Flaw::Policy)?;
-    if named != members || named.len() != rule.rules.len() || n != quorum(members.len()) {
+    if named != members {
         return Err(Flaw::Policy);
     }
-    Ok(BlockValidation::NOutOf(n, named))
+    match (organisations.pop_first(), organisations.is_empty()) {
+        (None, _) if named.len() == rule.rules.len() => Ok(BlockValidation::NOutOf(n, named)),
+        (Some(msp_id), true) if named.is_empty() => Ok(BlockValidation::NMembers(n, msp_id)),
+        _ => Err(Flaw::Policy),
+    }
 }
 
 /// `ceil((n + f + 1) / 2)` with `f = floor((n - 1) / 3)`.
@@ -167,11 +195,4 @@ fn quorum(n: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn the_quorum_is_that_of_the_contract() {
-        let expected = [1, 2, 2, 3, 4, 4, 5, 6, 6, 7, 8, 8, 9];
-        let found: Vec<usize> = (1..=13).map(super::quorum).collect();
-        assert_eq!(found, expected);
-    }
-}
+mod tests;

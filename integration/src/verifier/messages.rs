@@ -199,6 +199,14 @@ pub(super) struct MspPrincipal {
 }
 
 #[derive(Clone, PartialEq, Message)]
+pub(super) struct MspRole {
+    #[prost(string, tag = "1")]
+    pub(super) msp_id: String,
+    #[prost(int32, tag = "2")]
+    pub(super) role: i32,
+}
+
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct ImplicitMetaPolicy {
     #[prost(string, tag = "1")]
     pub(super) sub_policy: String,
@@ -244,5 +252,11 @@ pub(super) const POLICY_SIGNATURE: i32 = 1;
 pub(super) const POLICY_IMPLICIT_META: i32 = 3;
 /// Rule ANY of an ImplicitMeta policy.
 pub(super) const RULE_ANY: i32 = 0;
+/// Principal classification ROLE.
+pub(super) const PRINCIPAL_ROLE: i32 = 0;
+/// Role MEMBER.
+pub(super) const ROLE_MEMBER: i32 = 0;
+/// Role ORDERER.
+pub(super) const ROLE_ORDERER: i32 = 4;
 /// Principal classification IDENTITY.
 pub(super) const PRINCIPAL_IDENTITY: i32 = 2;

@@ -40,10 +40,6 @@ pub struct Nodes {
 
 impl Nodes {
     pub async fn start(ids: &[u16]) -> Self {
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_writer(std::io::stderr)
-            .try_init();
         let alone = alone().await;
         let (folder, port) = (temporary_folder().unwrap(), free_ports(material::ORDERERS).unwrap());
         let stop = CancellationToken::new();

@@ -5,15 +5,19 @@
 
 mod admin;
 mod new_tls;
+mod node_sdk;
 mod orderers;
+mod osnadmin;
 mod real_peer;
+mod release;
 mod stage;
 mod succession;
+mod transactions;
 
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use crate::admin::{Osnadmin, delete, get, join};
+use crate::admin::{delete, get, join};
 use crate::orderers::{CHANNEL, Orderers};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,35 +167,4 @@ async fn a_node_with_new_tls_keys_and_another_port_takes_part_again_without_a_re
     sent.extend(orderers.order(2, 10).await);
     orderers.start_again(1).await;
     orderers.check_chain(&sent).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn osnadmin_joins_lists_fetches_updates_and_removes() {
-    let Some(programs) = integration::skip::fabric_programs("osnadmin over the participation API") else { return };
-    let orderers = Orderers::start(true).await;
-    let osnadmin = Osnadmin::new(&programs, &orderers);
-    for id in [4, 2, 1, 3] {
-        let said =
-            osnadmin.run(id, &["join", "--channelID", CHANNEL, "--config-block", &orderers.file("genesis.block")]);
-        assert!(said.starts_with("Status: 201"), "{said}");
-    }
-    let sent = orderers.order(1, 20).await;
-    orderers.check_chain(&sent).await;
-    let said = osnadmin.run(1, &["list"]);
-    assert!(said.starts_with("Status: 200") && said.contains(CHANNEL), "{said}");
-    let said = osnadmin.run(1, &["list", "--channelID", CHANNEL]);
-    assert!(said.contains("\"consensusRelation\": \"consenter\""), "{said}");
-
-    let (block, update) = (orderers.file("config.block"), orderers.file("update.pb"));
-    osnadmin.run(2, &["fetch", "--channelID", CHANNEL, "--blockID", "config", "--outputfile", &block]);
-    std::fs::write(&update, orderers.batch_size_update(&std::fs::read(&block).unwrap())).unwrap();
-    let said = osnadmin.run(2, &["update", "--channelID", CHANNEL, "--config-update-envelope", &update]);
-    assert!(said.starts_with("Status: 201"), "{said}");
-    let more = orderers.order(3, 10).await;
-    let all: Vec<_> = sent.into_iter().chain(more).collect();
-    orderers.check_chain(&all).await;
-
-    let said = osnadmin.run(3, &["remove", "--channelID", CHANNEL]);
-    assert!(said.starts_with("Status: 204"), "{said}");
-    assert!(osnadmin.run(3, &["list"]).contains("\"channels\": null"));
 }

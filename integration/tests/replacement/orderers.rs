@@ -12,7 +12,7 @@ use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
 use integration::crypto_folder::CryptoFolder;
-use integration::fabric::FabricNetwork;
+use integration::fabric::{FabricNetwork, raft_genesis};
 use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use integration::network::{alone, temporary_folder};
 use integration::ports::free_ports;
@@ -27,6 +27,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::admin::get;
 use crate::new_tls::NewTls;
+use crate::release::{Fabric, Release};
 
 pub const CHANNEL: &str = "testchannel";
 
@@ -81,13 +82,22 @@ impl Orderers {
         Self::start_at(place, (CryptoFolder::at(&material::crypto()), Some(new_tls)), genesis, false).await
     }
 
-    /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. Their
-    /// administrators come over TLS.
-    pub async fn start_with_new_keys() -> Self {
+    /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. The channel
+    /// is of the type that the release knows. Their administrators come over TLS.
+    pub async fn start_with_new_keys(fabric: &Fabric) -> Self {
         let place = Place::find().await;
         let before = Self::new_keys(&place, ORDERERS).await;
-        let genesis = std::fs::read(before.join("genesis.block")).unwrap().into();
-        Self::start_at(place, (CryptoFolder::at(&before.join("crypto")), None), genesis, true).await
+        let crypto = CryptoFolder::at(&before.join("crypto"));
+        let genesis = match fabric.release {
+            Release::V3 => std::fs::read(before.join("genesis.block")).unwrap().into(),
+            Release::V2_5 => {
+                let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", place.port + at)).collect();
+                let network =
+                    FabricNetwork { crypto: crypto.clone(), orderers, folder: place.folder.path().to_owned() };
+                raft_genesis(&fabric.programs, &network, CHANNEL).unwrap()
+            }
+        };
+        Self::start_at(place, (crypto, None), genesis, true).await
     }
 
     /// With keys for as many nodes as there are places, of which four order the channel and run.

@@ -1,21 +1,56 @@
 //! A real peer in front of the `orderer` processes. Its organisation and theirs administer the channel with Fabric's tools.
+//! All of it once with programs of v3, once with those of v2.5.
 
 use std::time::Duration;
 
 use fabric_proto::common::Status;
 use integration::material::ORDERERS;
 use integration::site::wait_until;
-use integration::skip::fabric_programs;
 use orderer_node::client::{ClientError, DeliverClient, Seek};
 use serde_json::Value;
 
 use crate::orderers::{CHANNEL, user_of};
+use crate::release::{Fabric, Release};
 use crate::stage::{Stage, number_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_fetches_any_block_and_leaves_a_node_that_withholds_blocks() {
-    let Some(programs) = fabric_programs("a real peer in front of `orderer`") else { return };
-    let mut stage = Stage::set(&programs).await;
+    let Some(fabric) = Fabric::v3(FETCHING) else { return };
+    fetches_and_leaves(&fabric).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_peer_of_v2_5_fetches_any_block_and_leaves_a_node_that_withholds_blocks() {
+    let Some(fabric) = Fabric::v2_5(FETCHING) else { return };
+    fetches_and_leaves(&fabric).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_is_added_and_one_that_is_removed_is_refused_at_once() {
+    let Some(fabric) = Fabric::v3(ORGANISATIONS) else { return };
+    an_organisation_comes_and_goes(&fabric).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organisation_is_added_with_v2_5_and_one_that_is_removed_is_refused_at_once() {
+    let Some(fabric) = Fabric::v2_5(ORGANISATIONS) else { return };
+    an_organisation_comes_and_goes(&fabric).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_maintenance_only_the_orderers_organisation_reads_and_updates_and_afterwards_all_goes_on() {
+    let Some(fabric) = Fabric::v3(MAINTENANCE) else { return };
+    into_maintenance_and_out(&fabric).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_with_v2_5_is_the_same() {
+    let Some(fabric) = Fabric::v2_5(MAINTENANCE) else { return };
+    into_maintenance_and_out(&fabric).await;
+}
+
+async fn fetches_and_leaves(fabric: &Fabric) {
+    let mut stage = Stage::set(fabric).await;
     stage.order(2, 40).await;
     let height = stage.check().await;
     let ours = stage.orderers.blocks(1).await.unwrap();
@@ -32,17 +67,17 @@ async fn a_peer_fetches_any_block_and_leaves_a_node_that_withholds_blocks() {
     let has_left = async || Ok(stage.peer.block_source()? != source);
     wait_until("the peer has its blocks from somebody else", has_left).await.unwrap();
     stage.peer.commits(height..=height + 2).await.unwrap();
-    let address = &stage.orderers.for_fabric().orderers[source];
-    let suspicion = format!("Censorship suspicion: block censorship detected, endpoint: Address: {address},");
-    assert!(stage.peer.log().contains(&suspicion), "{}", stage.peer.log());
+    if fabric.release == Release::V3 {
+        let address = &stage.orderers.for_fabric().orderers[source];
+        let suspicion = format!("Censorship suspicion: block censorship detected, endpoint: Address: {address},");
+        assert!(stage.peer.log().contains(&suspicion), "{}", stage.peer.log());
+    }
     stage.orderers.process(withholding).resume().unwrap();
     stage.check().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_organisation_is_added_and_one_that_is_removed_is_refused_at_once() {
-    let Some(programs) = fabric_programs("organisations of a channel that `orderer` serves") else { return };
-    let mut stage = Stage::set(&programs).await;
+async fn an_organisation_comes_and_goes(fabric: &Fabric) {
+    let mut stage = Stage::set(fabric).await;
     // The certificates of Org1 under another name: whoever signs with them says which organisation it is of.
     let keys = stage.orderers.keys.clone();
     let org9 = (keys.peer_administrator().0, ORG9);
@@ -99,10 +134,8 @@ async fn an_organisation_is_added_and_one_that_is_removed_is_refused_at_once() {
     stage.check().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn in_maintenance_only_the_orderers_organisation_reads_and_updates_and_afterwards_all_goes_on() {
-    let Some(programs) = fabric_programs("maintenance of a channel that `orderer` serves") else { return };
-    let mut stage = Stage::set(&programs).await;
+async fn into_maintenance_and_out(fabric: &Fabric) {
+    let mut stage = Stage::set(fabric).await;
     let keys = stage.orderers.keys.clone();
     let (orderers, org1) = ([keys.orderer_administrator()], [keys.peer_administrator()]);
     let user = stage.orderers.user.clone();
@@ -142,4 +175,7 @@ fn messages_in_a_block(groups: &mut Value) -> &mut Value {
     &mut groups["Orderer"]["values"]["BatchSize"]["value"]["max_message_count"]
 }
 
+const FETCHING: &str = "a real peer in front of `orderer`";
+const ORGANISATIONS: &str = "organisations of a channel that `orderer` serves";
+const MAINTENANCE: &str = "maintenance of a channel that `orderer` serves";
 const ORG9: &str = "Org9MSP";

@@ -147,6 +147,12 @@ impl Connection {
         &self.name
     }
 
+    /// For calls of other services than the ordering service's. Clones share the connection.
+    #[must_use]
+    pub fn channel(&self) -> tonic::transport::Channel {
+        self.channel.clone()
+    }
+
     pub(super) fn client(&self) -> AtomicBroadcastClient {
         AtomicBroadcastClient::new(self.channel.clone())
     }
