@@ -47,7 +47,7 @@ impl Reach {
     /// # Errors
     /// They could not order anything.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let (there, needed) = (self.consenters - self.missing.len(), bft_quorum(self.consenters));
+        let (there, needed) = (self.consenters - self.missing.len(), founders(self.consenters));
         if there >= needed {
             return Ok(());
         }
@@ -58,6 +58,12 @@ impl Reach {
             self.missing.join(", ")
         ))
     }
+}
+
+/// A new group begins with a quorum. One that tolerates no fault hears everybody before it says anything (PROTOCOL.md, A lost
+/// disk).
+fn founders(consenters: usize) -> usize {
+    if consenters < 4 { consenters } else { bft_quorum(consenters) }
 }
 
 fn replica(group: &OrderingGroup, consenter: &Consenter) -> Option<ReplicaId> {
@@ -80,7 +86,8 @@ mod tests {
             Reach { consenters, missing }.check()
         };
         assert_eq!(reach(5, &["consenter 5 at a:1"]), Ok(()));
-        assert_eq!(reach(3, &["consenter 3 at a:1"]), Ok(()));
+        assert_eq!(reach(3, &[]), Ok(()));
+        assert!(reach(3, &["consenter 3 at a:1"]).is_err());
         let why = "it would leave the channel without a live quorum: of its 5 consenters 3 are in reach and 4 are needed; \
                    not in reach: consenter 4 at a:1, consenter 5 at b:2";
         assert_eq!(reach(5, &["consenter 4 at a:1", "consenter 5 at b:2"]), Err(why.to_owned()));

@@ -45,6 +45,35 @@ async fn a_consenter_is_removed_and_comes_back_under_load_and_nothing_is_lost_or
     assert_eq!((groups.len(), groups.contains(&first_group)), (3, true));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_that_make_the_same_moves_share_a_group_again() {
+    let nodes = Nodes::start(&[1, 2, 3, 4]).await;
+    for channel in ["first", "second"] {
+        let genesis = nodes.genesis(channel, &[1, 2, 3, 4]);
+        for id in [1, 2, 3, 4] {
+            nodes.at(id).join(genesis.clone()).await.unwrap();
+        }
+        nodes.order(1, channel, 10).await;
+    }
+    nodes.update(1, "first", &["consenter", "remove", "--id", "4"]).await;
+    nodes.order(2, "first", 10).await;
+    nodes.order(2, "second", 10).await;
+    nodes.update(3, "second", &["consenter", "remove", "--id", "4"]).await;
+    nodes.order(1, "second", 10).await;
+    nodes.order(3, "first", 10).await;
+    for channel in ["first", "second"] {
+        let chain = nodes.one_chain(channel, &[1, 2, 3]).await;
+        assert_eq!(chain.iter().map(|block| block.envelopes.len()).sum::<usize>(), 31);
+    }
+    assert_eq!(nodes.at(1).hosting().list().len(), 2);
+
+    // A channel that is removed where it was is gone from both.
+    nodes.at(1).remove(&nodes.id("first")).await.unwrap();
+    nodes.order(1, "second", 10).await;
+    nodes.order(2, "first", 10).await;
+    nodes.one_chain("first", &[2, 3]).await;
+}
+
 /// How the `channel` tool adds an orderer of the test data.
 fn add(nodes: &Nodes, id: u16) -> Vec<String> {
     let file = |name: &str| material::orderer(id.into()).join(name).display().to_string();

@@ -192,6 +192,11 @@ impl Orderers {
         self.processes[&id].log()
     }
 
+    /// A node that does not run loses its disk.
+    pub fn wipe(&self, id: u16) {
+        std::fs::remove_dir_all(self.place.folder.path().join(id.to_string())).unwrap();
+    }
+
     /// Changes a byte in the middle of what a node that does not run has stored.
     pub fn damage_ledger(&self, id: u16) {
         let file = self.data(id).join("ledger").join(CHANNEL).join("blocks-000000.seg");
@@ -232,7 +237,7 @@ impl Orderers {
         let since = Instant::now();
         let envelopes: Vec<Bytes> = (0..count).map(|_| self.user.transaction_of_size(10)).collect();
         while let Err(error) = broadcast(&self.endpoint(id), envelopes.clone()).await {
-            assert!(since.elapsed() < PATIENCE, "orderer {id}: {error:#}\n{}", tail(&self.processes[&id].log(), 20));
+            assert!(since.elapsed() < PATIENCE, "orderer {id}: {error:#}\n{}", tail(&self.processes[&id].log(), 75));
             tokio::time::sleep(POLL).await;
         }
         envelopes

@@ -150,3 +150,35 @@ async fn all_nodes_crash_while_a_channel_moves_and_what_was_acknowledged_is_in_i
     sent.extend(orderers.order(4, 10).await);
     orderers.check_chain_at(&[1, 2, 3, 4], &sent).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_away_or_lost_everything_finds_where_its_channel_has_gone() {
+    let mut orderers = Orderers::start_with_spare_keys().await;
+    let genesis = orderers.genesis.clone();
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
+    }
+    let mut sent = orderers.order(3, 20).await;
+    orderers.check_chain(&sent).await;
+    orderers.start_again(5).await;
+    orderers.kill(3);
+    sent.extend(orderers.order(1, 10).await);
+    let add = [vec!["consenter".to_owned(), "add".to_owned()], orderers.described(5, 5)].concat();
+    let newest = orderers.change(1, &words(&add)).await;
+    assert_eq!(join(orderers.admin(5), &newest).await.status, 201);
+    sent.extend(orderers.order(2, 20).await);
+
+    // The members of its old group still have what it lacks of it.
+    orderers.start_again(3).await;
+    sent.extend(orderers.order(3, 10).await);
+    orderers.check_chain_at(&[1, 2, 3, 4, 5], &sent).await;
+
+    // Without a disk it comes back as a stranger would: from the newest config block.
+    orderers.kill(3);
+    orderers.wipe(3);
+    orderers.start_again(3).await;
+    assert_eq!(join(orderers.admin(3), &newest).await.status, 201);
+    orderers.wait_for_relation(3, "consenter", "active").await;
+    sent.extend(orderers.order(3, 10).await);
+    orderers.check_chain_at(&[1, 2, 3, 4, 5], &sent).await;
+}
