@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &ExplainArgs, report: &mut String) -> anyhow::Resul
     let change = ConfigChange::evaluate(&current, &envelope, expiry).context("would be refused now")?;
     let next = change.check_orderable().context("would be refused now")?;
     check_consenters(&current, &next, report);
+    check_members(&current, &next, report);
     describe_sender(&current, &bytes, report)?;
     line!(report, "verdict: the update would be accepted");
     Ok(())
@@ -74,6 +75,19 @@ pub(crate) fn check_consenters(current: &Bundle, next: &ChannelConfig, report: &
                 );
             }
         }
+    }
+}
+
+/// Fabric's policies over ANY of the application organisations are satisfied by everybody once there is none.
+pub(crate) fn check_members(current: &Bundle, next: &ChannelConfig, report: &mut String) {
+    let organizations =
+        |bundle: &Bundle| bundle.tree().group("Application").map_or(0, |application| application.groups.len());
+    if organizations(current) > 0 && organizations(next.bundle()) == 0 {
+        line!(
+            report,
+            "note: no organisation is left in /Channel/Application: a policy that asks ANY of its organisations is then satisfied \
+             by everybody, readers and writers of no organisation included"
+        );
     }
 }
 

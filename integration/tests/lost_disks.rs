@@ -41,7 +41,7 @@ async fn falls_silent(network: &Network, id: NodeId) {
     wait_until(&format!("node {id} is silent"), is_so).await.unwrap();
 }
 
-/// Waits until a node votes again. That takes load, for it takes a checkpoint.
+/// Waits until a node votes again.
 async fn speaks_again(network: &Network, id: NodeId) {
     let is_so = async || Ok(is_silent(network, id).await == Some(false));
     wait_until(&format!("node {id} speaks"), is_so).await.unwrap();
@@ -121,6 +121,23 @@ async fn more_than_f_lost_disks_stop_the_group_until_one_is_had_back() {
     let after = load.stop().await.unwrap();
     let chain = one_chain(&network, &ids).await.unwrap();
     together([before, during, after]).check(&chain).unwrap();
+}
+
+/// Nobody sends anything: it makes the decisions come about that it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lost_its_disk_speaks_again_in_an_idle_network() {
+    let mut network = Network::start(&Cutting::default()).await.unwrap();
+    let load = Load::start(&network, &network.ids(), LOAD).unwrap();
+    network.wait_for_height(1, 5).await.unwrap();
+    let outcome = load.stop().await.unwrap();
+    let height = network.wait_until_quiet(&network.ids()).await.unwrap();
+    network.kill(GONE).unwrap();
+    network.wipe(GONE).unwrap();
+    network.start_node(GONE).unwrap();
+    falls_silent(&network, GONE).await;
+    speaks_again(&network, GONE).await;
+    assert_eq!(network.height(1).await.unwrap(), height, "what it asked for is in no block");
+    outcome.check(&one_chain(&network, &network.ids()).await.unwrap()).unwrap();
 }
 
 /// What the manual warns of: empty disks that are a quorum, while nobody is up who remembers, are a new group.

@@ -1,6 +1,7 @@
 //! Performs the actions of a replica, in order, once the records before them are durable.
 
 mod keeping;
+mod progress;
 mod serving;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ use crate::mesh::MeshHandle;
 use crate::sessions::SessionTable;
 
 pub use keeping::{Asked, Keeping};
+pub use progress::Progress;
 pub use serving::{DamageSeen, Serving};
 
 /// What performing needs.
@@ -50,6 +52,8 @@ pub struct Performer {
     pub numbers: (SessionId, Sequence),
     /// The newest checkpoint whose chunks were asked for.
     pub transferring: InstanceId,
+    /// Makes the group go on while this replica waits for that.
+    pub progress: Progress,
     /// Where faults go.
     pub faults: Faults,
 }
@@ -134,7 +138,8 @@ async fn perform_all(
 ) -> Result<(), Fault> {
     let mut ask_again = Instant::now();
     loop {
-        let timer = application.next_timer().map_or(ask_again, |timer| timer.min(ask_again));
+        let timer = performer.progress.due().min(ask_again);
+        let timer = application.next_timer().map_or(timer, |cut| cut.min(timer));
         tokio::select! {
             Some(control) = orders.control.recv() => {
                 let is_join = matches!(control, Control::Join { .. });
@@ -155,6 +160,9 @@ async fn perform_all(
             () = tokio::time::sleep_until(timer) => {
                 for (channel, number) in application.take_expired() {
                     performer.request(&[Command::CutAfterTimeout { channel, number }]);
+                }
+                if performer.progress.is_wanted() {
+                    performer.request(&[]);
                 }
                 if Instant::now() >= ask_again {
                     for ask in application.to_open() {

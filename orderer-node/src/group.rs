@@ -18,6 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use blockcutter::{CommandReject, Objection, Verification};
 use bytes::Bytes;
+use fabric_channel::ChannelConfig;
 use frontend_shim::group::OrderingGroup;
 use mod_smart::{Event, InstanceId, Limits, Message, Reject, ReplicaId, Sealed, Sequence, SessionId, View};
 use tokio::sync::{mpsc, watch};
@@ -29,7 +30,7 @@ use crate::clock::Clock;
 use crate::credential_store::CredentialStore;
 use crate::disk::DirDisk;
 use crate::disk_thread::{DiskMetrics, DiskThread};
-use crate::effects::{self, Control, DamageSeen, Keeping, MisbehaviourCounts, Orders, Performer, Serving};
+use crate::effects::{self, Control, DamageSeen, Keeping, MisbehaviourCounts, Orders, Performer, Progress, Serving};
 use crate::fault::{Fault, Faults};
 use crate::joined::JoinedChannels;
 use crate::journal::Durability;
@@ -153,6 +154,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     });
     let clock = Clock::start();
     let (in_force, judge) = BodyJudge::new(verification);
+    tokio::spawn(follow_authorities(judge.clone(), Arc::clone(&keyring)));
     let recovery = Recovery {
         me,
         view: view.clone(),
@@ -198,6 +200,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         misbehaviour: Arc::clone(&misbehaviour),
         numbers: (new_session(), Sequence(0)),
         transferring: InstanceId(0),
+        progress: Progress::new(standing.clone()),
         faults: faults.clone(),
     };
     // What was said before the restart is said again, before anything new.
@@ -226,6 +229,22 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         catch_up,
         control,
     })
+}
+
+/// Whose frontends may come is what the configurations in force say, as far as any channel is open.
+async fn follow_authorities(judge: BodyJudge, keyring: Arc<NodeKeyring>) {
+    let mut configurations = judge.configurations();
+    while configurations.changed().await.is_ok() {
+        let in_force = Arc::clone(&configurations.borrow_and_update());
+        let of_channel = |config: &Arc<ChannelConfig>| {
+            let authorities = config.msps().iter().filter(|msp| config.is_orderer_msp(msp.id()));
+            authorities.cloned().collect::<Vec<_>>()
+        };
+        let authorities: Vec<_> = in_force.values().flat_map(of_channel).collect();
+        if !authorities.is_empty() {
+            keyring.trust(authorities);
+        }
+    }
 }
 
 /// What is kept of the others' messages for status displays.

@@ -40,6 +40,12 @@ impl BodyJudge {
         blockcutter::judge(body, origin, &configurations, self.verification)
     }
 
+    /// The configurations in force, and when they change.
+    #[must_use]
+    pub fn configurations(&self) -> watch::Receiver<Arc<Configurations>> {
+        self.configurations.clone()
+    }
+
     /// As [`Self::judge`], for all of these.
     ///
     /// # Errors

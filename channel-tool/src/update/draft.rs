@@ -8,7 +8,7 @@ use fabric_proto::Envelope;
 
 use crate::arguments::DraftArgs;
 use crate::artifact::read_bundle;
-use crate::explain::{Signers, check_consenters, describe_authority, describe_changes};
+use crate::explain::{Signers, check_consenters, check_members, describe_authority, describe_changes};
 use crate::words::line;
 use crate::{files, time};
 
@@ -29,6 +29,7 @@ pub(super) fn write_draft(
     let next = outcome.config().map_err(Clone::clone).context("this update would be refused whoever signs it")?;
     describe_authority(&current, outcome.changed(), &Signers::default(), report);
     check_consenters(&current, next, report);
+    check_members(&current, next, report);
     files::write(&arguments.out, &bytes)?;
     line!(
         report,

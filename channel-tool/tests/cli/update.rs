@@ -201,6 +201,22 @@ fn arguments_that_make_no_sense_end_with_2() {
 }
 
 #[test]
+fn whoever_removes_the_last_organisation_is_told_what_that_means() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let note = "note: no organisation is left in /Channel/Application";
+    let remove = |org: &str, from: &str| {
+        channel(&format!("update org remove --application {org} --config {from} -o {{t}}/u.pb"), folder).succeeds()
+    };
+    assert!(!remove("Org2", "{b}/bft/genesis.block").contains(note));
+    sign(folder, "org1", "Org1MSP");
+    sign(folder, "org2", "Org2MSP");
+    let next = accepted(folder, &genesis("bft/genesis"));
+    std::fs::write(folder.join("next.pb"), next.bundle().tree().encode()).unwrap();
+    assert!(remove("Org1", "{t}/next.pb --channel bftch").contains(note));
+}
+
+#[test]
 fn a_signer_without_certificate_or_key_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

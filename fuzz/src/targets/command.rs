@@ -1,6 +1,7 @@
 //! What clients have ordered, and the state of the application.
 
-use blockcutter::{Command, Ordering, Output, Verification, check, command, judge};
+use blockcutter::config_block::without_signatures;
+use blockcutter::{Command, Ordering, Output, Tip, Verification, check, command, judge};
 use bytes::Bytes;
 use fabric_proto::block::check_entries;
 use mod_smart::{Client, ReplicaId};
@@ -24,7 +25,11 @@ pub const SNAPSHOT: Target = Target {
     about: "the state of the application: is written as it was read, and orders on",
     run: snapshot,
     seeds: || {
-        vec![Seed::new("empty", Ordering::new(VIEW.clone()).snapshot()), Seed::new("one-channel", ORDERING.snapshot())]
+        vec![
+            Seed::new("empty", Ordering::new(VIEW.clone()).snapshot()),
+            Seed::new("one-channel", ORDERING.snapshot()),
+            Seed::new("taken-up", taken_up().snapshot()),
+        ]
     },
     heap: Heap { base: 512 << 10, per_byte: 128 },
     test_runs: 3_000,
@@ -85,6 +90,21 @@ fn snapshot(input: &[u8]) -> Outcome {
     Outcome::accepted(format_args!("{} channels", size(restored.channels().len())))
 }
 
+/// The channel as a group takes it up that has not ordered it so far.
+fn take_up() -> Command {
+    let genesis = crate::fixtures::block(0);
+    let config_block = without_signatures(genesis.header.clone().expect("a header"), genesis.entries().to_vec());
+    let (channel, tip) = (channel(), Tip { number: 7, header_hash: [7; 32] });
+    Command::TakeUpChannel { channel, config_block, tip, ordered: vec![[1; 32], [2; 32]] }
+}
+
+fn taken_up() -> Ordering {
+    let mut ordering = Ordering::new(VIEW.clone());
+    let body = command::encode(&[take_up()]);
+    VIEW.replicas().for_each(|replica| ordering.apply(Client::Replica(replica), &body, &mut Vec::new()));
+    ordering
+}
+
 fn body_seeds() -> Vec<Seed> {
     let envelope = Bytes::from_static(ENVELOPE);
     let envelopes =
@@ -96,5 +116,6 @@ fn body_seeds() -> Vec<Seed> {
         Seed::new("one-envelope", command::encode(&[envelopes(1)])),
         Seed::new("mixed", command::encode(&[envelopes(1), cut, envelopes(1)])),
         Seed::new("open-channel", command::encode(&[open])),
+        Seed::new("take-up-channel", command::encode(&[take_up()])),
     ]
 }

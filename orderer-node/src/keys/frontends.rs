@@ -141,12 +141,10 @@ impl Frontends {
         Ok(())
     }
 
-    /// Replaces the organisations whose TLS certificates can have frontends. Frontends of others are forgotten.
+    /// Replaces the organisations whose TLS certificates can have frontends. Who was admitted stays known, because what it
+    /// was promised is still to be ordered.
     pub(super) fn trust(&self, authorities: Vec<Msp>) {
         self.authorities.store(Arc::new(authorities));
-        let mut table = Table::clone(&self.table.load());
-        table.retain(|_, admitted| self.judge(&admitted.credential).is_ok());
-        self.table.store(Arc::new(table));
     }
 
     pub(super) fn credentials(&self) -> Vec<Credential> {
@@ -154,7 +152,7 @@ impl Frontends {
     }
 
     /// Who owns the certificate, if it may have frontends and vouches for this one.
-    fn judge(&self, credential: &Credential) -> Result<Bytes, AdmitError> {
+    pub(super) fn judge(&self, credential: &Credential) -> Result<Bytes, AdmitError> {
         credential.verify(self.group)?;
         let certificate = Certificate::from_der(&credential.certificate)?;
         if !self.authorities.load().iter().any(|msp| msp.has_issued_tls(&certificate)) {
@@ -300,14 +298,18 @@ mod tests {
     }
 
     #[test]
-    fn frontends_of_an_organisation_that_leaves_are_forgotten() {
+    fn a_frontend_of_an_organisation_that_leaves_is_still_understood_and_not_taken_in_again() {
         let (stays, leaves) = (TestAuthority::new(), TestAuthority::new());
         let frontends = Frontends::new(GROUP, vec![stays.msp("A"), leaves.msp("B")]);
         let (kept, lost) = (FrontendKey::generate().unwrap(), FrontendKey::generate().unwrap());
         admit(&frontends, &Credential::issue(GROUP, kept.id(), &stays.issue("a")).unwrap()).unwrap();
         admit(&frontends, &Credential::issue(GROUP, lost.id(), &leaves.issue("b")).unwrap()).unwrap();
         frontends.trust(vec![stays.msp("A")]);
-        assert!(is_served(&frontends, &kept));
-        assert!(!is_served(&frontends, &lost));
+        assert!(is_served(&frontends, &kept) && is_served(&frontends, &lost));
+        let of = |authority: &TestAuthority, key: &FrontendKey| {
+            frontends.judge(&Credential::issue(GROUP, key.id(), &authority.issue("again")).unwrap())
+        };
+        assert!(of(&stays, &kept).is_ok());
+        assert!(matches!(of(&leaves, &lost), Err(AdmitError::Authority(_))));
     }
 }

@@ -97,12 +97,13 @@ impl NodeKeyring {
         Ok(())
     }
 
-    /// Checks the credential of a frontend that has come itself, and serves it from now on. Says whether it is new. When
-    /// there are too many, the one that was silent longest gives way.
+    /// Checks the credential of a frontend that has come itself, also of one that is known, and serves it from now on. Says
+    /// whether it is new. When there are too many, the one that was silent longest gives way.
     ///
     /// # Errors
     /// See [`AdmitError`]; nothing changes then.
     pub fn admit(&self, credential: &Credential) -> Result<bool, AdmitError> {
+        self.frontends.judge(credential)?;
         self.enter(credential, Room::Make)
     }
 
@@ -129,7 +130,7 @@ impl NodeKeyring {
     }
 
     /// Replaces the orderer organisations, after a change of the channel configuration. Frontends of organisations that
-    /// are gone are no longer served.
+    /// are gone are not taken in any more; what those that are known have sealed is still believed.
     pub fn trust(&self, authorities: Vec<Msp>) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.frontends.trust(authorities);
@@ -257,6 +258,7 @@ mod tests {
         assert!(keyring.verify_client(Client::Frontend(key.id()), b"request", &signature));
         keyring.trust(Vec::new());
         assert!(changes.has_changed().unwrap());
-        assert!(!keyring.verify_client(Client::Frontend(key.id()), b"request", &signature));
+        assert!(keyring.verify_client(Client::Frontend(key.id()), b"request", &signature), "it may have been promised");
+        assert!(matches!(keyring.admit(&credential), Err(AdmitError::Authority(_))));
     }
 }
