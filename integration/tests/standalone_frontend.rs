@@ -15,7 +15,7 @@ use orderer_node::client::Endpoint;
 async fn it_serves_every_kind_of_client_and_catches_up_after_it_was_killed() {
     let network = Network::start(&Cutting::default()).await.unwrap();
     let mut frontend = StandaloneFrontend::start(&network).unwrap();
-    wait_until("the frontend is there", async || Ok(frontend.height().await > 0)).await.unwrap();
+    wait_until("the frontend is there", async || Ok(frontend.is_open(0).await)).await.unwrap();
     for endpoint in frontend.endpoints().unwrap() {
         let envelopes: Vec<_> = (0..100).map(|_| network.user().transaction_of_size(300)).collect();
         broadcast(&endpoint, envelopes).await.unwrap();
