@@ -6,6 +6,7 @@ mod serving;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use blockcutter::command::{self, Command};
 use fabric_proto::ChannelId;
@@ -136,7 +137,7 @@ async fn perform_all(
     orders: &mut Orders,
     counts: &watch::Sender<ApplicationCounts>,
 ) -> Result<(), Fault> {
-    let mut ask_again = Instant::now();
+    let (mut ask_again, mut pause) = (Instant::now(), OPENING_REPEAT);
     loop {
         let timer = performer.progress.due().min(ask_again);
         let timer = application.next_timer().map_or(timer, |cut| cut.min(timer));
@@ -145,7 +146,7 @@ async fn perform_all(
                 let is_join = matches!(control, Control::Join { .. });
                 obey(control, application);
                 if is_join {
-                    ask_again = Instant::now();
+                    (ask_again, pause) = (Instant::now(), OPENING_REPEAT);
                 }
             }
             actions = orders.durable.recv() => {
@@ -167,8 +168,10 @@ async fn perform_all(
                 if Instant::now() >= ask_again {
                     for ask in application.to_open() {
                         performer.request(&[ask]);
+                        // As long as no quorum is there each of them waits, with all that it says.
+                        pause = (pause * 2).min(OPENING_REPEAT_MAX);
                     }
-                    ask_again = Instant::now() + OPENING_REPEAT;
+                    ask_again = Instant::now() + pause;
                 }
             }
         }
@@ -263,5 +266,6 @@ impl Performer {
     }
 }
 
-/// How often a node that joined a channel asks again for its opening.
-const OPENING_REPEAT: std::time::Duration = std::time::Duration::from_secs(3);
+/// How soon a node that joined a channel asks again for its opening, at first and at last.
+const OPENING_REPEAT: Duration = Duration::from_secs(3);
+const OPENING_REPEAT_MAX: Duration = Duration::from_secs(300);
