@@ -9,7 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use blockcutter::Verification;
 use bytes::Bytes;
-use frontend_shim::channels::Channels;
+use frontend_shim::channels::{Channels, UnsyncedLedger};
 use frontend_shim::deliver::{ClientConnection, TlsBinding};
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::administration::Administration;
 use crate::config::{CertificateFiles, Resolved};
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
@@ -49,7 +49,7 @@ pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> 
     start(&config, log, faults, shutdown.clone()).await?;
     tokio::select! {
         Some(fault) = fault.recv() => {
-            tracing::error!(%fault, "this node stops");
+            fault.log();
             Err(fault.into())
         }
         signal = stop_signal() => {
@@ -123,7 +123,7 @@ impl Node {
             None => None,
         };
         let (mesh_door, router) = (MeshDoor::new(), Arc::new(Router::new()));
-        let registrar = self.registrar(config, (&mesh_door, &router), faults).await?;
+        let registrar = self.registrar(config, (&mesh_door, &router), faults.clone()).await?;
 
         let counters = Arc::new(Counters::default());
         let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
@@ -157,14 +157,20 @@ impl Node {
             Arc::new(Administration { registrar: registrar.clone(), service, channels: self.channels.clone() });
         services::administer(config, Arc::clone(&administration), shutdown.clone()).await?;
         let watched = self.watched_certificates(config)?;
-        let status =
-            NodeStatus { channels: self.channels, counters, registrar: registrar.clone(), mesh_door, listeners };
+        let status = NodeStatus {
+            channels: self.channels.clone(),
+            counters,
+            registrar: registrar.clone(),
+            mesh_door,
+            listeners,
+        };
         let observer = services::observer(config, status, administration, watched)?;
         services::operate(config, Arc::clone(&observer), log, shutdown.clone()).await?;
         if let Some(path) = &config.sockets.status {
             let socket = bind_unix(path)?;
             tokio::spawn(Arc::clone(&observer).serve_status(socket));
         }
+        tokio::spawn(report_unsynced(self.channels.clone(), faults));
         // Listeners and frontends live as long as the node.
         tokio::spawn(async move {
             shutdown.cancelled().await;
@@ -272,6 +278,12 @@ async fn serve_frontends(mut accepted: mpsc::Receiver<Accepted>, registrar: Regi
             }
         });
     }
+}
+
+/// A node whose blocks do not become durable must not go on as if they did.
+async fn report_unsynced(channels: Channels, faults: Faults) {
+    let UnsyncedLedger { channel, error } = channels.unsynced().await;
+    faults.report(Fault::Unsynced { channel, error });
 }
 
 /// A Unix socket at this path. One that a dead process left behind is replaced; a living one is not.

@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod disks;
 mod new_tls;
 mod orderers;
 mod real_peer;
+mod small_disk;
 mod stage;
 
 use nix::sys::signal::Signal;

@@ -141,6 +141,11 @@ fn channel_reasons(snapshot: &Snapshot, name: &str) -> Vec<String> {
         Some("closed") => reasons.push("it is closed".to_owned()),
         _ => {}
     }
+    reasons.extend(served.and_then(|channel| channel.damage.as_ref()).map(|damage| {
+        format!(
+            "a block file is damaged, and the node has to be started again to fetch its blocks from others: {damage}"
+        )
+    }));
     reasons
 }
 

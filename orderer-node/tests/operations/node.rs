@@ -115,6 +115,7 @@ fn report() -> NodeReport {
         certified_height: height - 1,
         tip: None,
         config_sequence: 2,
+        damage: None,
     };
     let counters = CountersReport {
         broadcast: [("SUCCESS".to_owned(), 1_000), ("FORBIDDEN".to_owned(), 3)].into(),
