@@ -7,8 +7,10 @@ use std::process::Command;
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
+use fabric_proto::common::Block;
 use integration::binary;
 use integration::process::tail;
+use integration::site::PATIENCE;
 use nix::sys::signal::Signal;
 use orderer_node::client::{ClientError, DeliverClient, EnvelopeFactory, Seek};
 use prost::Message as _;
@@ -54,14 +56,14 @@ async fn a_node_whose_disk_is_full_warns_before_ends_and_goes_on_when_there_is_r
     let mut sent = orderers.order(1, 20).await;
     orderers.check_chain(&sent).await;
     orderers.stop(4, Signal::SIGTERM).await;
-    let Some(disk) = SmallDisk::over(&orderers.folder(4), 64 << 20) else { return };
+    let Some(disk) = SmallDisk::over(&orderers.folder(4), DISK_BYTES.into()) else { return };
     orderers.start_by(4, disk.command(&binary::orderer().unwrap())).await;
 
     // Before it is full, its probe and its metrics tell.
     let part = part_of_readyz(&orderers, 4, "disk").await;
     assert!(part["ready"] == false && part["reasons"][0].as_str().unwrap().contains("bytes are free"), "{part}");
     let free = metric(&orderers, 4, "ordering_disk_free_bytes").await;
-    assert!(free < 64e6, "{free}");
+    assert!(free < f64::from(DISK_BYTES), "{free}");
     sent.extend(orderers.order(4, 20).await);
     orderers.check_chain(&sent).await;
 
@@ -84,28 +86,36 @@ async fn a_node_whose_disk_is_full_warns_before_ends_and_goes_on_when_there_is_r
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_block_that_changes_on_the_disk_of_a_running_node_is_refused_named_and_had_again_after_a_restart() {
-    let mut orderers = started().await;
+    let mut orderers = Orderers::start(false).await;
+    // A node that is started again looks at the blocks behind its newest checkpoint only, and the others stay on the disk.
+    orderers.restart_with("ORDERER_BFT_ORDERING_CHECKPOINTINTERVAL", "8").await;
+    join_all(&orderers).await;
     let second = orderers.genesis_of(SECOND);
     for id in 1..=4 {
         assert_eq!(join(orderers.admin(id), &second).await.status, 201);
     }
     let (user, id) = (orderers.keys.user(), ChannelId::new(SECOND).unwrap());
     let of_second = EnvelopeFactory::load(id, &user.0, user.1).unwrap();
-    let mut sent = orderers.order(1, 60).await;
+    let mut sent = Vec::new();
+    for _ in 0..20 {
+        sent.extend(orderers.order(1, 5).await);
+    }
     let mut sent_second = orderers.order_from(&of_second, 1, (20, 10)).await;
     orderers.check_chain(&sent).await;
-    // Started again, it has none of the blocks in memory; it has just found all of them to be well.
     orderers.stop(2, Signal::SIGTERM).await;
     orderers.start_again(2).await;
     sent.extend(orderers.order(2, 5).await);
-    orderers.check_chain(&sent).await;
-    change_a_byte(&orderers.data(2).join(format!("ledger/{CHANNEL}/blocks-000000.seg")), &sent[30]);
+    change_a_byte(&orderers.data(2).join(format!("ledger/{CHANNEL}/blocks-000000.seg")), &sent[12]);
 
     // Its clients get what is whole, and then a status; nobody gets anything else than the other nodes give.
     let good = orderers.blocks(1).await.unwrap();
     let (given, end) = read_until_the_end(&orderers, 2, &orderers.user).await;
     assert!(!given.is_empty() && given.len() < good.len(), "{} of {}", given.len(), good.len());
-    assert_eq!(given, good[..given.len()]);
+    for (given, good) in given.iter().zip(&good) {
+        let good = Block::decode(&good[..]).unwrap();
+        // Nodes may have merged the signatures of different quorums.
+        assert!(given.header == good.header && given.data == good.data);
+    }
     assert!(matches!(&end, ClientError::Status { status, .. } if status == "SERVICE_UNAVAILABLE"), "{end}");
     let part = part_of_readyz(&orderers, 2, &format!("channel {CHANNEL}")).await;
     let reason = part["reasons"][0].as_str().unwrap_or_else(|| panic!("{part}"));
@@ -133,11 +143,14 @@ async fn a_block_that_changes_on_the_disk_of_a_running_node_is_refused_named_and
 
 async fn started() -> Orderers {
     let orderers = Orderers::start(false).await;
-    let genesis = orderers.genesis.clone();
-    for id in 1..=4 {
-        assert_eq!(join(orderers.admin(id), &genesis).await.status, 201);
-    }
+    join_all(&orderers).await;
     orderers
+}
+
+async fn join_all(orderers: &Orderers) {
+    for id in 1..=4 {
+        assert_eq!(join(orderers.admin(id), &orderers.genesis).await.status, 201);
+    }
 }
 
 /// The program, with files of one MiB at most. It is told by an error when one would be longer, instead of by a signal.
@@ -173,15 +186,15 @@ fn change_a_byte(file: &Path, envelope: &Bytes) {
 }
 
 /// What a node gives to whoever wants everything, and the error behind it.
-async fn read_until_the_end(orderers: &Orderers, id: u16, user: &EnvelopeFactory) -> (Vec<Vec<u8>>, ClientError) {
+async fn read_until_the_end(orderers: &Orderers, id: u16, user: &EnvelopeFactory) -> (Vec<Block>, ClientError) {
     let connection = orderers.endpoint(id).connect().await.unwrap();
     let mut stream = DeliverClient::open(&connection, user, Seek::from(0)).await.unwrap();
     let mut given = Vec::new();
     loop {
-        match stream.next().await {
-            Ok(Some(block)) => given.push(block.encode_to_vec()),
-            Ok(None) => panic!("all {} blocks were given", given.len()),
-            Err(end) => return (given, end),
+        match tokio::time::timeout(PATIENCE, stream.next()).await {
+            Ok(Ok(Some(block))) => given.push(block),
+            Ok(Err(end)) => return (given, end),
+            Ok(Ok(None)) | Err(_) => panic!("all {} blocks were given", given.len()),
         }
     }
 }
@@ -205,6 +218,8 @@ async fn metric(orderers: &Orderers, id: u16, name: &str) -> f64 {
 }
 
 const SECOND: &str = "second";
+
+const DISK_BYTES: u32 = 64 << 20;
 
 /// Far more than four nodes under this load need, and far less than what would pile up without bounds on a machine for one.
 const RESIDENT_BYTES_MAX: u64 = 512 << 20;

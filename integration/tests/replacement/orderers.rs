@@ -40,6 +40,8 @@ pub struct Orderers {
     /// The nodes that have moved.
     moved: BTreeSet<u16>,
     has_admin_tls: bool,
+    /// Variables that a test adds.
+    settings: BTreeMap<String, String>,
     processes: BTreeMap<u16, Process>,
     place: Place,
 }
@@ -103,12 +105,23 @@ impl Orderers {
     ) -> Self {
         std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
         let user = user_of(&keys.user());
-        let (processes, moved) = (BTreeMap::new(), BTreeSet::new());
-        let mut orderers = Self { genesis, keys, user, new_tls, moved, has_admin_tls, processes, place };
+        let (processes, moved, settings) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let mut orderers = Self { genesis, keys, user, new_tls, moved, has_admin_tls, settings, processes, place };
         for id in 1..=ORDERERS {
             orderers.start_again(id).await;
         }
         orderers
+    }
+
+    /// Starts all nodes again, with one more variable.
+    pub async fn restart_with(&mut self, name: &str, value: &str) {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        for id in 1..=ORDERERS {
+            self.stop(id, Signal::SIGTERM).await;
+        }
+        for id in 1..=ORDERERS {
+            self.start_again(id).await;
+        }
     }
 
     /// A first block with which nobody began.
@@ -393,6 +406,7 @@ impl Orderers {
             ];
             set.extend(more.map(|(name, value)| (name.to_owned(), value)));
         }
+        set.extend(self.settings.clone());
         set
     }
 }
