@@ -10,14 +10,13 @@ use anyhow::Context as _;
 use blockcutter::Verification;
 use bytes::Bytes;
 use frontend_shim::channels::{Channels, UnsyncedLedger};
-use frontend_shim::deliver::{ClientConnection, TlsBinding};
+use frontend_shim::deliver::ClientConnection;
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
 use frontend_shim::tls::{self, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
 use frontend_shim::trusted_clients::TrustedClients;
-use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -129,6 +128,7 @@ impl Node {
         let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
             .signing_with(Arc::new(self.msp.identity().clone()))
             .authenticating(config.authentication);
+        let service = services::bounded(service, config);
         let (grpc, accepted_grpc) = door(GRPC_CONNECTIONS_MAX);
         let (mesh, accepted_mesh) = door(MESH_CONNECTIONS_MAX);
         let (frontend, accepted_frontends) = door(FRONTEND_CONNECTIONS_MAX);
@@ -140,11 +140,12 @@ impl Node {
         };
         let binds = config.tls.as_ref().is_some_and(|tls| tls.client_auth_required);
         let address = listener.address();
-        let mut listeners = vec![listener.start(self.security(config)?, doors, ListenerLimits::default())];
+        let limits = ListenerLimits { handshake_time_max: config.grpc.connection_timeout, ..ListenerLimits::default() };
+        let mut listeners = vec![listener.start(self.security(config)?, doors, limits)];
         if let Some(cluster) = cluster {
             let protocols = [tls::ALPN_MESH, tls::ALPN_FRONTEND];
             let security = Security::Tls(tls::server_config(&self.mesh_identity, &protocols, ClientAuth::Requested)?);
-            listeners.push(cluster.start(security, private, ListenerLimits::default()));
+            listeners.push(cluster.start(security, private, limits));
         }
         tokio::spawn(mesh_door.clone().run(accepted_mesh));
         tokio::spawn(serve_frontends(accepted_frontends, registrar.clone()));
@@ -253,11 +254,10 @@ async fn serve_clients(
     shutdown: CancellationToken,
 ) {
     while let Some(Accepted { socket, peer, certificates }) = accepted.recv().await {
-        let binding = match certificates.first() {
-            Some(certificate) if binds => TlsBinding::Required { certificate_hash: Sha256::digest(certificate).into() },
-            _ => TlsBinding::NotRequired,
+        let client = match certificates.first() {
+            Some(certificate) if binds => ClientConnection::over_tls(peer.to_string(), certificate),
+            _ => ClientConnection::unbound(peer.to_string()),
         };
-        let client = ClientConnection { address: peer.to_string(), binding };
         let (service, shutdown) = (service.clone(), shutdown.clone());
         tokio::spawn(async move { service.serve_connection(socket, client, shutdown).await });
     }
