@@ -28,9 +28,6 @@ pub(super) fn say_what_is_not_applied(config: &Resolved) {
     for (setting, _) in sizes.iter().filter(|(_, bytes)| *bytes > MESSAGE_BYTES_MAX) {
         tracing::warn!(setting, "no message has more than {MESSAGE_BYTES_MAX} bytes, whatever is allowed");
     }
-    if matches!(config.metrics, MetricsProvider::Statsd(_)) {
-        tracing::warn!(setting = "Metrics.Provider: statsd", "not applied by this version: no metrics are sent");
-    }
 }
 
 /// Bounds what clients may send and receive, and how fast, as the configuration says.
@@ -101,21 +98,25 @@ fn warn_of_ends(certificates: &[WatchedCertificate], threshold: Duration) {
     }
 }
 
-/// Serves the operations endpoint, if it is configured.
+/// Serves the operations endpoint, and sends metrics, if that is configured.
 pub(super) async fn operate(
     config: &Resolved,
     observed: Arc<NodeObserver>,
     log_spec: Arc<dyn LogSpec>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(listener) = &config.operations else { return Ok(()) };
-    let tls = http_tls(listener)?;
     let operations = Operations {
         observed,
         log_spec,
         version: Version { version: version::VERSION.to_owned(), commit: Some(version::COMMIT.to_owned()) },
         has_metrics: config.metrics == MetricsProvider::Prometheus,
     };
+    if let MetricsProvider::Statsd(statsd) = &config.metrics {
+        tracing::info!(address = %statsd.address, prefix = statsd.prefix, "sending metrics to StatsD");
+        tokio::spawn(operations::push(statsd.clone(), operations.clone(), shutdown.clone()));
+    }
+    let Some(listener) = &config.operations else { return Ok(()) };
+    let tls = http_tls(listener)?;
     let handle = operations::serve(&listener.address.to_string(), tls.as_ref(), operations, shutdown).await?;
     tracing::info!(address = %handle.address(), "serving the operations endpoint");
     Ok(())

@@ -8,6 +8,7 @@ use fabric_channel::{Certificate, CertificateError};
 use fabric_proto::ChannelId;
 use serde::{Deserialize, Serialize};
 
+use crate::logging::LogCounts;
 use crate::participation::{ChannelInfo, ChannelStatus, ConsensusRelation, Registrar};
 use crate::status::{NodeReport, NodeStatus};
 
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub disk: Option<DiskSpace>,
     /// What the process takes of the machine, if the system tells.
     pub process: Option<ProcessFigures>,
+    /// What its log has come to.
+    pub log: LogCounts,
     /// The node is not ready with less than so many bytes free.
     pub disk_free_min_bytes: u64,
 }
@@ -190,6 +193,8 @@ impl Observed for NodeObserver {
             certificates: self.surroundings.certificates.clone(),
             disk: self.surroundings.disk(),
             process: ProcessFigures::own(),
+            // Whoever has the log adds them.
+            log: LogCounts::default(),
             disk_free_min_bytes: self.surroundings.disk_free_min_bytes,
         }
     }

@@ -45,6 +45,17 @@ pub(super) fn render(families: &mut Families, snapshot: &Snapshot) {
             sample.label("consenter", it.consenter).label("certificate", it.kind)
         }),
     );
+    let levels = || snapshot.log.by_level().into_iter();
+    families.counter(
+        "logging_entries_checked",
+        "Log entries of a level that some logger writes.",
+        levels().map(|(level, checked, _)| Sample::new(checked).label("level", level)),
+    );
+    families.counter(
+        "logging_entries_written",
+        "Log entries written.",
+        levels().map(|(level, _, written)| Sample::new(written).label("level", level)),
+    );
     let disk = || snapshot.disk.into_iter();
     families.gauge(
         "ordering_disk_free_bytes",
