@@ -237,7 +237,8 @@ impl Node {
         let client_auth = if files.client_auth_required {
             // Clients of every organisation of every channel, whom the operator names besides, and the consenters.
             let authorities = services::authorities(&files.client_root_cas)?;
-            ClientAuth::Required(Arc::new(TrustedClients::following(self.channels.clone(), authorities)?))
+            let trusted = TrustedClients::following(self.channels.clone(), authorities)?;
+            ClientAuth::Required(Arc::new(trusted.looking_back(files.time_shift)))
         } else {
             ClientAuth::Requested
         };

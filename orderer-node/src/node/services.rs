@@ -125,7 +125,8 @@ pub(super) async fn operate(
 fn http_tls(listener: &HttpListener) -> anyhow::Result<Option<HttpTls>> {
     let Some(files) = &listener.tls else { return Ok(None) };
     let CertificateFiles { certificate, key } = &files.server;
-    Ok(Some(HttpTls::load(certificate, key, files.client_auth_required, &files.client_root_cas)?))
+    let tls = HttpTls::load(certificate, key, files.client_auth_required, &files.client_root_cas)?;
+    Ok(Some(tls.looking_back(files.time_shift)))
 }
 
 pub(super) fn authorities(files: &[PathBuf]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
