@@ -88,7 +88,7 @@ async fn a_node_whose_disk_is_full_warns_before_ends_and_goes_on_when_there_is_r
 async fn a_block_that_changes_on_the_disk_of_a_running_node_is_refused_named_and_had_again_after_a_restart() {
     let mut orderers = Orderers::start(false).await;
     // A node that is started again looks at the blocks behind its newest checkpoint only, and the others stay on the disk.
-    orderers.restart_with("ORDERER_BFT_ORDERING_CHECKPOINTINTERVAL", "8").await;
+    orderers.restart_with(&[("ORDERER_BFT_ORDERING_CHECKPOINTINTERVAL", "8")]).await;
     join_all(&orderers).await;
     let second = orderers.genesis_of(SECOND);
     for id in 1..=4 {

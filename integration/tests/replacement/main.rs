@@ -8,6 +8,7 @@ mod disks;
 mod new_tls;
 mod orderers;
 mod real_peer;
+mod settings;
 mod small_disk;
 mod stage;
 

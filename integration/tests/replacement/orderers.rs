@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
+use frontend_shim::tls_identity::TlsIdentity;
 use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
@@ -113,9 +114,9 @@ impl Orderers {
         orderers
     }
 
-    /// Starts all nodes again, with one more variable.
-    pub async fn restart_with(&mut self, name: &str, value: &str) {
-        self.settings.insert(name.to_owned(), value.to_owned());
+    /// Starts all nodes again, with these variables besides.
+    pub async fn restart_with(&mut self, variables: &[(&str, &str)]) {
+        self.settings.extend(variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
         for id in 1..=ORDERERS {
             self.stop(id, Signal::SIGTERM).await;
         }
@@ -329,6 +330,13 @@ impl Orderers {
 
     pub fn endpoint(&self, id: u16) -> Endpoint {
         Endpoint::tls(&self.address(id), &self.authorities(), None).unwrap()
+    }
+
+    /// The same for a client that shows a TLS certificate: that of another node.
+    pub fn endpoint_with_certificate(&self, id: u16, of: u16) -> Endpoint {
+        let tls = self.keys.orderer(of.into()).join("tls");
+        let identity = TlsIdentity::load(&tls.join("server.crt"), &tls.join("server.key")).unwrap();
+        Endpoint::tls(&self.address(id), &self.authorities(), Some(&identity)).unwrap()
     }
 
     /// What Fabric's programs are told of them.

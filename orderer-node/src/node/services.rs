@@ -79,6 +79,7 @@ pub(super) fn observer(
     warn_of_ends(&certificates, config.certificate_expiry_warning);
     let surroundings = Surroundings {
         data_dir: config.data_dir.clone(),
+        journal_dir: config.journal_dir.clone(),
         disk_free_min_bytes: Surroundings::DISK_FREE_MIN_BYTES,
         certificates,
     };

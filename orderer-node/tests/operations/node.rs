@@ -103,6 +103,7 @@ pub fn well() -> Snapshot {
             not_after_unix_s: end(-1),
         }],
         disk: Some(DiskSpace { free_bytes: 50 << 30, total_bytes: 100 << 30 }),
+        journal_disk: Some(DiskSpace { free_bytes: 5 << 30, total_bytes: 8 << 30 }),
         log: orderer_node::logging::LogCounts::default(),
         process: Some(ProcessFigures { resident_bytes: 300 << 20, open_files: 64 }),
         disk_free_min_bytes: 1 << 30,

@@ -91,7 +91,12 @@ fn a_claim_of_another_node_makes_nobody_unready() {
 fn a_full_disk_is_a_reason() {
     let told = reasons(|snapshot| snapshot.disk.as_mut().unwrap().free_bytes = 7);
     assert_eq!(told, ["disk: 7 bytes are free, fewer than 1073741824"]);
-    assert!(reasons(|snapshot| snapshot.disk = None).is_empty(), "the system does not tell");
+    let told = reasons(|snapshot| snapshot.journal_disk.as_mut().unwrap().free_bytes = 9);
+    assert_eq!(told, ["disk: 9 bytes are free for the journals, fewer than 1073741824"]);
+    assert!(
+        reasons(|snapshot| (snapshot.disk, snapshot.journal_disk) = (None, None)).is_empty(),
+        "the system does not tell"
+    );
 }
 
 #[test]
