@@ -42,6 +42,7 @@ use crate::work_pool::WorkPool;
 /// # Errors
 /// What keeps it from starting, or the fault that ended it.
 pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> {
+    hear_of_file_limits()?;
     let (faults, mut fault) = Faults::channel();
     let shutdown = CancellationToken::new();
     let _guard = shutdown.clone().drop_guard();
@@ -318,6 +319,14 @@ async fn stop_signal() -> anyhow::Result<&'static str> {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     })
+}
+
+/// A write beyond a limit on the size of files fails then, as it does on a full disk, instead of ending the process without a
+/// word. Holds until the process ends.
+fn hear_of_file_limits() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32))?;
+    Ok(())
 }
 
 fn threads() -> usize {
