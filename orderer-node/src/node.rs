@@ -325,7 +325,7 @@ async fn stop_signal() -> anyhow::Result<&'static str> {
 /// word. Holds until the process ends.
 fn hear_of_file_limits() -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32))?;
+    drop(signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32))?);
     Ok(())
 }
 
