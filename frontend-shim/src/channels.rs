@@ -35,6 +35,17 @@ struct Registry {
     change: Mutex<()>,
     /// Grows whenever a channel comes, goes, or has another configuration.
     revision: watch::Sender<u64>,
+    /// The first ledger that could not be made durable.
+    unsynced: watch::Sender<Option<UnsyncedLedger>>,
+}
+
+/// A ledger that could not be made durable: nobody knows what is on the disk.
+#[derive(Clone, Debug)]
+pub struct UnsyncedLedger {
+    /// Of which channel.
+    pub channel: ChannelId,
+    /// Why.
+    pub error: Arc<LedgerError>,
 }
 
 /// One channel.
@@ -171,6 +182,17 @@ impl Channels {
         self.registry.revision.subscribe()
     }
 
+    /// Waits until a ledger cannot be made durable; never ends otherwise. Its channel is marked as errored.
+    pub async fn unsynced(&self) -> UnsyncedLedger {
+        let mut unsynced = self.registry.unsynced.subscribe();
+        let found = unsynced.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
+        match found {
+            Some(found) => found,
+            // This process keeps the sender as long as it asks.
+            None => std::future::pending().await,
+        }
+    }
+
     /// The channel of this name, which may come straight from a header.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Arc<Channel>> {
@@ -284,6 +306,11 @@ fn sync_ledgers(registry: &Registry) {
             Err(error) => {
                 error!(channel = %channel.id, %error, "the ledger cannot be made durable");
                 channel.enter_state(ChannelState::Errored);
+                registry.unsynced.send_if_modified(|unsynced| {
+                    let is_first = unsynced.is_none();
+                    unsynced.get_or_insert_with(|| UnsyncedLedger { channel: channel.id.clone(), error: error.into() });
+                    is_first
+                });
             }
         }
     }

@@ -15,13 +15,14 @@ mod error;
 mod files;
 mod index;
 mod missing;
+mod reading;
 mod recovery;
 mod response;
 mod segment;
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ pub struct Ledger {
     cache: Mutex<Cache>,
     heights: watch::Sender<Heights>,
     certified: watch::Sender<u64>,
+    /// What the first damage is that somebody met while reading.
+    damage: OnceLock<String>,
     // Held for the file lock it carries.
     _lock: File,
 }
@@ -104,6 +107,7 @@ impl Ledger {
             cache: Mutex::new(Cache::new(options.cache_bytes_max)),
             heights: watch::Sender::new(heights),
             certified: watch::Sender::new(heights.certified),
+            damage: OnceLock::new(),
             _lock: lock,
         })
     }
@@ -185,41 +189,6 @@ impl Ledger {
         Ok(())
     }
 
-    /// Block `number` if it is in memory.
-    #[must_use]
-    pub fn cached(&self, number: u64) -> Option<Arc<StoredBlock>> {
-        self.cache().find(number)
-    }
-
-    /// Block `number` with its certificate if it has one; `None` if it is not stored. May read a file.
-    pub fn read(&self, number: u64) -> Result<Option<Arc<StoredBlock>>, LedgerError> {
-        if let Some(block) = self.cached(number) {
-            return Ok(Some(block));
-        }
-        let mut state = self.state();
-        let Some(entry) = state.index.find(number) else {
-            return Ok(None);
-        };
-        let (block, block_path) = state.files.file(entry.block.segment)?;
-        let certificate = match entry.certificate {
-            Some(position) => Some((state.files.file(position.segment)?, position)),
-            None => None,
-        };
-        // Positions never change, so the files are read without the lock.
-        drop(state);
-        let encoded = files::read_at(&block, &block_path, entry.block)?.payload;
-        let slot0 = match certificate {
-            Some(((file, path), position)) => Some(files::read_at(&file, &path, position)?.payload),
-            None => None,
-        };
-        let block = assemble(number, &encoded, slot0)?;
-        // A block that may be certified at this moment must not hide its better form.
-        if block.certified {
-            self.cache().insert(&block);
-        }
-        Ok(Some(block))
-    }
-
     /// Makes everything durable that was appended before the call. Appends go on meanwhile.
     pub fn sync(&self) -> Result<(), LedgerError> {
         let Some(step) = self.state().files.begin_sync()? else {
@@ -244,23 +213,6 @@ impl Ledger {
         state.index.append(Entry::new(position), tip);
         self.cache().insert(block);
         Ok(())
-    }
-
-    /// Judges a block whose number is taken.
-    fn accept_again(&self, block: &StoredBlock) -> Result<(), LedgerError> {
-        match self.read(block.number)? {
-            Some(stored) if stored.header == block.header => Ok(()),
-            _ => Err(LedgerError::Fork { number: block.number }),
-        }
-    }
-
-    /// Reads a block under the lock, as certifying needs it.
-    fn read_entry(&self, state: &mut State, number: u64, entry: Entry) -> Result<Arc<StoredBlock>, LedgerError> {
-        if let Some(block) = self.cached(number) {
-            return Ok(block);
-        }
-        let (file, path) = state.files.file(entry.block.segment)?;
-        assemble(number, &files::read_at(&file, &path, entry.block)?.payload, None)
     }
 
     /// Tells the watchers. Called under the lock, so that they never see a height fall.
@@ -290,14 +242,6 @@ impl Drop for Ledger {
             tracing::error!(%error, "a ledger could not be made durable while it was closed");
         }
     }
-}
-
-fn assemble(number: u64, encoded: &Bytes, slot0: Option<Bytes>) -> Result<Arc<StoredBlock>, LedgerError> {
-    let block = match slot0 {
-        Some(slot0) => StoredBlock::decode_certified(encoded, &slot0),
-        None => StoredBlock::decode(encoded),
-    };
-    block.map_err(|source| LedgerError::Malformed { number, source })
 }
 
 fn check_size(number: u64, bytes: usize) -> Result<(), LedgerError> {

@@ -17,6 +17,9 @@ pub const CONNECTIONS_MAX: usize = 10_000;
 /// Streams that a process serves at a time; further ones are told to go elsewhere. Each costs about ten kilobytes.
 pub const STREAMS_MAX: usize = 200_000;
 
+/// Clients, and organisations, whose share of `General.Throttling` is kept apart at a time; further ones share one.
+pub const THROTTLED_CLIENTS_MAX: usize = 10_000;
+
 /// Bytes a client may send on one stream before we have read them.
 pub const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 

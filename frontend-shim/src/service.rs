@@ -9,6 +9,8 @@
 
 mod connection;
 mod health;
+mod throttle;
+mod transport;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -35,6 +37,10 @@ use crate::deliver::{ClientConnection, DeliverDesk};
 use crate::limits::{CONNECTIONS_MAX, MESSAGE_BYTES_MAX, STREAMS_MAX};
 use crate::status::Counters;
 
+use self::throttle::Throttle;
+pub use self::throttle::{ThrottledAs, Throttling};
+pub use self::transport::TransportLimits;
+
 /// The gRPC services of a process; clones share everything.
 #[derive(Clone)]
 pub struct Service {
@@ -45,6 +51,8 @@ pub struct Service {
     places: Arc<Semaphore>,
     /// One permit for each stream.
     streams: Arc<Semaphore>,
+    transport: TransportLimits,
+    throttle: Option<Arc<Throttle>>,
 }
 
 /// How much a process serves at a time.
@@ -85,6 +93,8 @@ impl Service {
             counters,
             places: Arc::new(Semaphore::new(limits.connections_max)),
             streams: Arc::new(Semaphore::new(limits.streams_max)),
+            transport: TransportLimits::default(),
+            throttle: None,
         }
     }
 
@@ -101,6 +111,21 @@ impl Service {
     pub fn authenticating(mut self, authentication: Authentication) -> Self {
         self.broadcast = self.broadcast.authenticating(authentication);
         self.deliver = self.deliver.authenticating(authentication);
+        self
+    }
+
+    /// Bounds messages and connections in this way.
+    #[must_use]
+    pub const fn with_transport(mut self, transport: TransportLimits) -> Self {
+        self.transport = transport;
+        self
+    }
+
+    /// Lets clients with a certificate send no faster than this. Their connections say who they are, see
+    /// [`ClientConnection::over_tls`].
+    #[must_use]
+    pub fn throttling(mut self, throttling: Throttling) -> Self {
+        self.throttle = Some(Arc::new(Throttle::new(throttling)));
         self
     }
 
@@ -134,10 +159,21 @@ impl Service {
             return Ok(tonic::Status::unavailable("too many streams are open").into_http());
         };
         let (parts, body) = request.into_parts();
-        let messages = Streaming::new_request(RawDecoder, body, None, Some(MESSAGE_BYTES_MAX));
+        let bytes_max = self.transport.receive_bytes_max.min(MESSAGE_BYTES_MAX);
+        let messages = Streaming::new_request(RawDecoder, body, None, Some(bytes_max));
+        let messages = messages.map(|message| message.map_err(transport::in_words_of_fabric));
         Ok(match parts.uri.path() {
-            BROADCAST_PATH => stream_response(coalesce(self.broadcast.answer(messages)), permit),
-            DELIVER_PATH => stream_response(self.deliver.answer(messages, client), permit),
+            BROADCAST_PATH => match self.throttle.zip(client.throttled_as) {
+                Some((throttle, sender)) => {
+                    let messages = Box::pin(throttle.slow(messages, sender));
+                    stream_response(coalesce(self.broadcast.answer(messages)), permit)
+                }
+                None => stream_response(coalesce(self.broadcast.answer(messages)), permit),
+            },
+            DELIVER_PATH => {
+                let blocks = self.deliver.answer(messages, client);
+                stream_response(self.transport.bound_sent(blocks), permit)
+            }
             HEALTH_CHECK_PATH => stream_response(health::answer(messages), permit),
             _ => tonic::Status::unimplemented("unknown service or method").into_http(),
         })

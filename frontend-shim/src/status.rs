@@ -146,6 +146,9 @@ pub struct ChannelReport {
     pub tip: Option<String>,
     /// Sequence of the configuration in force.
     pub config_sequence: u64,
+    /// The first block that could not be read since the process started, and where it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damage: Option<String>,
 }
 
 /// What `/status` answers.
@@ -177,6 +180,7 @@ impl StatusReport {
                 certified_height: heights.certified,
                 tip: channel.ledger().tip().map(|tip| hex::encode(tip.header_hash)),
                 config_sequence: channel.config().sequence(),
+                damage: channel.ledger().damage().map(str::to_owned),
             }
         });
         Self {

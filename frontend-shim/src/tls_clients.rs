@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::{CommonState, ServerConfig};
-use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::{ClientConnection, TlsBinding};
+use crate::deliver::ClientConnection;
 use crate::service::Service;
 use crate::tls::accept;
 
@@ -72,13 +71,10 @@ pub async fn serve_tls(
 #[must_use]
 pub fn client_connection(address: String, connection: &CommonState, binding: CertificateBinding) -> ClientConnection {
     let certificate = connection.peer_certificates().and_then(<[_]>::first);
-    let binding = match (binding, certificate) {
-        (CertificateBinding::Required, Some(certificate)) => {
-            TlsBinding::Required { certificate_hash: Sha256::digest(certificate).into() }
-        }
-        _ => TlsBinding::NotRequired,
-    };
-    ClientConnection { address, binding }
+    match (binding, certificate) {
+        (CertificateBinding::Required, Some(certificate)) => ClientConnection::over_tls(address, certificate),
+        _ => ClientConnection::unbound(address),
+    }
 }
 
 async fn shake_hands(

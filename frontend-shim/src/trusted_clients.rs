@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -25,6 +26,8 @@ use crate::tls::{Spki, TlsError, presented, provider};
 pub struct TrustedClients {
     current: ArcSwap<Trusted>,
     source: Option<Source>,
+    /// A certificate that was good so long ago is good.
+    time_shift: Duration,
 }
 
 /// What is trusted, as it follows from one state of the channels.
@@ -51,7 +54,7 @@ impl TrustedClients {
     /// An authority that does not parse.
     pub fn new(authorities: &[CertificateDer<'static>], pins: Vec<Spki>) -> Result<Self, TlsError> {
         let trusted = Trusted::new(0, roots(authorities)?, pins.into_iter().collect())?;
-        Ok(Self { current: ArcSwap::from_pointee(trusted), source: None })
+        Ok(Self { current: ArcSwap::from_pointee(trusted), source: None, time_shift: Duration::ZERO })
     }
 
     /// Trusts certificates that chain to one of `authorities`, and at any time whom the configurations of these channels
@@ -63,7 +66,15 @@ impl TrustedClients {
         roots(&authorities)?;
         let source = Source { channels, authorities, change: Mutex::new(()) };
         let trusted = source.trusted()?;
-        Ok(Self { current: ArcSwap::from_pointee(trusted), source: Some(source) })
+        Ok(Self { current: ArcSwap::from_pointee(trusted), source: Some(source), time_shift: Duration::ZERO })
+    }
+
+    /// Takes certificates too that were good so long ago: Fabric's `TLSHandshakeTimeShift`, by which clients whose certificates
+    /// have ended can still come to have them replaced. What is good now stays so.
+    #[must_use]
+    pub const fn looking_back(mut self, time_shift: Duration) -> Self {
+        self.time_shift = time_shift;
+        self
     }
 
     /// Judges a certificate that was presented with these intermediate ones.
@@ -78,7 +89,12 @@ impl TrustedClients {
             return Ok(ClientCertVerified::assertion());
         }
         match &trusted.chains {
-            Some(chains) => chains.verify_client_cert(end_entity, intermediates, now),
+            Some(chains) => chains.verify_client_cert(end_entity, intermediates, now).or_else(|error| {
+                let before = Duration::from_secs(now.as_secs()).saturating_sub(self.time_shift);
+                let is_shifted = !self.time_shift.is_zero();
+                let again = || chains.verify_client_cert(end_entity, intermediates, UnixTime::since_unix_epoch(before));
+                if is_shifted { again() } else { Err(error) }
+            }),
             None => Err(CertificateError::UnknownIssuer.into()),
         }
     }

@@ -369,7 +369,7 @@ async fn large_envelopes_pass_and_too_large_messages_end_the_stream() {
     let announced = (MESSAGE_BYTES_MAX as u32 + 1).to_be_bytes();
     let (_, trailers) =
         plain_request(&server, BROADCAST_PATH, "application/grpc", [&[0], &announced[..]].concat()).await;
-    assert_eq!(trailers, Some(Code::OutOfRange as i32));
+    assert_eq!(trailers, Some(Code::ResourceExhausted as i32));
 }
 
 /// Sends a request that need not be gRPC. Gives the HTTP status, and the gRPC status from headers or trailers.

@@ -266,7 +266,7 @@ async fn requests_are_bound_to_the_certificate_where_that_is_required() {
     let server = server(5);
     let certificate_hash = [7; 32];
     let binding = TlsBinding::Required { certificate_hash };
-    let connection = ClientConnection { address: "test".into(), binding };
+    let connection = ClientConnection { binding, ..ClientConnection::unbound("test") };
     let (client, _) = server.memory_client(connection, Server::memory_endpoint());
     let hashes: [(&'static [u8], _); 4] = [
         (&[7; 32], Status::Success),

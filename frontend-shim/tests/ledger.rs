@@ -284,7 +284,10 @@ fn damage_that_appears_while_the_ledger_is_open_is_named_by_the_reader() {
     let ledger = Ledger::open_with(dir.path(), LedgerOptions { cache_bytes_max: 0, ..Default::default() }).unwrap();
     fill(&ledger, REAL);
     flip(&segment(dir.path(), 0), 500);
+    assert_eq!(ledger.damage(), None);
     assert!(matches!(ledger.read(0), Err(LedgerError::Damaged { offset: 36, .. })));
+    let damage = ledger.damage().unwrap();
+    assert!(damage.starts_with("block 0 cannot be read: ") && damage.contains("damaged at offset 36"), "{damage}");
     assert_eq!(ledger.read(3).unwrap().unwrap().encoded, real(3));
 }
 

@@ -105,6 +105,8 @@ pub struct TlsFiles {
     pub client_auth_required: bool,
     /// Authorities accepted besides those of the channels' organisations; PEM files.
     pub client_root_cas: Vec<PathBuf>,
+    /// A client's certificate that was good so long ago is accepted too.
+    pub time_shift: Duration,
 }
 
 /// The separate listener for nodes and frontends. Always TLS.
@@ -358,6 +360,7 @@ impl WrittenTls {
             server: CertificateFiles { certificate: place.file(self.certificate), key: place.file(self.key) },
             client_auth_required: self.client_auth_required,
             client_root_cas: self.client_root_cas.into_iter().map(|file| place.file(file)).collect(),
+            time_shift: Duration::ZERO,
         }
     }
 }

@@ -1,5 +1,10 @@
 //! Faults: what failed in this node's own surroundings and stops it, with one clear line.
 
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+
+use fabric_proto::ChannelId;
 use frontend_shim::ledger::LedgerError;
 use tokio::sync::mpsc;
 
@@ -17,6 +22,15 @@ pub enum Fault {
     /// A ledger.
     #[error("ledger: {0}")]
     Ledger(#[from] LedgerError),
+    /// A ledger could not be made durable.
+    #[error("channel {channel}: the ledger cannot be made durable: {error}")]
+    Unsynced {
+        /// Whose.
+        channel: ChannelId,
+        /// Why.
+        #[source]
+        error: Arc<LedgerError>,
+    },
     /// A checkpoint.
     #[error("checkpoint: {0}")]
     Checkpoint(#[from] CheckpointError),
@@ -53,6 +67,35 @@ pub enum Fault {
     Ended(&'static str),
 }
 
+impl Fault {
+    /// Was there no room to write? Then the files are in order, and the node goes on once it is started with room.
+    #[must_use]
+    pub fn is_lack_of_room(&self) -> bool {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(self);
+        while let Some(found) = cause {
+            if found.downcast_ref::<io::Error>().is_some_and(is_lack_of_room) {
+                return true;
+            }
+            cause = found.source();
+        }
+        false
+    }
+
+    /// Says in the log, as the last thing, why this node stops and what its operator can do.
+    pub fn log(&self) {
+        if self.is_lack_of_room() {
+            tracing::error!(fault = %self, "this node stops: there is no room on its disk; nothing is lost, start it again once there is");
+        } else {
+            tracing::error!(fault = %self, "this node stops");
+        }
+    }
+}
+
+/// A full disk, a quota, or a limit on the size of files.
+fn is_lack_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
+}
+
 /// Where faults are reported. The first one counts.
 #[derive(Clone, Debug)]
 pub struct Faults(mpsc::Sender<Fault>);
@@ -70,4 +113,38 @@ impl Faults {
         // Full means that one was reported before; closed, that the node is ending.
         drop(self.0.try_send(fault));
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::DiskError;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one_however_deep_it_lies() {
+        let disk = |number| DiskError {
+            operation: "write",
+            path: "journal-000001.log".into(),
+            source: io::Error::from_raw_os_error(number),
+        };
+        let ledger = |number| LedgerError::Io { path: "blocks".into(), source: io::Error::from_raw_os_error(number) };
+        let unsynced = |number| {
+            let channel = ChannelId::new("ch").expect("a name");
+            Fault::Unsynced { channel, error: Arc::new(ledger(number)) }
+        };
+        for (number, is_lack) in [(ENOSPC, true), (EDQUOT, true), (EFBIG, true), (EIO, false)] {
+            let journal = Fault::from(DiskFault::Journal(JournalError::Disk(disk(number))));
+            assert_eq!(journal.is_lack_of_room(), is_lack, "{journal}");
+            assert_eq!(Fault::from(ledger(number)).is_lack_of_room(), is_lack);
+            assert_eq!(unsynced(number).is_lack_of_room(), is_lack);
+            assert_eq!(Fault::from(CheckpointError::Disk(disk(number))).is_lack_of_room(), is_lack);
+            assert_eq!(Fault::from(CredentialError::Disk(disk(number))).is_lack_of_room(), is_lack);
+        }
+        assert!(!Fault::Ended("signing").is_lack_of_room());
+    }
+
+    const EIO: i32 = 5;
+    const EFBIG: i32 = 27;
+    const ENOSPC: i32 = 28;
+    const EDQUOT: i32 = 122;
 }

@@ -12,6 +12,7 @@
 //! Loggers have Fabric's names where there is one of the same meaning, so that a specification made for Fabric quiets or
 //! opens what it should; [`names`] has the table. Times are UTC. Colours appear on terminals only.
 
+mod counts;
 mod fields;
 mod format;
 mod line;
@@ -24,17 +25,18 @@ mod time;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use tracing::Metadata;
 use tracing::subscriber::Interest;
-use tracing::{Level, Metadata};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
+use self::counts::Counts;
+pub use self::counts::LogCounts;
 pub use self::format::{Format, FormatError};
 use self::line::Lines;
 pub use self::spec::{Spec, SpecError};
@@ -43,7 +45,7 @@ pub use self::spec::{Spec, SpecError};
 #[derive(Clone, Debug)]
 pub struct LogControl {
     spec: Arc<ArcSwap<Spec>>,
-    written: Arc<Written>,
+    counts: Arc<Counts>,
 }
 
 /// Why the log cannot start.
@@ -81,10 +83,10 @@ fn subscriber<W>(
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let control = LogControl { spec: Arc::new(ArcSwap::from_pointee(spec.parse()?)), written: Arc::default() };
-    let lines = Lines::new(format.parse()?, colours, Arc::clone(&control.written));
+    let control = LogControl { spec: Arc::new(ArcSwap::from_pointee(spec.parse()?)), counts: Arc::default() };
+    let lines = Lines::new(format.parse()?, colours, Arc::clone(&control.counts));
     let layer = tracing_subscriber::fmt::layer().event_format(lines).with_writer(writer);
-    let subscriber = Registry::default().with(layer.with_filter(SpecFilter(Arc::clone(&control.spec))));
+    let subscriber = Registry::default().with(layer.with_filter(SpecFilter(control.clone())));
     Ok((control, subscriber))
 }
 
@@ -105,50 +107,43 @@ impl LogControl {
         Ok(())
     }
 
-    /// How many lines of this level were written since the start.
+    /// How many lines there were since the start, by level.
     #[must_use]
-    pub fn written(&self, level: Level) -> u64 {
-        self.written.of(level).load(Ordering::Relaxed)
-    }
-}
-
-/// Lines written, by level.
-#[derive(Debug, Default)]
-struct Written([AtomicU64; 5]);
-
-impl Written {
-    fn of(&self, level: Level) -> &AtomicU64 {
-        let [trace, debug, info, warn, error] = &self.0;
-        match level {
-            Level::TRACE => trace,
-            Level::DEBUG => debug,
-            Level::INFO => info,
-            Level::WARN => warn,
-            Level::ERROR => error,
-        }
+    pub fn counts(&self) -> LogCounts {
+        self.counts.read()
     }
 }
 
 /// Lets through what the specification in force lets through. The answer for each place in the code is remembered until
-/// the specification changes.
-struct SpecFilter(Arc<ArcSwap<Spec>>);
+/// the specification changes; only a level that some logger writes and others do not is asked about, and counted, each time.
+struct SpecFilter(LogControl);
 
 impl SpecFilter {
     fn allows(&self, metadata: &Metadata<'_>) -> bool {
-        self.0.load().allows(&names::logger_of(metadata.target()), *metadata.level())
+        self.0.spec.load().allows(&names::logger_of(metadata.target()), *metadata.level())
     }
 }
 
 impl<S> Filter<S> for SpecFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
-        self.allows(metadata)
+        let is_allowed = self.allows(metadata);
+        if !is_allowed && metadata.is_event() {
+            self.0.counts.on_left_out(*metadata.level());
+        }
+        is_allowed
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.allows(metadata) { Interest::always() } else { Interest::never() }
+        if self.allows(metadata) {
+            Interest::always()
+        } else if self.0.spec.load().most_verbose() >= *metadata.level() {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(self.0.load().most_verbose())
+        Some(self.0.spec.load().most_verbose())
     }
 }

@@ -9,22 +9,21 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use blockcutter::Verification;
 use bytes::Bytes;
-use frontend_shim::channels::Channels;
-use frontend_shim::deliver::{ClientConnection, TlsBinding};
+use frontend_shim::channels::{Channels, UnsyncedLedger};
+use frontend_shim::deliver::ClientConnection;
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
 use frontend_shim::status::Counters;
 use frontend_shim::tls::{self, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
 use frontend_shim::trusted_clients::TrustedClients;
-use sha2::{Digest as _, Sha256};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::administration::Administration;
 use crate::config::{CertificateFiles, Resolved};
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
@@ -43,13 +42,14 @@ use crate::work_pool::WorkPool;
 /// # Errors
 /// What keeps it from starting, or the fault that ended it.
 pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> {
+    hear_of_file_limits()?;
     let (faults, mut fault) = Faults::channel();
     let shutdown = CancellationToken::new();
     let _guard = shutdown.clone().drop_guard();
     start(&config, log, faults, shutdown.clone()).await?;
     tokio::select! {
         Some(fault) = fault.recv() => {
-            tracing::error!(%fault, "this node stops");
+            fault.log();
             Err(fault.into())
         }
         signal = stop_signal() => {
@@ -123,12 +123,13 @@ impl Node {
             None => None,
         };
         let (mesh_door, router) = (MeshDoor::new(), Arc::new(Router::new()));
-        let registrar = self.registrar(config, (&mesh_door, &router), faults).await?;
+        let registrar = self.registrar(config, (&mesh_door, &router), faults.clone()).await?;
 
         let counters = Arc::new(Counters::default());
         let service = Service::new(self.channels.clone(), router, Arc::clone(&counters))
             .signing_with(Arc::new(self.msp.identity().clone()))
             .authenticating(config.authentication);
+        let service = services::bounded(service, config);
         let (grpc, accepted_grpc) = door(GRPC_CONNECTIONS_MAX);
         let (mesh, accepted_mesh) = door(MESH_CONNECTIONS_MAX);
         let (frontend, accepted_frontends) = door(FRONTEND_CONNECTIONS_MAX);
@@ -140,11 +141,12 @@ impl Node {
         };
         let binds = config.tls.as_ref().is_some_and(|tls| tls.client_auth_required);
         let address = listener.address();
-        let mut listeners = vec![listener.start(self.security(config)?, doors, ListenerLimits::default())];
+        let limits = ListenerLimits { handshake_time_max: config.grpc.connection_timeout, ..ListenerLimits::default() };
+        let mut listeners = vec![listener.start(self.security(config)?, doors, limits)];
         if let Some(cluster) = cluster {
             let protocols = [tls::ALPN_MESH, tls::ALPN_FRONTEND];
             let security = Security::Tls(tls::server_config(&self.mesh_identity, &protocols, ClientAuth::Requested)?);
-            listeners.push(cluster.start(security, private, ListenerLimits::default()));
+            listeners.push(cluster.start(security, private, limits));
         }
         tokio::spawn(mesh_door.clone().run(accepted_mesh));
         tokio::spawn(serve_frontends(accepted_frontends, registrar.clone()));
@@ -157,14 +159,20 @@ impl Node {
             Arc::new(Administration { registrar: registrar.clone(), service, channels: self.channels.clone() });
         services::administer(config, Arc::clone(&administration), shutdown.clone()).await?;
         let watched = self.watched_certificates(config)?;
-        let status =
-            NodeStatus { channels: self.channels, counters, registrar: registrar.clone(), mesh_door, listeners };
+        let status = NodeStatus {
+            channels: self.channels.clone(),
+            counters,
+            registrar: registrar.clone(),
+            mesh_door,
+            listeners,
+        };
         let observer = services::observer(config, status, administration, watched)?;
         services::operate(config, Arc::clone(&observer), log, shutdown.clone()).await?;
         if let Some(path) = &config.sockets.status {
             let socket = bind_unix(path)?;
             tokio::spawn(Arc::clone(&observer).serve_status(socket));
         }
+        tokio::spawn(report_unsynced(self.channels.clone(), faults));
         // Listeners and frontends live as long as the node.
         tokio::spawn(async move {
             shutdown.cancelled().await;
@@ -230,7 +238,8 @@ impl Node {
         let client_auth = if files.client_auth_required {
             // Clients of every organisation of every channel, whom the operator names besides, and the consenters.
             let authorities = services::authorities(&files.client_root_cas)?;
-            ClientAuth::Required(Arc::new(TrustedClients::following(self.channels.clone(), authorities)?))
+            let trusted = TrustedClients::following(self.channels.clone(), authorities)?;
+            ClientAuth::Required(Arc::new(trusted.looking_back(files.time_shift)))
         } else {
             ClientAuth::Requested
         };
@@ -247,11 +256,10 @@ async fn serve_clients(
     shutdown: CancellationToken,
 ) {
     while let Some(Accepted { socket, peer, certificates }) = accepted.recv().await {
-        let binding = match certificates.first() {
-            Some(certificate) if binds => TlsBinding::Required { certificate_hash: Sha256::digest(certificate).into() },
-            _ => TlsBinding::NotRequired,
+        let client = match certificates.first() {
+            Some(certificate) if binds => ClientConnection::over_tls(peer.to_string(), certificate),
+            _ => ClientConnection::unbound(peer.to_string()),
         };
-        let client = ClientConnection { address: peer.to_string(), binding };
         let (service, shutdown) = (service.clone(), shutdown.clone());
         tokio::spawn(async move { service.serve_connection(socket, client, shutdown).await });
     }
@@ -272,6 +280,12 @@ async fn serve_frontends(mut accepted: mpsc::Receiver<Accepted>, registrar: Regi
             }
         });
     }
+}
+
+/// A node whose blocks do not become durable must not go on as if they did.
+async fn report_unsynced(channels: Channels, faults: Faults) {
+    let UnsyncedLedger { channel, error } = channels.unsynced().await;
+    faults.report(Fault::Unsynced { channel, error });
 }
 
 /// A Unix socket at this path. One that a dead process left behind is replaced; a living one is not.
@@ -305,6 +319,14 @@ async fn stop_signal() -> anyhow::Result<&'static str> {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
     })
+}
+
+/// A write beyond a limit on the size of files fails then, as it does on a full disk, instead of ending the process without a
+/// word. Holds until the process ends.
+fn hear_of_file_limits() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    drop(signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32))?);
+    Ok(())
 }
 
 fn threads() -> usize {

@@ -10,6 +10,7 @@ mod page;
 mod report;
 mod routes;
 mod snapshot;
+mod statsd;
 
 use std::sync::Arc;
 
@@ -22,7 +23,9 @@ pub use self::routes::router;
 pub use self::snapshot::{
     ConsenterCertificate, DiskSpace, NodeObserver, Observed, ProcessFigures, Snapshot, Surroundings, WatchedCertificate,
 };
+pub use self::statsd::push;
 use crate::http_server::{HttpHandle, HttpLimits, HttpServer, HttpServerError, HttpTls};
+use crate::logging::LogCounts;
 
 /// What is logged, and how to change it while the node runs. The syntax is Fabric's: `info:orderer.consensus=debug`.
 pub trait LogSpec: Send + Sync + 'static {
@@ -34,6 +37,11 @@ pub trait LogSpec: Send + Sync + 'static {
     /// # Errors
     /// Why it cannot be; the one before stays.
     fn set(&self, spec: &str) -> Result<(), String>;
+
+    /// How many entries there were; nothing where nobody counts them.
+    fn counts(&self) -> LogCounts {
+        LogCounts::default()
+    }
 }
 
 impl LogSpec for crate::logging::LogControl {
@@ -43,6 +51,10 @@ impl LogSpec for crate::logging::LogControl {
 
     fn set(&self, spec: &str) -> Result<(), String> {
         self.set_spec(spec).map_err(|error| error.to_string())
+    }
+
+    fn counts(&self) -> LogCounts {
+        Self::counts(self)
     }
 }
 
@@ -80,6 +92,13 @@ pub struct Operations {
     pub version: Version,
     /// Is `/metrics` served? `Metrics.Provider: prometheus` in `orderer.yaml`.
     pub has_metrics: bool,
+}
+
+impl Operations {
+    /// How the node is now, with the counts of its log.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot { log: self.log_spec.counts(), ..self.observed.snapshot() }
+    }
 }
 
 /// Serves the endpoint on `Operations.ListenAddress` until `stop` is cancelled.

@@ -9,11 +9,13 @@ use fabric_proto::orderer::SeekInfo;
 use fabric_proto::orderer::seek_info::SeekErrorResponse;
 use fabric_proto::{Envelope, EnvelopeError};
 use prost::Message;
+use sha2::{Digest as _, Sha256};
 
 use super::access::AccessReject;
 use crate::authentication::Timing;
 use crate::channels::{Channel, Channels};
 use crate::limits::DELIVER_REQUEST_BYTES_MAX;
+use crate::service::ThrottledAs;
 
 /// What is known of the connection a request came over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,13 +24,25 @@ pub struct ClientConnection {
     pub address: String,
     /// How its requests are tied to its TLS certificate.
     pub binding: TlsBinding,
+    /// Whom its envelopes count for where clients are slowed down; nobody without a certificate that was verified.
+    pub throttled_as: Option<ThrottledAs>,
 }
 
 impl ClientConnection {
     /// A connection whose requests need no binding.
     #[must_use]
     pub fn unbound(address: impl Into<String>) -> Self {
-        Self { address: address.into(), binding: TlsBinding::NotRequired }
+        Self { address: address.into(), binding: TlsBinding::NotRequired, throttled_as: None }
+    }
+
+    /// A connection over TLS at a listener that requires certificates of clients and has verified this one, given in DER.
+    #[must_use]
+    pub fn over_tls(address: impl Into<String>, certificate: &[u8]) -> Self {
+        Self {
+            address: address.into(),
+            binding: TlsBinding::Required { certificate_hash: Sha256::digest(certificate).into() },
+            throttled_as: Some(ThrottledAs::holder_of(certificate)),
+        }
     }
 }
 

@@ -103,3 +103,23 @@ pub enum LedgerError {
         height: u64,
     },
 }
+
+impl LedgerError {
+    /// Met while a stored block was read: are its bytes not there any more as they were written? Reading again does not help;
+    /// the block has to come from elsewhere.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } | Self::Malformed { .. } => true,
+            // A file that was cut short or taken away, and a disk that cannot give what it holds.
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound)
+                    || source.raw_os_error() == Some(EIO)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// "Input/output error" on Linux; the standard library has no name for it.
+const EIO: i32 = 5;

@@ -14,11 +14,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::Service;
+use super::{Service, TransportLimits};
 use crate::deliver::ClientConnection;
 use crate::limits::{
-    CANCELLED_STREAMS_WAITING_MAX, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, PREFACE_TIMEOUT,
-    STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
+    CANCELLED_STREAMS_WAITING_MAX, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
 };
 
 impl Service {
@@ -64,7 +63,7 @@ impl Service {
             return;
         };
         let mut io = BufReader::with_capacity(FIRST_READ_BYTES, io);
-        match timeout(PREFACE_TIMEOUT, io.fill_buf()).await {
+        match timeout(self.transport.preface_timeout, io.fill_buf()).await {
             Ok(Ok(first)) if !first.is_empty() => {}
             // Whoever connects and says nothing is a probe, or not worth a place.
             _ => return,
@@ -85,10 +84,10 @@ impl Service {
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let service = self.clone();
+        let (service, transport) = (self.clone(), http2_with(self.transport));
         let answer = service_fn(move |request| service.clone().answer(request, client.clone()));
         async move {
-            let mut connection = pin!(transport().serve_connection(TokioIo::new(io), answer));
+            let mut connection = pin!(transport.serve_connection(TokioIo::new(io), answer));
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
@@ -125,7 +124,7 @@ impl Accept for UnixListener {
     }
 }
 
-fn transport() -> http2::Builder<TokioExecutor> {
+fn http2_with(limits: TransportLimits) -> http2::Builder<TokioExecutor> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -136,8 +135,8 @@ fn transport() -> http2::Builder<TokioExecutor> {
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_pending_accept_reset_streams(CANCELLED_STREAMS_WAITING_MAX)
         .max_local_error_reset_streams(CANCELLED_STREAMS_WAITING_MAX)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+        .keep_alive_interval(limits.keepalive_interval)
+        .keep_alive_timeout(limits.keepalive_timeout);
     builder
 }
 

@@ -12,6 +12,11 @@ struct Made {
 
 /// A leaf for localhost under an authority of its own.
 fn made() -> Made {
+    made_until(4000)
+}
+
+/// One that ends when this year begins; it begins with the last day of 2019.
+fn made_until(year: i32) -> Made {
     let authority_key = rcgen::KeyPair::generate().unwrap();
     let mut authority = rcgen::CertificateParams::default();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -21,6 +26,7 @@ fn made() -> Made {
     let mut leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     leaf.extended_key_usages =
         vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth, rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+    (leaf.not_before, leaf.not_after) = (rcgen::date_time_ymd(2019, 12, 31), rcgen::date_time_ymd(year, 1, 1));
     let leaf = leaf.signed_by(&key, &issuer).unwrap();
     let identity = TlsIdentity::from_pem(leaf.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
     Made { identity, authority: authority_certificate.der().clone() }
@@ -114,6 +120,40 @@ async fn required_certificates_come_from_an_authority_or_a_pin() {
     assert!(is_served(Some(&pinned.identity)).await);
     assert!(!is_served(Some(&stranger.identity)).await);
     assert!(!is_served(None).await);
+}
+
+/// Which is why `General.Cluster.TLSHandshakeTimeShift` has nothing to shift here.
+#[tokio::test]
+async fn a_node_is_known_by_its_key_after_its_certificate_has_ended() {
+    let ended = made_until(2020);
+    let listening = server_config(&ended.identity, &ALL, ClientAuth::Requested).unwrap();
+    let trust = ServerTrust::Pinned(ended.identity.spki().unwrap());
+    let dialling = client_config(Some(&ended.identity), ALPN_MESH, trust).unwrap();
+    let (accepted, dialled) = handshake(listening, dialling).await;
+    dialled.unwrap();
+    assert_eq!(peer_spki(accepted.unwrap().get_ref().1).unwrap(), Some(ended.identity.spki().unwrap()));
+}
+
+#[tokio::test]
+async fn a_client_whose_certificate_has_ended_is_served_if_the_time_is_shifted_far_enough_back() {
+    const DAY: u64 = 24 * 60 * 60;
+    let (server, ended, good) = (made(), made_until(2020), made());
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    // 2020 began 18,262 days after 1970.
+    let ended_before = since - Duration::from_secs(18_262 * DAY);
+    let trust = ServerTrust::Pinned(server.identity.spki().unwrap());
+    let is_served = async |shift: Duration, client: &Made| {
+        let trusted =
+            TrustedClients::new(std::slice::from_ref(&client.authority), Vec::new()).unwrap().looking_back(shift);
+        let listening = server_config(&server.identity, &ALL, ClientAuth::Required(Arc::new(trusted))).unwrap();
+        let dialling = client_config(Some(&client.identity), ALPN_GRPC, trust.clone()).unwrap();
+        handshake(listening, dialling).await.0.is_ok()
+    };
+    let enough = ended_before + Duration::from_secs(DAY / 2);
+    assert!(!is_served(Duration::ZERO, &ended).await);
+    assert!(!is_served(Duration::from_secs(DAY), &ended).await);
+    assert!(is_served(enough, &ended).await);
+    assert!(is_served(enough, &good).await, "what is good now stays so");
 }
 
 #[test]

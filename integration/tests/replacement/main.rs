@@ -4,12 +4,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod disks;
 mod new_tls;
 mod node_sdk;
 mod orderers;
 mod osnadmin;
 mod real_peer;
 mod release;
+mod settings;
+mod small_disk;
 mod stage;
 mod succession;
 mod transactions;

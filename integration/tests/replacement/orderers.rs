@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
+use frontend_shim::tls_identity::TlsIdentity;
 use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
@@ -43,6 +44,8 @@ pub struct Orderers {
     /// The nodes that have the keys of another one in the folder.
     keys_of: BTreeMap<u16, u16>,
     has_admin_tls: bool,
+    /// Variables that a test adds.
+    settings: BTreeMap<String, String>,
     processes: BTreeMap<u16, Process>,
     place: Place,
 }
@@ -133,11 +136,24 @@ impl Orderers {
         std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
         let user = user_of(&keys.user());
         let (processes, moved, keys_of) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let mut orderers = Self { genesis, keys, user, new_tls, moved, keys_of, has_admin_tls, processes, place };
+        let settings = BTreeMap::new();
+        let mut orderers =
+            Self { genesis, keys, user, new_tls, moved, keys_of, has_admin_tls, settings, processes, place };
         for id in 1..=ORDERERS {
             orderers.start_again(id).await;
         }
         orderers
+    }
+
+    /// Starts all nodes again, with these variables besides.
+    pub async fn restart_with(&mut self, variables: &[(&str, &str)]) {
+        self.settings.extend(variables.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())));
+        for id in 1..=ORDERERS {
+            self.stop(id, Signal::SIGTERM).await;
+        }
+        for id in 1..=ORDERERS {
+            self.start_again(id).await;
+        }
     }
 
     /// A first block with which nobody began.
@@ -148,12 +164,14 @@ impl Orderers {
 
     /// Starts a node and waits until it says that it serves.
     pub async fn start_again(&mut self, id: u16) {
-        let mut command = Command::new(binary::orderer().unwrap());
-        command.env_clear().envs(self.environment(id));
+        self.start_by(id, Command::new(binary::orderer().unwrap())).await;
+    }
+
+    /// The same with a command that becomes the program in some other way.
+    pub async fn start_by(&mut self, id: u16, command: Command) {
         // The log goes on where an earlier start ended.
         let (since, before) = (Instant::now(), read_log(&self.log(id)).matches(SERVING).count());
-        let process = Process::start(&format!("orderer {id}"), &mut command, &self.log(id)).unwrap();
-        self.processes.insert(id, process);
+        self.launch(id, command);
         while self.processes[&id].log().matches(SERVING).count() == before {
             if let Some(status) = self.processes.get_mut(&id).unwrap().ended().unwrap() {
                 panic!("orderer {id} has ended: {status}\n{}", tail(&self.processes[&id].log(), 20));
@@ -161,6 +179,19 @@ impl Orderers {
             assert!(since.elapsed() < PATIENCE, "{}", tail(&self.processes[&id].log(), 20));
             tokio::time::sleep(POLL).await;
         }
+    }
+
+    /// Starts a node by a command, and that is all.
+    pub fn launch(&mut self, id: u16, mut command: Command) {
+        command.env_clear().envs(self.environment(id));
+        let process = Process::start(&format!("orderer {id}"), &mut command, &self.log(id)).unwrap();
+        self.processes.insert(id, process);
+    }
+
+    /// Waits until a node has ended by itself.
+    pub async fn wait_for_end(&mut self, id: u16) -> ExitStatus {
+        let mut process = self.processes.remove(&id).unwrap();
+        tokio::task::spawn_blocking(move || process.wait(PATIENCE)).await.unwrap().unwrap()
     }
 
     /// SIGKILL, and a new start.
@@ -184,17 +215,22 @@ impl Orderers {
 
     /// Where a node keeps everything but its journals.
     pub fn data(&self, id: u16) -> PathBuf {
-        self.place.folder.path().join(id.to_string()).join("ledger")
+        self.folder(id).join("ledger")
     }
 
-    /// What a running node has said since the first start.
+    /// What a node has said since the first start.
     pub fn said(&self, id: u16) -> String {
-        self.processes[&id].log()
+        read_log(&self.log(id))
+    }
+
+    /// Everything that belongs to a node alone.
+    pub fn folder(&self, id: u16) -> PathBuf {
+        self.place.folder.path().join(id.to_string())
     }
 
     /// A node that does not run loses its disk.
     pub fn wipe(&self, id: u16) {
-        std::fs::remove_dir_all(self.place.folder.path().join(id.to_string())).unwrap();
+        std::fs::remove_dir_all(self.folder(id)).unwrap();
     }
 
     /// Changes a byte in the middle of what a node that does not run has stored.
@@ -232,10 +268,20 @@ impl Orderers {
         get(self.admin(id), &format!("/participation/v1/channels/{CHANNEL}")).await.json()
     }
 
+    /// The first block of another channel of these nodes.
+    pub fn genesis_of(&self, channel: &str) -> Bytes {
+        material::genesis(channel, self.place.port, &Cutting::default()).unwrap()
+    }
+
     /// Has a node take so many envelopes, once the channel is open there.
     pub async fn order(&self, id: u16, count: usize) -> Vec<Bytes> {
+        self.order_from(&self.user, id, (count, 10)).await
+    }
+
+    /// The same with envelopes of this client, of so many bytes.
+    pub async fn order_from(&self, user: &EnvelopeFactory, id: u16, (count, bytes): (usize, usize)) -> Vec<Bytes> {
         let since = Instant::now();
-        let envelopes: Vec<Bytes> = (0..count).map(|_| self.user.transaction_of_size(10)).collect();
+        let envelopes: Vec<Bytes> = (0..count).map(|_| user.transaction_of_size(bytes)).collect();
         while let Err(error) = broadcast(&self.endpoint(id), envelopes.clone()).await {
             assert!(since.elapsed() < PATIENCE, "orderer {id}: {error:#}\n{}", tail(&self.processes[&id].log(), 75));
             tokio::time::sleep(POLL).await;
@@ -381,6 +427,13 @@ impl Orderers {
         Endpoint::tls(&self.address(id), &self.authorities(), None).unwrap()
     }
 
+    /// The same for a client that shows a TLS certificate: that of another node.
+    pub fn endpoint_with_certificate(&self, id: u16, of: u16) -> Endpoint {
+        let tls = self.keys.orderer(of.into()).join("tls");
+        let identity = TlsIdentity::load(&tls.join("server.crt"), &tls.join("server.key")).unwrap();
+        Endpoint::tls(&self.address(id), &self.authorities(), Some(&identity)).unwrap()
+    }
+
     /// What Fabric's programs are told of them.
     pub fn for_fabric(&self) -> FabricNetwork {
         let orderers = (1..=ORDERERS).map(|id| self.address(id)).collect();
@@ -417,7 +470,7 @@ impl Orderers {
     /// What a deployer sets.
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
         let whose = self.keys_of.get(&id).copied().unwrap_or(id);
-        let (keys, data) = (self.keys.orderer(whose.into()), self.place.folder.path().join(id.to_string()));
+        let (keys, data) = (self.keys.orderer(whose.into()), self.folder(id));
         let key = |name: &str| keys.join(name).display().to_string();
         let (mut certificate, mut private_key) = (key("tls/server.crt"), key("tls/server.key"));
         if let Some(new_tls) = self.new_tls.as_ref().filter(|_| self.moved.contains(&id)) {
@@ -457,6 +510,7 @@ impl Orderers {
             ];
             set.extend(more.map(|(name, value)| (name.to_owned(), value)));
         }
+        set.extend(self.settings.clone());
         set
     }
 }

@@ -1,6 +1,7 @@
 //! The `[admin]` and `[operations]` sections: listeners for HTTP.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -32,7 +33,12 @@ impl WrittenHttp {
         let client_root_cas = self.client_root_cas.into_iter().map(|file| place.file(file)).collect();
         Ok(HttpListener {
             address,
-            tls: Some(TlsFiles { server, client_auth_required: section == "admin", client_root_cas }),
+            tls: Some(TlsFiles {
+                server,
+                client_auth_required: section == "admin",
+                client_root_cas,
+                time_shift: Duration::ZERO,
+            }),
         })
     }
 }

@@ -93,8 +93,6 @@ impl Default for GrpcLimits {
 /// Pings of HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Least time between two pings of a client.
-    pub server_min_interval: Duration,
     /// Idle time after which we ping.
     pub server_interval: Duration,
     /// How long we wait for the answer.
@@ -103,11 +101,7 @@ pub struct Keepalive {
 
 impl Default for Keepalive {
     fn default() -> Self {
-        Self {
-            server_min_interval: Duration::from_secs(60),
-            server_interval: Duration::from_secs(2 * 60 * 60),
-            server_timeout: Duration::from_secs(20),
-        }
+        Self { server_interval: Duration::from_secs(2 * 60 * 60), server_timeout: Duration::from_secs(20) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use frontend_shim::tls::{ClientAuth, TlsError, TrustedClients, server_config};
 use frontend_shim::tls_identity::{TlsIdentity, load_certificates};
@@ -16,6 +17,8 @@ pub struct HttpTls {
     pub client_auth_required: bool,
     /// Authorities of clients.
     pub client_root_cas: Vec<CertificateDer<'static>>,
+    /// See [`TrustedClients::looking_back`].
+    pub time_shift: Duration,
 }
 
 impl HttpTls {
@@ -34,11 +37,19 @@ impl HttpTls {
             authorities.extend(load_certificates(path)?);
         }
         let identity = TlsIdentity::load(certificate, key)?;
-        Ok(Self { identity, client_auth_required, client_root_cas: authorities })
+        Ok(Self { identity, client_auth_required, client_root_cas: authorities, time_shift: Duration::ZERO })
+    }
+
+    /// Takes certificates of clients too that were good so long ago.
+    #[must_use]
+    pub const fn looking_back(mut self, time_shift: Duration) -> Self {
+        self.time_shift = time_shift;
+        self
     }
 
     pub(super) fn server_config(&self) -> Result<Arc<rustls::ServerConfig>, TlsError> {
-        let trusted = Arc::new(TrustedClients::new(&self.client_root_cas, Vec::new())?);
+        let trusted = TrustedClients::new(&self.client_root_cas, Vec::new())?.looking_back(self.time_shift);
+        let trusted = Arc::new(trusted);
         let client_auth = match self.client_auth_required {
             true => ClientAuth::Required(trusted),
             false => ClientAuth::JudgedIfPresented(trusted),

@@ -12,16 +12,17 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::counts::Counts;
 use super::fields::{Fields, quoted};
 use super::format::{Colour, Format, Verb, Verbs};
-use super::{Written, names};
+use super::names;
 
 /// Writes events in a format.
 #[derive(Debug)]
 pub(super) struct Lines {
     format: Format,
     colours: bool,
-    written: Arc<Written>,
+    counts: Arc<Counts>,
     last_id: AtomicU64,
 }
 
@@ -37,8 +38,8 @@ struct Record<'a> {
 }
 
 impl Lines {
-    pub(super) const fn new(format: Format, colours: bool, written: Arc<Written>) -> Self {
-        Self { format, colours, written, last_id: AtomicU64::new(0) }
+    pub(super) const fn new(format: Format, colours: bool, counts: Arc<Counts>) -> Self {
+        Self { format, colours, counts, last_id: AtomicU64::new(0) }
     }
 
     fn verbs(&self, out: &mut String, verbs: &Verbs, record: &Record<'_>) {
@@ -81,7 +82,7 @@ where
             Format::Logfmt => record.logfmt(&mut line),
             Format::Verbs(verbs) => self.verbs(&mut line, verbs, &record),
         }
-        self.written.of(record.level).fetch_add(1, Ordering::Relaxed);
+        self.counts.on_written(record.level);
         writeln!(writer, "{line}")
     }
 }

@@ -103,9 +103,29 @@ fn the_specification_is_replaced_while_the_log_runs() {
         let error = control.set_spec("nonsense").unwrap_err();
         assert_eq!(error.to_string(), "invalid logging specification 'nonsense': bad segment 'nonsense'");
         say();
-        assert_eq!((control.written(Level::DEBUG), control.written(Level::INFO)), (1, 2));
+        let [_, debug, info, ..] = control.counts().by_level();
+        assert_eq!((debug.2, info.2), (1, 2));
     });
     assert_eq!(lines, ["orderer.common.broadcast one", "common.deliver two", "common.deliver two"]);
+}
+
+/// As Fabric counts: what no logger writes is not looked at.
+#[test]
+fn entries_are_counted_by_level_and_those_that_only_another_logger_would_write_count_as_checked() {
+    written("info:orderer.common.server=debug", "", false, |control| {
+        for _ in 0..3 {
+            begin();
+            tracing::debug!(target: "orderer_node::node", "ours");
+            tracing::debug!(target: "orderer_node::elsewhere", "not ours");
+            tracing::trace!(target: "orderer_node::node", "nobody's");
+        }
+        tracing::error!("anybody's");
+        let expected = [("payload", 0, 0), ("debug", 6, 3), ("info", 3, 3), ("warn", 0, 0), ("error", 1, 1)];
+        assert_eq!(control.counts().by_level(), expected);
+        control.set_spec("fatal").unwrap();
+        begin();
+        assert_eq!(control.counts().by_level(), expected);
+    });
 }
 
 #[test]

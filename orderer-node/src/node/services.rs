@@ -1,9 +1,12 @@
 //! The HTTP services of a node: administration and operations.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use frontend_shim::limits::MESSAGE_BYTES_MAX;
+use frontend_shim::service::{Service, Throttling, TransportLimits};
 use frontend_shim::tls_identity::load_certificates;
 use rustls_pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
@@ -16,16 +19,30 @@ use crate::participation::{self, ParticipationSettings};
 use crate::status::NodeStatus;
 use crate::version;
 
-/// Names the settings that this version reads and does not act on, where they ask for something.
+/// Names what is asked for and cannot be had.
 pub(super) fn say_what_is_not_applied(config: &Resolved) {
-    let fixed = GrpcLimits::default();
-    let unapplied = [
-        ("General.Throttling", config.throttling.rate > 0, "no client is slowed down"),
-        ("Metrics.Provider: statsd", matches!(config.metrics, MetricsProvider::Statsd(_)), "no metrics are sent"),
-        ("message sizes, timeouts and pings of General", config.grpc != fixed, "the defaults hold"),
+    let sizes = [
+        ("General.MaxRecvMsgSize", config.grpc.max_recv_message_size),
+        ("General.MaxSendMsgSize", config.grpc.max_send_message_size),
     ];
-    for (setting, _, outcome) in unapplied.iter().filter(|(_, is_asked, _)| *is_asked) {
-        tracing::warn!(setting, "not applied by this version: {outcome}");
+    for (setting, _) in sizes.iter().filter(|(_, bytes)| *bytes > MESSAGE_BYTES_MAX) {
+        tracing::warn!(setting, "no message has more than {MESSAGE_BYTES_MAX} bytes, whatever is allowed");
+    }
+}
+
+/// Bounds what clients may send and receive, and how fast, as the configuration says.
+pub(super) fn bounded(service: Service, config: &Resolved) -> Service {
+    let GrpcLimits { max_recv_message_size, max_send_message_size, connection_timeout, keepalive } = config.grpc;
+    let service = service.with_transport(TransportLimits {
+        receive_bytes_max: max_recv_message_size,
+        send_bytes_max: max_send_message_size,
+        preface_timeout: connection_timeout,
+        keepalive_interval: keepalive.server_interval,
+        keepalive_timeout: keepalive.server_timeout,
+    });
+    match NonZeroU32::new(config.throttling.rate) {
+        Some(rate) => service.throttling(Throttling { rate, inactivity_timeout: config.throttling.inactivity_timeout }),
+        None => service,
     }
 }
 
@@ -62,6 +79,7 @@ pub(super) fn observer(
     warn_of_ends(&certificates, config.certificate_expiry_warning);
     let surroundings = Surroundings {
         data_dir: config.data_dir.clone(),
+        journal_dir: config.journal_dir.clone(),
         disk_free_min_bytes: Surroundings::DISK_FREE_MIN_BYTES,
         certificates,
     };
@@ -81,21 +99,25 @@ fn warn_of_ends(certificates: &[WatchedCertificate], threshold: Duration) {
     }
 }
 
-/// Serves the operations endpoint, if it is configured.
+/// Serves the operations endpoint, and sends metrics, if that is configured.
 pub(super) async fn operate(
     config: &Resolved,
     observed: Arc<NodeObserver>,
     log_spec: Arc<dyn LogSpec>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let Some(listener) = &config.operations else { return Ok(()) };
-    let tls = http_tls(listener)?;
     let operations = Operations {
         observed,
         log_spec,
         version: Version { version: version::VERSION.to_owned(), commit: Some(version::COMMIT.to_owned()) },
         has_metrics: config.metrics == MetricsProvider::Prometheus,
     };
+    if let MetricsProvider::Statsd(statsd) = &config.metrics {
+        tracing::info!(address = %statsd.address, prefix = statsd.prefix, "sending metrics to StatsD");
+        tokio::spawn(operations::push(statsd.clone(), operations.clone(), shutdown.clone()));
+    }
+    let Some(listener) = &config.operations else { return Ok(()) };
+    let tls = http_tls(listener)?;
     let handle = operations::serve(&listener.address.to_string(), tls.as_ref(), operations, shutdown).await?;
     tracing::info!(address = %handle.address(), "serving the operations endpoint");
     Ok(())
@@ -104,7 +126,8 @@ pub(super) async fn operate(
 fn http_tls(listener: &HttpListener) -> anyhow::Result<Option<HttpTls>> {
     let Some(files) = &listener.tls else { return Ok(None) };
     let CertificateFiles { certificate, key } = &files.server;
-    Ok(Some(HttpTls::load(certificate, key, files.client_auth_required, &files.client_root_cas)?))
+    let tls = HttpTls::load(certificate, key, files.client_auth_required, &files.client_root_cas)?;
+    Ok(Some(tls.looking_back(files.time_shift)))
 }
 
 pub(super) fn authorities(files: &[PathBuf]) -> anyhow::Result<Vec<CertificateDer<'static>>> {

@@ -80,12 +80,11 @@ pub(super) fn short(group: &str) -> &str {
 }
 
 fn disk_reasons(snapshot: &Snapshot) -> Vec<String> {
-    match snapshot.disk {
-        Some(disk) if disk.free_bytes < snapshot.disk_free_min_bytes => {
-            vec![format!("{} bytes are free, fewer than {}", disk.free_bytes, snapshot.disk_free_min_bytes)]
-        }
-        _ => Vec::new(),
-    }
+    let least = snapshot.disk_free_min_bytes;
+    let disks = [(snapshot.disk, ""), (snapshot.journal_disk, " for the journals")];
+    let free = disks.into_iter().filter_map(|(disk, what)| Some((disk?.free_bytes, what)));
+    let few = free.filter(|(free, _)| *free < least);
+    few.map(|(free, what)| format!("{free} bytes are free{what}, fewer than {least}")).collect()
 }
 
 fn group_reasons(group: &GroupReport) -> Vec<String> {
@@ -141,6 +140,11 @@ fn channel_reasons(snapshot: &Snapshot, name: &str) -> Vec<String> {
         Some("closed") => reasons.push("it is closed".to_owned()),
         _ => {}
     }
+    reasons.extend(served.and_then(|channel| channel.damage.as_ref()).map(|damage| {
+        format!(
+            "a block file is damaged, and the node has to be started again to fetch its blocks from others: {damage}"
+        )
+    }));
     reasons
 }
 

@@ -104,7 +104,7 @@ async fn set_log_spec(operations: &Operations, body: Body) -> Result<(), String>
 }
 
 async fn on_metrics(State(operations): State<Operations>) -> Response {
-    let text = metrics::render(&operations.observed.snapshot());
+    let text = metrics::render(&operations.snapshot());
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

@@ -1,6 +1,7 @@
 //! What the endpoint tells from: the node's report, its channels, its certificates, its disk.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,6 +9,7 @@ use fabric_channel::{Certificate, CertificateError};
 use fabric_proto::ChannelId;
 use serde::{Deserialize, Serialize};
 
+use crate::logging::LogCounts;
 use crate::participation::{ChannelInfo, ChannelStatus, ConsensusRelation, Registrar};
 use crate::status::{NodeReport, NodeStatus};
 
@@ -28,8 +30,12 @@ pub struct Snapshot {
     pub consenter_certificates: Vec<ConsenterCertificate>,
     /// The disk with its data folder, if the system tells.
     pub disk: Option<DiskSpace>,
+    /// The disk with its journals, if it is another one.
+    pub journal_disk: Option<DiskSpace>,
     /// What the process takes of the machine, if the system tells.
     pub process: Option<ProcessFigures>,
+    /// What its log has come to.
+    pub log: LogCounts,
     /// The node is not ready with less than so many bytes free.
     pub disk_free_min_bytes: u64,
 }
@@ -95,8 +101,10 @@ pub trait Observed: Send + Sync + 'static {
 /// What is around a node and matters to its operator.
 #[derive(Clone, Debug)]
 pub struct Surroundings {
-    /// Journal and ledgers lie below this folder.
+    /// Ledgers lie below this folder.
     pub data_dir: PathBuf,
+    /// Journals lie below this one, if not below the other.
+    pub journal_dir: Option<PathBuf>,
     /// See [`Snapshot::disk_free_min_bytes`].
     pub disk_free_min_bytes: u64,
     /// The node's certificates.
@@ -127,7 +135,19 @@ impl Surroundings {
     pub const DISK_FREE_MIN_BYTES: u64 = 1 << 30;
 
     fn disk(&self) -> Option<DiskSpace> {
-        let found = nix::sys::statvfs::statvfs(&self.data_dir).ok()?;
+        Self::room(&self.data_dir)
+    }
+
+    /// The folder of the journals is made with the first channel.
+    fn journal_disk(&self) -> Option<DiskSpace> {
+        let journal_dir = self.journal_dir.as_ref()?;
+        let device = |path: &Path| Some(std::fs::metadata(path).ok()?.dev());
+        let is_another = device(journal_dir)? != device(&self.data_dir)?;
+        if is_another { Self::room(journal_dir) } else { None }
+    }
+
+    fn room(dir: &Path) -> Option<DiskSpace> {
+        let found = nix::sys::statvfs::statvfs(dir).ok()?;
         let fragment = found.fragment_size();
         let bytes = |blocks: u64| blocks.saturating_mul(fragment);
         Some(DiskSpace { free_bytes: bytes(found.blocks_available()), total_bytes: bytes(found.blocks()) })
@@ -189,7 +209,10 @@ impl Observed for NodeObserver {
             node,
             certificates: self.surroundings.certificates.clone(),
             disk: self.surroundings.disk(),
+            journal_disk: self.surroundings.journal_disk(),
             process: ProcessFigures::own(),
+            // Whoever has the log adds them.
+            log: LogCounts::default(),
             disk_free_min_bytes: self.surroundings.disk_free_min_bytes,
         }
     }
@@ -211,8 +234,12 @@ mod tests {
     #[test]
     fn the_system_tells_what_this_process_takes_and_what_the_disk_has() {
         assert!(ProcessFigures::own().is_some_and(|own| own.resident_bytes > 1 << 20 && own.open_files > 2));
-        let here = Surroundings { data_dir: ".".into(), disk_free_min_bytes: 0, certificates: Vec::new() };
+        let certificates = Vec::new();
+        let here = Surroundings { data_dir: ".".into(), journal_dir: None, disk_free_min_bytes: 0, certificates };
         assert!(here.disk().is_some_and(|disk| disk.total_bytes > disk.free_bytes && disk.total_bytes > 1 << 20));
+        let journal_at = |dir: &str| Surroundings { journal_dir: Some(dir.into()), ..here.clone() }.journal_disk();
+        assert_eq!((here.journal_disk(), journal_at("."), journal_at("no such folder")), (None, None, None));
+        assert!(journal_at("/proc").is_some(), "another file system");
         let nowhere = Surroundings { data_dir: "no such folder".into(), ..here };
         assert_eq!(nowhere.disk(), None);
     }

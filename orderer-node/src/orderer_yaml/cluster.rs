@@ -1,5 +1,7 @@
 //! TLS sections, and who listens to whom with which certificate.
 
+use std::time::Duration;
+
 use super::error::OrdererYamlError;
 use super::settings::Settings;
 use crate::config::{CertificateFiles, ClusterListen, ListenAddress, TlsFiles};
@@ -29,6 +31,7 @@ pub(super) fn tls(settings: &Settings, section: &str) -> Result<Option<TlsFiles>
         server: CertificateFiles { certificate: needed("Certificate")?, key: needed("PrivateKey")? },
         client_auth_required: settings.is_on(&key("ClientAuthRequired"))?,
         client_root_cas: settings.files(&key("ClientRootCAs"))?,
+        time_shift: settings.duration(&key("TLSHandshakeTimeShift"), Duration::ZERO)?,
     }))
 }
 

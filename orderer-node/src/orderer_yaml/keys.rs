@@ -23,6 +23,7 @@ pub(super) enum Reason {
     Go,
     Old,
     Hardware,
+    Lenient,
 }
 
 impl Reason {
@@ -35,6 +36,7 @@ impl Reason {
             Self::Go => "not served: they switch on tools of Fabric's Go programs",
             Self::Old => "left over from older versions of Fabric",
             Self::Hardware => "not needed: the keys of this node are in files",
+            Self::Lenient => "not needed: clients may ping as often as they like",
         }
     }
 }
@@ -118,7 +120,7 @@ static SECTIONS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
     KEYS.iter().flat_map(|&(key, _)| prefixes(key)).collect()
 });
 
-use Reason::{Go, Hardware, Old, Pinned, Raft, Transport};
+use Reason::{Go, Hardware, Lenient, Old, Pinned, Raft, Transport};
 use Use::{Ignored, Read};
 
 const KEYS: &[(&str, Use)] = &[
@@ -130,8 +132,8 @@ const KEYS: &[(&str, Use)] = &[
     ("General.TLS.RootCAs", Ignored(Pinned)),
     ("General.TLS.ClientAuthRequired", Read),
     ("General.TLS.ClientRootCAs", Read),
-    ("General.TLS.TLSHandshakeTimeShift", Ignored(Pinned)),
-    ("General.Keepalive.ServerMinInterval", Read),
+    ("General.TLS.TLSHandshakeTimeShift", Read),
+    ("General.Keepalive.ServerMinInterval", Ignored(Lenient)),
     ("General.Keepalive.ServerInterval", Read),
     ("General.Keepalive.ServerTimeout", Read),
     ("General.Backoff", Ignored(Transport)),
@@ -189,7 +191,7 @@ const KEYS: &[(&str, Use)] = &[
     ("Operations.TLS.ClientAuthRequired", Read),
     ("Operations.TLS.ClientRootCAs", Read),
     ("Operations.TLS.RootCAs", Ignored(Pinned)),
-    ("Operations.TLS.TLSHandshakeTimeShift", Ignored(Pinned)),
+    ("Operations.TLS.TLSHandshakeTimeShift", Read),
     ("Metrics.Provider", Read),
     ("Metrics.Statsd.Network", Read),
     ("Metrics.Statsd.Address", Read),
@@ -202,7 +204,7 @@ const KEYS: &[(&str, Use)] = &[
     ("Admin.TLS.ClientAuthRequired", Read),
     ("Admin.TLS.ClientRootCAs", Read),
     ("Admin.TLS.RootCAs", Ignored(Pinned)),
-    ("Admin.TLS.TLSHandshakeTimeShift", Ignored(Pinned)),
+    ("Admin.TLS.TLSHandshakeTimeShift", Read),
     ("ChannelParticipation.Enabled", Read),
     ("ChannelParticipation.MaxRequestBodySize", Read),
     ("Consensus.WALDir", Read),

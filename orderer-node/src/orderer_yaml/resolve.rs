@@ -223,8 +223,6 @@ fn grpc(settings: &Settings) -> Resolving<GrpcLimits> {
         max_send_message_size: settings.bytes("General.MaxSendMsgSize", max_send_message_size, MESSAGE_BYTES_MAX)?,
         connection_timeout: settings.duration("General.ConnectionTimeout", connection_timeout)?,
         keepalive: Keepalive {
-            server_min_interval: settings
-                .duration("General.Keepalive.ServerMinInterval", keepalive.server_min_interval)?,
             server_interval: settings.duration("General.Keepalive.ServerInterval", keepalive.server_interval)?,
             server_timeout: settings.duration("General.Keepalive.ServerTimeout", keepalive.server_timeout)?,
         },

@@ -103,8 +103,8 @@ fn every_value_can_be_set_in_the_file() {
 general:
   listenaddress: orderer.example.com
   LISTENPORT: '7051'
-  TLS: {Enabled: T, Certificate: /a.crt, PrivateKey: a.key, ClientAuthRequired: 1, ClientRootCAs: [ca.crt, /b.crt]}
-  Keepalive: {ServerMinInterval: 25s, ServerInterval: 1h2m, ServerTimeout: 1.5s}
+  TLS: {Enabled: T, Certificate: /a.crt, PrivateKey: a.key, ClientAuthRequired: 1, ClientRootCAs: [ca.crt, /b.crt], TLSHandshakeTimeShift: 48h}
+  Keepalive: {ServerInterval: 1h2m, ServerTimeout: 1.5s}
   ConnectionTimeout: 9s
   MaxRecvMsgSize: 10 MB
   MaxSendMsgSize: 20971520
@@ -144,8 +144,9 @@ BFT:
     assert_eq!((tls.server, tls.client_auth_required), (pair("/a.crt", "/etc/fabric/a.key"), true));
     assert_eq!(tls.client_root_cas, [Path::new("/etc/fabric/ca.crt"), Path::new("/b.crt")]);
     let seconds = Duration::from_secs;
+    assert_eq!(tls.time_shift, seconds(48 * 3600));
     let keepalive = config.grpc.keepalive;
-    assert_eq!((keepalive.server_min_interval, keepalive.server_interval), (seconds(25), seconds(3720)));
+    assert_eq!(keepalive.server_interval, seconds(3720));
     assert_eq!((keepalive.server_timeout, config.grpc.connection_timeout), (Duration::from_millis(1500), seconds(9)));
     assert_eq!((config.grpc.max_recv_message_size, config.grpc.max_send_message_size), (10 << 20, 20 << 20));
     assert_eq!(config.throttling, Throttling { rate: 500, inactivity_timeout: seconds(7) });

@@ -1,5 +1,7 @@
 //! Paths, methods, statuses, and who may ask.
 
+use std::time::Duration;
+
 use orderer_node::http_server::HttpTls;
 
 use super::http::authority::Authority;
@@ -139,6 +141,7 @@ async fn with_tls_probes_need_no_certificate_and_all_else_does() {
         identity: authority.issue("server").identity(),
         client_auth_required,
         client_root_cas: vec![authority.certificate()],
+        time_shift: Duration::ZERO,
     };
     let (client, other) = (authority.issue("admin").identity(), stranger.issue("admin").identity());
     let served = serve(Some(&tls(false)), true).await;

@@ -12,3 +12,4 @@ mod exposition;
 mod metrics;
 mod node;
 mod readiness;
+mod statsd;

@@ -65,6 +65,9 @@ fn figures_that_operators_lack_elsewhere_are_told_as_well() {
             -86_400.0,
         ),
         ("ordering_disk_free_bytes", (50_u64 << 30) as f64),
+        ("ordering_journal_disk_free_bytes", (5_u64 << 30) as f64),
+        ("ordering_ledger_damaged{channel=\"mychannel\"}", 0.0),
+        ("logging_entries_written{level=\"warn\"}", 0.0),
         ("ordering_certified_height{channel=\"mychannel\"}", 41.0),
         ("process_resident_memory_bytes", (300 << 20) as f64),
         ("process_open_fds", 64.0),
@@ -82,7 +85,7 @@ fn a_node_without_channels_exposes_the_same_families() {
     let mut bare = well();
     bare.channels.clear();
     bare.consenter_certificates.clear();
-    bare.disk = None;
+    (bare.disk, bare.journal_disk) = (None, None);
     bare.process = None;
     bare.node.groups.clear();
     bare.node.frontends.clear();

@@ -64,7 +64,8 @@ impl Served {
     }
 }
 
-pub async fn serve(tls: Option<&HttpTls>, has_metrics: bool) -> Served {
+/// What there is to serve, from a node that is well.
+pub fn operations(has_metrics: bool) -> (Operations, Arc<Told>, Arc<FakeLogSpec>) {
     let told = Arc::new(Told(Mutex::new(well())));
     let log_spec = Arc::new(FakeLogSpec(Mutex::new("info".to_owned())));
     let operations = Operations {
@@ -73,6 +74,11 @@ pub async fn serve(tls: Option<&HttpTls>, has_metrics: bool) -> Served {
         version: Version { version: "1.2.3".to_owned(), commit: Some("abc123".to_owned()) },
         has_metrics,
     };
+    (operations, told, log_spec)
+}
+
+pub async fn serve(tls: Option<&HttpTls>, has_metrics: bool) -> Served {
+    let (operations, told, log_spec) = operations(has_metrics);
     let serving = operations::serve("127.0.0.1:0", tls, operations, CancellationToken::new());
     Served { address: serving.await.unwrap().address(), told, log_spec }
 }
@@ -97,6 +103,8 @@ pub fn well() -> Snapshot {
             not_after_unix_s: end(-1),
         }],
         disk: Some(DiskSpace { free_bytes: 50 << 30, total_bytes: 100 << 30 }),
+        journal_disk: Some(DiskSpace { free_bytes: 5 << 30, total_bytes: 8 << 30 }),
+        log: orderer_node::logging::LogCounts::default(),
         process: Some(ProcessFigures { resident_bytes: 300 << 20, open_files: 64 }),
         disk_free_min_bytes: 1 << 30,
     }
@@ -115,6 +123,7 @@ fn report() -> NodeReport {
         certified_height: height - 1,
         tip: None,
         config_sequence: 2,
+        damage: None,
     };
     let counters = CountersReport {
         broadcast: [("SUCCESS".to_owned(), 1_000), ("FORBIDDEN".to_owned(), 3)].into(),

@@ -71,6 +71,16 @@ fn a_group_that_is_idle_is_ready_and_one_that_stands_still_is_not() {
     assert_eq!(told(Some(20_000), None), still);
 }
 
+#[test]
+fn a_block_that_cannot_be_read_is_named_and_concerns_its_channel_only() {
+    let told = reasons(|snapshot| {
+        snapshot.node.client_side.channels[0].damage = Some("block 7 cannot be read: why".to_owned());
+    });
+    let expected = "channel mychannel: a block file is damaged, and the node has to be started again to fetch its blocks from \
+                    others: block 7 cannot be read: why";
+    assert_eq!(told, [expected]);
+}
+
 /// One liar must not make the others look useless.
 #[test]
 fn a_claim_of_another_node_makes_nobody_unready() {
@@ -81,7 +91,12 @@ fn a_claim_of_another_node_makes_nobody_unready() {
 fn a_full_disk_is_a_reason() {
     let told = reasons(|snapshot| snapshot.disk.as_mut().unwrap().free_bytes = 7);
     assert_eq!(told, ["disk: 7 bytes are free, fewer than 1073741824"]);
-    assert!(reasons(|snapshot| snapshot.disk = None).is_empty(), "the system does not tell");
+    let told = reasons(|snapshot| snapshot.journal_disk.as_mut().unwrap().free_bytes = 9);
+    assert_eq!(told, ["disk: 9 bytes are free for the journals, fewer than 1073741824"]);
+    assert!(
+        reasons(|snapshot| (snapshot.disk, snapshot.journal_disk) = (None, None)).is_empty(),
+        "the system does not tell"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use fabric_proto::common::HeaderType;
 use orderer_node::http_server::HttpTls;
@@ -53,6 +54,7 @@ async fn osnadmin_lists_joins_updates_fetches_and_removes() {
         identity: authority.issue("server").identity(),
         client_auth_required: true,
         client_root_cas: vec![authority.certificate()],
+        time_shift: Duration::ZERO,
     };
     let (registrar, stop) = (FakeRegistrar::with(&[]), CancellationToken::new());
     let settings = ParticipationSettings::default();

@@ -37,6 +37,11 @@ pub(super) fn render(families: &mut Families, snapshot: &Snapshot) {
         "1 if the channel takes envelopes.",
         served().map(|channel| Sample::holds(channel.state == "open").label("channel", &channel.id)),
     );
+    families.gauge(
+        "ordering_ledger_damaged",
+        "1 if a stored block could not be read since the node started.",
+        served().map(|channel| Sample::holds(channel.damage.is_some()).label("channel", &channel.id)),
+    );
     consensus(families, snapshot);
     let fetching = snapshot.node.groups.iter().flat_map(|group| &group.catch_up.channels);
     families.gauge(

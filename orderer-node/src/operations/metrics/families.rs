@@ -1,23 +1,55 @@
-//! The text format: families with their help and kind, samples with their labels.
+//! Families with their help and kind, samples with their labels; and the text format of Prometheus.
 
 use std::fmt::{Display, Write as _};
 
 use frontend_shim::traffic::{BOUNDS_MICROS, HistogramSnapshot};
 
-/// Families that were written so far. Each is written once, with all its samples.
+/// Families, in the order in which they were added. Each is there once, with all its samples.
 #[derive(Default)]
-pub(super) struct Families(String);
+pub(in crate::operations) struct Families(Vec<Family>);
+
+/// One family.
+pub(in crate::operations) struct Family {
+    /// Its name, in the form of Prometheus.
+    pub(in crate::operations) name: String,
+    /// What its samples are.
+    pub(in crate::operations) kind: Kind,
+    help: String,
+    /// The samples, each with what its name has behind that of the family.
+    pub(in crate::operations) samples: Vec<(&'static str, Sample)>,
+}
+
+/// What the samples of a family are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::operations) enum Kind {
+    /// It goes up and down.
+    Gauge,
+    /// It only grows while the node runs.
+    Counter,
+    /// Samples end in [`SUM`] and [`COUNT`].
+    Summary,
+    /// There are samples that end in [`BUCKET`] besides.
+    Histogram,
+}
 
 /// One sample: labels and a value.
-pub(super) struct Sample {
-    labels: String,
-    value: String,
+pub(in crate::operations) struct Sample {
+    /// Names and values, as they are.
+    pub(in crate::operations) labels: Vec<(String, String)>,
+    /// A number.
+    pub(in crate::operations) value: String,
 }
+
+/// Behind the name of a family: the sum of everything seen.
+pub(in crate::operations) const SUM: &str = "_sum";
+/// Behind the name of a family: how often something was seen.
+pub(in crate::operations) const COUNT: &str = "_count";
+const BUCKET: &str = "_bucket";
 
 impl Sample {
     /// A sample without labels yet.
     pub(super) fn new(value: impl Display) -> Self {
-        Self { labels: String::new(), value: value.to_string() }
+        Self { labels: Vec::new(), value: value.to_string() }
     }
 
     /// A sample that says yes or no.
@@ -27,33 +59,45 @@ impl Sample {
 
     /// Adds a label. The value may hold any character.
     pub(super) fn label(mut self, name: &str, value: impl Display) -> Self {
-        let separator = if self.labels.is_empty() { "" } else { "," };
-        let value = value.to_string().replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-        // Writing to a string cannot fail.
-        let _ = write!(self.labels, "{separator}{name}=\"{value}\"");
+        self.labels.push((name.to_owned(), value.to_string()));
         self
+    }
+
+    /// The labels as Prometheus reads them.
+    fn labels_text(&self) -> String {
+        let escaped = |value: &str| value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let each = self.labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
+        each.collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gauge => "gauge",
+            Self::Counter => "counter",
+            Self::Summary => "summary",
+            Self::Histogram => "histogram",
+        }
     }
 }
 
 impl Families {
     /// A value that goes up and down.
     pub(super) fn gauge(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = Sample>) {
-        self.family(name, "gauge", help);
-        self.samples(name, samples);
+        self.add(Kind::Gauge, name, help, samples.into_iter().map(|sample| ("", sample)));
     }
 
     /// A value that only grows while the node runs.
     pub(super) fn counter(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = Sample>) {
-        self.family(name, "counter", help);
-        self.samples(name, samples);
+        self.add(Kind::Counter, name, help, samples.into_iter().map(|sample| ("", sample)));
     }
 
     /// How often something happened, and how many seconds that took in all; without quantiles.
     pub(super) fn summary(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Sample, Sample)>) {
-        self.family(name, "summary", help);
         let (sums, counts): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
-        self.samples(&format!("{name}_sum"), sums);
-        self.samples(&format!("{name}_count"), counts);
+        let sums = sums.into_iter().map(|sample| (SUM, sample));
+        self.add(Kind::Summary, name, help, sums.chain(counts.into_iter().map(|sample| (COUNT, sample))));
     }
 
     /// How often something took how long, in seconds.
@@ -63,33 +107,43 @@ impl Families {
         help: &str,
         samples: impl IntoIterator<Item = (Sample, &'a HistogramSnapshot)>,
     ) {
-        self.family(name, "histogram", help);
-        for (labelled, seen) in samples {
+        let samples = samples.into_iter().flat_map(|(labelled, seen)| {
             let with = |value: String| Sample { labels: labelled.labels.clone(), value };
             let bounds = BOUNDS_MICROS.iter().map(|micros| (*micros as f64 / 1e6).to_string());
             let buckets = bounds.zip(seen.cumulative).chain([("+Inf".to_owned(), seen.count)]);
-            let buckets = buckets.map(|(bound, count)| with(count.to_string()).label("le", bound));
-            self.samples(&format!("{name}_bucket"), buckets);
-            self.samples(&format!("{name}_sum"), [with(seen.sum_s.to_string())]);
-            self.samples(&format!("{name}_count"), [with(seen.count.to_string())]);
-        }
+            let buckets = buckets.map(|(bound, count)| (BUCKET, with(count.to_string()).label("le", bound)));
+            let mut samples: Vec<_> = buckets.collect();
+            samples.push((SUM, with(seen.sum_s.to_string())));
+            samples.push((COUNT, with(seen.count.to_string())));
+            samples
+        });
+        self.add(Kind::Histogram, name, help, samples);
     }
 
+    /// All families.
+    pub(in crate::operations) fn list(&self) -> &[Family] {
+        &self.0
+    }
+
+    /// All families as Prometheus reads them.
     pub(super) fn into_text(self) -> String {
-        self.0
-    }
-
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    }
-
-    fn samples(&mut self, name: &str, samples: impl IntoIterator<Item = Sample>) {
-        for Sample { labels, value } in samples {
-            let _ = match labels.is_empty() {
-                true => writeln!(self.0, "{name} {value}"),
-                false => writeln!(self.0, "{name}{{{labels}}} {value}"),
-            };
+        let mut text = String::new();
+        for Family { name, kind, help, samples } in self.0 {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str());
+            for (end, sample) in samples {
+                let _ = match sample.labels.is_empty() {
+                    true => writeln!(text, "{name}{end} {}", sample.value),
+                    false => writeln!(text, "{name}{end}{{{}}} {}", sample.labels_text(), sample.value),
+                };
+            }
         }
+        text
+    }
+
+    fn add(&mut self, kind: Kind, name: &str, help: &str, samples: impl IntoIterator<Item = (&'static str, Sample)>) {
+        let (name, help) = (name.to_owned(), help.to_owned());
+        self.0.push(Family { name, kind, help, samples: samples.into_iter().collect() });
     }
 }
 

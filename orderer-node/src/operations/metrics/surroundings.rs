@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use super::families::{Families, Sample};
-use crate::operations::{Snapshot, health, readiness};
+use crate::operations::{DiskSpace, Snapshot, health, readiness};
 
 pub(super) fn render(families: &mut Families, snapshot: &Snapshot) {
     let version = &snapshot.node.client_side.version;
@@ -45,15 +45,24 @@ pub(super) fn render(families: &mut Families, snapshot: &Snapshot) {
             sample.label("consenter", it.consenter).label("certificate", it.kind)
         }),
     );
-    let disk = || snapshot.disk.into_iter();
-    families.gauge(
-        "ordering_disk_free_bytes",
-        "Bytes free on the disk of the data folder.",
-        disk().map(|disk| Sample::new(disk.free_bytes)),
+    let levels = || snapshot.log.by_level().into_iter();
+    families.counter(
+        "logging_entries_checked",
+        "Log entries of a level that some logger writes.",
+        levels().map(|(level, checked, _)| Sample::new(checked).label("level", level)),
     );
-    families.gauge(
-        "ordering_disk_total_bytes",
-        "Size of the disk of the data folder in bytes.",
-        disk().map(|disk| Sample::new(disk.total_bytes)),
+    families.counter(
+        "logging_entries_written",
+        "Log entries written.",
+        levels().map(|(level, _, written)| Sample::new(written).label("level", level)),
     );
+    let mut disk = |names: [&str; 2], what: &str, room: Option<DiskSpace>| {
+        let (free, total) =
+            (format!("Bytes free on the disk of the {what}."), format!("Size of the disk of the {what} in bytes."));
+        families.gauge(names[0], &free, room.map(|room| Sample::new(room.free_bytes)));
+        families.gauge(names[1], &total, room.map(|room| Sample::new(room.total_bytes)));
+    };
+    disk(["ordering_disk_free_bytes", "ordering_disk_total_bytes"], "data folder", snapshot.disk);
+    let of_journal = ["ordering_journal_disk_free_bytes", "ordering_journal_disk_total_bytes"];
+    disk(of_journal, "journals, if it is another one", snapshot.journal_disk);
 }

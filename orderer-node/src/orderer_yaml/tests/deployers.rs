@@ -316,7 +316,6 @@ fn config_maps_of_fabric_operator() {
             "Disabled true info",
         ]
     );
-    assert_eq!(loaded.config.grpc.keepalive.server_min_interval, Duration::from_secs(25));
 }
 
 #[test]
