@@ -42,10 +42,13 @@ impl NodeStatus {
     #[must_use]
     pub fn node_report(&self) -> NodeReport {
         let groups = self.registrar.hosting().list();
+        let (working, resting) = groups.iter().partition::<Vec<_>, _>(|group| !group.is_resting());
+        let (working, resting) = (working.into_iter(), resting.into_iter());
         NodeReport {
             client_side: StatusReport::of(&self.channels, &self.counters),
             traffic: self.counters.traffic(&self.channels),
-            groups: groups.iter().map(|group| GroupReport::of(group, &self.channels)).collect(),
+            groups: working.map(|group| GroupReport::of(group, &self.channels)).collect(),
+            resting: resting.map(|group| group.id().to_string()).collect(),
             mesh_door: self.mesh_door.counters(),
             frontends: groups
                 .iter()

@@ -252,6 +252,15 @@ impl Orderers {
         self.place.port + 2 * PLACES + id - 1
     }
 
+    pub async fn wait_until_ready(&self, id: u16) {
+        let since = Instant::now();
+        while get(self.operations(id), "/readyz").await.status != 200 {
+            let why = get(self.operations(id), "/readyz").await.text();
+            assert!(since.elapsed() < PATIENCE, "orderer {id}: {why}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
     pub async fn wait_until_not_ready(&self, id: u16) {
         let since = Instant::now();
         while get(self.operations(id), "/readyz").await.status == 200 {

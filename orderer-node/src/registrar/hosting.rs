@@ -289,6 +289,12 @@ impl HostedGroup {
         self.group.sessions.view.group()
     }
 
+    /// Does it order no channel of this node, because all have moved or were removed?
+    #[must_use]
+    pub fn is_resting(&self) -> bool {
+        self.group.sessions.channels.list().values().all(|channel| channel.moved.borrow().is_some())
+    }
+
     async fn join(&self, id: &ChannelId, channel: &Arc<JoinedChannel>) -> Result<(), Fault> {
         let (done, joined) = oneshot::channel();
         let join = Control::Join { id: id.clone(), channel: Arc::clone(channel), done };

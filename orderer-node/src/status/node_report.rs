@@ -20,8 +20,11 @@ pub struct NodeReport {
     pub client_side: StatusReport,
     /// What clients do, by channel.
     pub traffic: Vec<TrafficSnapshot>,
-    /// The groups hosted.
+    /// The groups at work.
     pub groups: Vec<GroupReport>,
+    /// The groups that order no channel of this node any more, by the first digits of their ids. Who of their members is
+    /// there is of no concern.
+    pub resting: Vec<String>,
     /// Where links come in.
     pub mesh_door: MeshDoorCounters,
     /// The frontends embedded.
@@ -60,6 +63,7 @@ impl NodeReport {
             self.groups.iter().filter_map(|group| part(group).ok()).collect()
         };
         section(sections, "ordering", &of_groups(|group| serde_json::to_value(&group.ordering)));
+        section(sections, "resting_groups", &self.resting);
         section(sections, "execution", &of_groups(|group| serde_json::to_value(group.execution)));
         section(sections, "mesh", &of_groups(|group| serde_json::to_value(&group.mesh)));
         section(sections, "mesh_door", &self.mesh_door);

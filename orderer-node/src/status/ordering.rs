@@ -118,7 +118,9 @@ impl OrderingReport {
         for peer in links.iter().filter(|peer| is_linked(peer)) {
             reached.insert(ReplicaId(peer.replica));
         }
-        let ordered: Vec<String> = group.sessions.channels.list().keys().map(ToString::to_string).collect();
+        let joined = group.sessions.channels.list();
+        let ordered = joined.iter().filter(|(_, channel)| channel.moved.borrow().is_none());
+        let ordered: Vec<String> = ordered.map(|(id, _)| id.to_string()).collect();
         Self {
             group: hex::encode(view.group().0),
             members: members(status, ordered.first().map_or("", String::as_str), channels, &links),

@@ -42,6 +42,9 @@ pub fn text(report: &StatusReport) -> String {
             format_args!("channel {}: blocks {} to {} are being fetched", missing.channel, missing.from, missing.to),
         );
     }
+    for group in section::<String>(report, "resting_groups") {
+        line(&mut out, format_args!("group {group} rests: it orders no channel of this node any more"));
+    }
     for frontend in section::<FrontendCounters>(report, "frontends") {
         show_frontend(&mut out, &frontend);
     }

@@ -144,6 +144,7 @@ fn report() -> NodeReport {
         },
         traffic: frontend_shim::status::Counters::default().traffic(&frontend_shim::channels::Channels::new().unwrap()),
         groups: vec![group()],
+        resting: Vec::new(),
         mesh_door: MeshDoorCounters { strangers: 2, ..MeshDoorCounters::default() },
         frontends: vec![frontend()],
         listeners: vec![ListenerCounters { accepted: 12, ..ListenerCounters::default() }],
