@@ -4,12 +4,16 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod clients;
+mod consenters;
 mod new_tls;
 mod node_sdk;
 mod orderers;
 mod osnadmin;
 mod real_peer;
+mod real_succession;
 mod release;
+mod renewal;
 mod stage;
 mod succession;
 mod transactions;
