@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod block_validation;
 mod clients;
 mod consenters;
 mod new_tls;
