@@ -30,6 +30,17 @@ pub enum MoveError {
     /// Two of them have one key, so one could speak as the other.
     #[error("consenters {0} and {1} would have the same key")]
     SharedKey(u32, u32),
+    /// They could not sign blocks that anybody takes, and no later update could heal that.
+    #[error(
+        "no block would be valid after it: the policy /Channel/Orderer/BlockValidation asks for more signatures than the \
+         {consenters} consenters can give ({}): change both in one update", needed_text(*.needed)
+    )]
+    TooFewSigners {
+        /// How many there are.
+        consenters: usize,
+        /// How many would have to sign, if any number would do.
+        needed: Option<usize>,
+    },
 }
 
 /// Are they the same consenters: the same consensus type, and the same ids with the same pinned keys?
@@ -42,7 +53,7 @@ pub fn is_same(current: &ChannelConfig, next: &ChannelConfig) -> bool {
 }
 
 /// Demands that the channel can be ordered by the consenters of `next` after those of `current`: they are the same, or a
-/// quorum of the present ones is among them.
+/// quorum of the present ones is among them, and they are enough for its policy BlockValidation.
 ///
 /// # Errors
 /// [`MoveError`].
@@ -55,7 +66,14 @@ pub fn check(current: &ChannelConfig, next: &ChannelConfig) -> Result<(), MoveEr
     }
     let lost: Vec<u32> = now.iter().filter(|member| !is_kept(member, current, next)).map(|member| member.id).collect();
     let (kept, needed) = (now.len() - lost.len(), bft_quorum(now.len()));
-    if kept < needed { Err(MoveError::TooFewKept { kept, needed, lost }) } else { Ok(()) }
+    if kept < needed {
+        return Err(MoveError::TooFewKept { kept, needed, lost });
+    }
+    let (consenters, needed) = (then.len(), next.block_policy().policy().fewest_signers());
+    if needed.is_none_or(|needed| needed > consenters) {
+        return Err(MoveError::TooFewSigners { consenters, needed });
+    }
+    Ok(())
 }
 
 /// Who of `next` was a consenter before, by id.
@@ -81,6 +99,10 @@ fn is_one(now: &Consenter, then: &Consenter, current: &ChannelConfig, next: &Cha
 
 fn is_bft(config: &ChannelConfig) -> bool {
     matches!(config.consensus(), ConsensusType::Bft { .. })
+}
+
+fn needed_text(needed: Option<usize>) -> String {
+    needed.map_or_else(|| "nobody can satisfy it".to_owned(), |needed| needed.to_string())
 }
 
 fn describe(lost: &[u32]) -> String {

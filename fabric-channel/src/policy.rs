@@ -75,6 +75,16 @@ impl Policy {
             Self::ImplicitMeta(policy) => policy.is_satisfied_by(signers),
         }
     }
+
+    /// How many distinct signers satisfy it at best, whoever they are; none if no number does. Each child group is taken to
+    /// have signers of its own.
+    #[must_use]
+    pub fn fewest_signers(&self) -> Option<usize> {
+        match self {
+            Self::Signature(policy) => policy.rule.fewest_signers(),
+            Self::ImplicitMeta(policy) => policy.fewest_signers(),
+        }
+    }
 }
 
 /// A tree of thresholds whose leaves are principals.
@@ -181,6 +191,15 @@ impl SignaturePolicy {
 }
 
 impl Rule {
+    fn fewest_signers(&self) -> Option<usize> {
+        match self {
+            Self::SignedBy(_) => Some(1),
+            Self::NOutOf { n, rules } => {
+                sum_of_smallest(usize::try_from(*n).unwrap_or(0), rules.iter().filter_map(Self::fewest_signers))
+            }
+        }
+    }
+
     fn compile(rule: &RuleMessage, principals: usize, depth: usize) -> Result<Self, PolicyError> {
         if depth >= POLICY_DEPTH_MAX {
             return Err(PolicyError::TooDeep);
@@ -245,6 +264,11 @@ impl ImplicitMetaPolicy {
         &self.children
     }
 
+    fn fewest_signers(&self) -> Option<usize> {
+        let policies = self.children.iter().filter_map(|(_, policy)| policy.as_ref());
+        sum_of_smallest(self.threshold, policies.filter_map(|policy| policy.fewest_signers()))
+    }
+
     fn is_satisfied_by(&self, signers: &[Identity]) -> bool {
         let policies = self.children.iter().filter_map(|(_, policy)| policy.as_ref());
         let mut satisfied = policies.filter(|policy| policy.is_satisfied_by(signers));
@@ -254,4 +278,10 @@ impl ImplicitMetaPolicy {
             threshold => satisfied.take(threshold).count() == threshold,
         }
     }
+}
+
+fn sum_of_smallest(count: usize, numbers: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut numbers: Vec<usize> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.get(..count).map(|smallest| smallest.iter().fold(0, |sum: usize, number| sum.saturating_add(*number)))
 }

@@ -12,12 +12,16 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use fabric_channel::config_change::RecomputeError;
 use fabric_channel::config_transaction::{ConfigTransactionReject, EnvelopeSigner, SignError, verify, wrap};
-use fabric_channel::config_tree::{ConfigTree, Group, Value};
+use fabric_channel::config_tree::{ConfigTree, Group, PolicyBody, Value};
 use fabric_channel::consenter_set::{MoveError, check, is_same, kept};
 use fabric_channel::filters::{self, FilterReject};
 use fabric_channel::{Bundle, ChannelConfig, ConfigChange, ConfigContent, ExpiryCheck, serialise};
-use fabric_proto::common::{ChannelHeader, Header, Orderers, Payload, SignatureHeader};
+use fabric_proto::common::signature_policy::{NOutOf, Type};
+use fabric_proto::common::{
+    ChannelHeader, Header, Orderers, Payload, SignatureHeader, SignaturePolicy, SignaturePolicyEnvelope,
+};
 use fabric_proto::low_s::{Curve, to_low_s};
+use fabric_proto::msp::MspPrincipal;
 use fabric_proto::orderer::{BatchTimeout, ConsensusType, consensus_type::State};
 use fabric_proto::{Envelope, canonical};
 use free_channel::{envelope, free_channel, orderer, root};
@@ -320,6 +324,26 @@ fn on_type_etcdraft_consenters_are_known_by_their_keys_wherever_they_stand() {
     assert_eq!(swapped, (false, Ok(()), all), "the replicas have other numbers");
     let without_first = with(&|consenters| drop(consenters.remove(0)));
     assert_eq!(without_first, (false, Ok(()), (1..n as u32).collect()));
+}
+
+#[test]
+fn consenters_have_to_be_enough_for_the_signatures_that_their_channel_demands() {
+    let real = config("raft/genesis");
+    let demanding = |needed: i32| {
+        let rules = vec![SignaturePolicy { r#type: Some(Type::SignedBy(0)) }; 4];
+        let rule = SignaturePolicy { r#type: Some(Type::NOutOf(NOutOf { n: needed, rules })) };
+        let identities = vec![MspPrincipal::default()];
+        let envelope = SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities };
+        let mut tree = real.bundle().tree().clone();
+        let policy = group(&mut tree, "Orderer").policies.get_mut("BlockValidation").unwrap();
+        policy.policy = Some(PolicyBody { kind: 1, value: envelope.encode_to_vec().into(), ..PolicyBody::default() });
+        check(&real, &ChannelConfig::from_bundle(Bundle::from_tree("raftch", tree).unwrap()).unwrap())
+    };
+    assert_eq!(demanding(3), Ok(()));
+    let error = demanding(4).unwrap_err();
+    assert_eq!(error, MoveError::TooFewSigners { consenters: 3, needed: Some(4) });
+    assert!(error.to_string().contains("more signatures than the 3 consenters can give (4)"), "{error}");
+    assert_eq!(demanding(5), Err(MoveError::TooFewSigners { consenters: 3, needed: None }));
 }
 
 #[test]

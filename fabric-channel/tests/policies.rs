@@ -69,6 +69,24 @@ fn a_threshold_of_zero_is_always_met() {
 }
 
 #[test]
+fn the_fewest_signers_are_those_of_the_cheapest_rules() {
+    let fewest = |rule: RuleMessage| {
+        let envelope = SignaturePolicyEnvelope { version: 0, rule: Some(rule), identities: vec![member()] };
+        let policy = SignaturePolicy::compile(&envelope, config("bft-chain/0").msps()).unwrap();
+        fabric_channel::Policy::Signature(policy).fewest_signers()
+    };
+    let two = || n_out_of(2, vec![signed_by(0); 4]);
+    assert_eq!(fewest(signed_by(0)), Some(1));
+    assert_eq!(fewest(n_out_of(2, vec![two(), signed_by(0), two()])), Some(3));
+    assert_eq!(fewest(n_out_of(0, vec![signed_by(0)])), Some(0));
+    assert_eq!(fewest(n_out_of(-1, Vec::new())), Some(0));
+    assert_eq!(fewest(n_out_of(5, vec![signed_by(0); 4])), None);
+    // ANY Writers, and a quorum of four.
+    let of = |name: &str| config(name).block_policy().policy().fewest_signers();
+    assert_eq!((of("raft/genesis"), of("bft/genesis")), (Some(1), Some(3)));
+}
+
+#[test]
 fn policies_that_do_not_compile() {
     let compile = |version: i32, rule: Option<RuleMessage>| {
         let envelope = SignaturePolicyEnvelope { version, rule, identities: vec![member()] };

@@ -10,6 +10,7 @@
 //! A join block is durable before the join is answered, and a removal before it begins, so a crash at any step goes on
 //! where it stopped. One change is made at a time; looking waits for none.
 
+mod belief;
 mod destinations;
 mod follower;
 mod hosting;

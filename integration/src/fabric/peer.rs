@@ -7,24 +7,28 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 use fabric_proto::ChannelId;
+use nix::sys::signal::Signal;
 use orderer_node::client::Endpoint;
 use serde_json::json;
 
 use super::peer_files::{configuration, write_builder};
 use super::{Chaincode, FabricNetwork, Gateway, output_of, run};
 use crate::administration::Person;
-use crate::process::Process;
-use crate::site::wait_until;
+use crate::process::{Process, read_log};
+use crate::site::{PATIENCE, wait_until};
 
-/// A running peer.
+/// A peer that runs, or has been stopped.
 #[derive(Debug)]
 pub struct Peer {
-    process: Process,
+    /// None while it is stopped.
+    process: Option<Process>,
     program: PathBuf,
     network: FabricNetwork,
     /// With `core.yaml` in it.
     folder: PathBuf,
     address: String,
+    /// The node that the commands are sent to, by its place in the network.
+    node: usize,
 }
 
 impl Peer {
@@ -37,14 +41,37 @@ impl Peer {
         fs::create_dir_all(&folder)?;
         write_builder(&folder.join("builder"))?;
         fs::write(folder.join("core.yaml"), configuration(&folder, &network.crypto.peer(), port))?;
-        let program = programs.join("peer");
-        let mut command = Command::new(&program);
-        command.args(["node", "start"]).env("FABRIC_CFG_PATH", &folder).env("FABRIC_LOGGING_FORMAT", LOG_FORMAT);
-        let process = Process::start("peer", &mut command, &folder.join("log"))?;
-        Ok(Self { process, program, network, folder, address: format!("127.0.0.1:{port}") })
+        let (program, address) = (programs.join("peer"), format!("127.0.0.1:{port}"));
+        let mut peer = Self { process: None, program, network, folder, address, node: 0 };
+        peer.start_again()?;
+        Ok(peer)
     }
 
-    /// Has it join the channel whose block 0 node 1 gives; waits until it can.
+    /// Asks it to end, and waits until it has.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.process.take().context("it runs")?.stop(Signal::SIGTERM, PATIENCE).map(drop)
+    }
+
+    /// Starts it after it was stopped.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.program);
+        command.args(["node", "start"]).env("FABRIC_CFG_PATH", &self.folder).env("FABRIC_LOGGING_FORMAT", LOG_FORMAT);
+        self.process = Some(Process::start("peer", &mut command, &self.log_file())?);
+        Ok(())
+    }
+
+    /// From now on the commands go to this node, by its place in the network; before, to the first one.
+    pub const fn turn_to(&mut self, node: usize) {
+        self.node = node;
+    }
+
+    /// Has it join the channel whose block 0 a node gives; waits until it can.
     ///
     /// # Errors
     /// It cannot for too long.
@@ -58,7 +85,7 @@ impl Peer {
         .await
     }
 
-    /// `peer channel fetch POSITION` from node 1, as its own administrator; the block's bytes.
+    /// `peer channel fetch POSITION` from a node, as its own administrator; the block's bytes.
     ///
     /// # Errors
     /// What the program says.
@@ -85,7 +112,7 @@ impl Peer {
         run(self.command(person, &["channel", "signconfigtx", "-f"]).arg(update))
     }
 
-    /// `peer channel update` towards node 1 as this administrator, who signs too.
+    /// `peer channel update` towards a node as this administrator, who signs too.
     ///
     /// # Errors
     /// What the program says.
@@ -107,7 +134,7 @@ impl Peer {
         run(self.towards_node(self.command(&administrator, &["lifecycle", "chaincode", "commit"]).args(definition)))
     }
 
-    /// `peer chaincode invoke` towards node 1 as a user, who waits until this peer has committed the transaction as valid.
+    /// `peer chaincode invoke` towards a node as a user, who waits until this peer has committed the transaction as valid.
     ///
     /// # Errors
     /// What the program says.
@@ -144,12 +171,17 @@ impl Peer {
     /// It has none yet.
     pub fn block_source(&self) -> anyhow::Result<usize> {
         let log = self.log();
-        let says_it = |line: &&str| BLOCK_SOURCE.iter().any(|beginning| line.contains(beginning));
-        let line = log.lines().rfind(says_it).context("it has no block source")?;
+        let line = log.lines().rfind(|line| says_source(line)).context("it has no block source")?;
         let address = line.split_once("orderer-address=").and_then(|(_, it)| it.split_whitespace().next());
         let address = address.with_context(|| format!("no address: {line}"))?;
         let nodes = &self.network.orderers;
         nodes.iter().position(|node| node == address).with_context(|| format!("no node at {address}"))
+    }
+
+    /// How often it has turned to a node for its blocks.
+    #[must_use]
+    pub fn block_source_changes(&self) -> usize {
+        self.log().lines().filter(|line| says_source(line)).count()
     }
 
     /// Waits until it says of each of these blocks that it has committed it.
@@ -172,11 +204,17 @@ impl Peer {
     /// What it has said.
     #[must_use]
     pub fn log(&self) -> String {
-        self.process.log()
+        read_log(&self.log_file())
     }
 
-    fn block_file(&self, position: &str) -> PathBuf {
+    /// The file that `peer channel fetch POSITION` writes.
+    #[must_use]
+    pub fn block_file(&self, position: &str) -> PathBuf {
         self.folder.join(format!("{position}.block"))
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder.join("log")
     }
 
     fn command(&self, (folder, msp_id): &Person, arguments: &[&str]) -> Command {
@@ -187,8 +225,14 @@ impl Peer {
     }
 
     fn towards_node<'a>(&self, command: &'a mut Command) -> &'a mut Command {
-        command.args(["-o", &self.network.orderers[0], "--tls", "--cafile"]).arg(self.network.crypto.tls_authority())
+        command
+            .args(["-o", &self.network.orderers[self.node], "--tls", "--cafile"])
+            .arg(self.network.crypto.tls_authority())
     }
+}
+
+fn says_source(line: &str) -> bool {
+    BLOCK_SOURCE.iter().any(|beginning| line.contains(beginning))
 }
 
 /// How the lines begin with which v3 and v2.5 say from whom blocks come from now on.

@@ -4,13 +4,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod block_validation;
+mod clients;
+mod consenters;
 mod disks;
 mod new_tls;
 mod node_sdk;
 mod orderers;
 mod osnadmin;
 mod real_peer;
+mod real_succession;
 mod release;
+mod renewal;
 mod settings;
 mod small_disk;
 mod stage;

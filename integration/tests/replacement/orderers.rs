@@ -85,14 +85,18 @@ impl Orderers {
         Self::start_at(place, (CryptoFolder::at(&material::crypto()), Some(new_tls)), genesis, false).await
     }
 
-    /// With keys made for them and a peer: they take the place of nodes that `orderer-node dev` ran for a moment. The channel
-    /// is of the type that the release knows. Their administrators come over TLS.
+    /// With keys made for a peer and as many nodes as there are places: four take the place of nodes that `orderer-node dev`
+    /// ran for a moment. The channel is of the type that the release knows. Their administrators come over TLS.
     pub async fn start_with_new_keys(fabric: &Fabric) -> Self {
         let place = Place::find().await;
-        let before = Self::new_keys(&place, ORDERERS).await;
-        let crypto = CryptoFolder::at(&before.join("crypto"));
+        let keys = Self::new_keys(&place, PLACES).await.join("crypto");
+        let crypto = CryptoFolder::at(&keys);
         let genesis = match fabric.release {
-            Release::V3 => std::fs::read(before.join("genesis.block")).unwrap().into(),
+            Release::V3 => {
+                let (cutting, four) = (Cutting { message_count_max: 10, ..Cutting::default() }, [1, 2, 3, 4]);
+                let profile = material::profile_with(&keys, CHANNEL, place.port, &cutting, &four).unwrap();
+                material::genesis_block(&profile).unwrap()
+            }
             Release::V2_5 => {
                 let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", place.port + at)).collect();
                 let network =
@@ -443,9 +447,9 @@ impl Orderers {
         Endpoint::tls(&self.address(id), &self.authorities(), Some(&identity)).unwrap()
     }
 
-    /// What Fabric's programs are told of them.
+    /// What Fabric's programs are told of them, and of those that may come.
     pub fn for_fabric(&self) -> FabricNetwork {
-        let orderers = (1..=ORDERERS).map(|id| self.address(id)).collect();
+        let orderers = (1..=PLACES).map(|id| self.address(id)).collect();
         FabricNetwork { crypto: self.keys.clone(), orderers, folder: self.place.folder.path().to_owned() }
     }
 
@@ -454,7 +458,7 @@ impl Orderers {
         &self.processes[&id]
     }
 
-    fn address(&self, id: u16) -> String {
+    pub fn address(&self, id: u16) -> String {
         format!("127.0.0.1:{}", self.port_of(id))
     }
 

@@ -1,5 +1,7 @@
 //! Four `orderer` processes whose channel `osnadmin` has joined, a real peer that follows it, and its administrators' tools.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use fabric_proto::common::{Block, Status};
 use integration::administration::Person;
@@ -20,8 +22,9 @@ pub struct Stage {
     // Ends before the folder goes that it writes into.
     pub peer: Peer,
     pub orderers: Orderers,
+    pub release: Release,
     translator: Translator,
-    release: Release,
+    programs: PathBuf,
     sent: Vec<Bytes>,
 }
 
@@ -38,16 +41,13 @@ impl Stage {
     pub async fn set_without_blocks(fabric: &Fabric) -> Self {
         let (programs, release) = (&fabric.programs, fabric.release);
         let orderers = Orderers::start_with_new_keys(fabric).await;
-        let osnadmin = Osnadmin::new(programs, &orderers);
-        let genesis = orderers.file("genesis.block");
-        for id in [3, 1, 4, 2] {
-            let said = osnadmin.run(id, &["join", "--channelID", CHANNEL, "--config-block", &genesis]);
-            assert!(said.starts_with("Status: 201"), "{said}");
-        }
         let network = orderers.for_fabric();
         let translator = Translator::new(programs, &network.folder).unwrap();
         let peer = Peer::start(programs, network, free_ports(3).unwrap()).unwrap();
-        let stage = Self { peer, orderers, translator, release, sent: Vec::new() };
+        let stage = Self { peer, orderers, release, translator, programs: programs.clone(), sent: Vec::new() };
+        for id in [3, 1, 4, 2] {
+            stage.join(id, &stage.orderers.file("genesis.block"));
+        }
         stage.peer.join(CHANNEL).await.unwrap();
         stage
     }
@@ -60,7 +60,12 @@ impl Stage {
 
     /// All nodes have one chain with all that was ordered in it, and the peer commits it; says how many blocks it has.
     pub async fn check(&self) -> u64 {
-        let height = self.orderers.check_chain(&self.sent).await;
+        self.check_at(&[1, 2, 3, 4]).await
+    }
+
+    /// The same of these nodes.
+    pub async fn check_at(&self, ids: &[u16]) -> u64 {
+        let height = self.orderers.check_chain_at(ids, &self.sent).await;
         self.peer.commits(0..=height - 1).await.unwrap();
         let log = self.peer.log();
         if self.release == Release::V3 {
@@ -68,6 +73,37 @@ impl Stage {
         }
         assert!(!log.contains("panic"), "the peer panicked\n{log}");
         height
+    }
+
+    /// Takes note of envelopes that a node has taken.
+    pub fn was_taken(&mut self, envelopes: Vec<Bytes>) {
+        self.sent.extend(envelopes);
+    }
+
+    /// The peer commits what is the newest block now.
+    pub async fn peer_follows(&self) {
+        let newest = number_of(&self.peer.fetch("newest", CHANNEL).unwrap());
+        self.peer.commits(newest..=newest).await.unwrap();
+    }
+
+    /// `osnadmin channel join` at a node.
+    pub fn join(&self, id: u16, block_file: &str) {
+        let said = self.osnadmin().run(id, &["join", "--channelID", CHANNEL, "--config-block", block_file]);
+        assert!(said.starts_with("Status: 201"), "{said}");
+    }
+
+    /// Waits until `osnadmin channel list` says at a node that it is an active consenter or follower.
+    pub async fn wait_for_relation(&self, id: u16, relation: &str) {
+        let is_so = async || {
+            let said = self.osnadmin().run(id, &["list", "--channelID", CHANNEL]);
+            let relation = format!("\"consensusRelation\": \"{relation}\"");
+            Ok(said.contains(&relation) && said.contains("\"status\": \"active\""))
+        };
+        wait_until(&format!("orderer {id} is a {relation}"), is_so).await.unwrap();
+    }
+
+    fn osnadmin(&self) -> Osnadmin<'_> {
+        Osnadmin::new(&self.programs, &self.orderers)
     }
 
     /// Changes the configuration by Fabric's tools as the last of these administrators, after the others have signed, and

@@ -2,54 +2,15 @@
 
 use std::time::Instant;
 
-use bytes::Bytes;
 use fabric_proto::common::Status;
 use integration::client::broadcast;
 use integration::process::tail;
 use integration::site::PATIENCE;
 use nix::sys::signal::Signal;
-use orderer_node::client::{Endpoint, EnvelopeFactory};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::join;
+use crate::clients::Clients;
 use crate::orderers::Orderers;
-
-/// Clients that send one envelope after the other to a node, each again until it is taken.
-struct Clients {
-    enough: CancellationToken,
-    tasks: Vec<JoinHandle<Vec<Bytes>>>,
-}
-
-impl Clients {
-    fn of(orderers: &Orderers, ids: &[u16]) -> Self {
-        let enough = CancellationToken::new();
-        let task = |&id: &u16| tokio::spawn(keep_sending(orderers.endpoint(id), orderers.user.clone(), enough.clone()));
-        Self { tasks: ids.iter().map(task).collect(), enough }
-    }
-
-    async fn stop(self) -> Vec<Bytes> {
-        self.enough.cancel();
-        let mut taken = Vec::new();
-        for task in self.tasks {
-            taken.extend(task.await.unwrap());
-        }
-        taken
-    }
-}
-
-async fn keep_sending(endpoint: Endpoint, user: EnvelopeFactory, enough: CancellationToken) -> Vec<Bytes> {
-    let mut taken = Vec::new();
-    while !enough.is_cancelled() {
-        let (envelope, since) = (user.transaction_of_size(10), Instant::now());
-        while let Err(error) = broadcast(&endpoint, [envelope.clone()]).await {
-            assert!(since.elapsed() < PATIENCE, "{}: {error:#}", endpoint.name());
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-        taken.push(envelope);
-    }
-    taken
-}
 
 fn words(words: &[String]) -> Vec<&str> {
     words.iter().map(String::as_str).collect()

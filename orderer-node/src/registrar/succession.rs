@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::belief;
 use super::hosting::{Arrival, Joining};
 use super::join_block::{JoinBlock, signature_style};
 use super::{Entry, Inner, Ready};
@@ -39,6 +40,9 @@ impl Inner {
         let Ready { era, group, membership, ledger, served, .. } = ready;
         let (config, id) = (era.config.clone(), era.config.channel_id().clone());
         let opening = opening(&id, &ledger, &era)?;
+        if let Some(flaw) = belief::flaw(&config) {
+            tracing::warn!(channel = %id, "{flaw}");
+        }
         let served = match served {
             Some(served) => served,
             None => self.channels.add(config.clone(), Arc::clone(&ledger))?,
