@@ -20,6 +20,7 @@
 mod channel;
 pub(crate) mod door;
 mod flow;
+mod level;
 mod limits;
 mod reading;
 mod section;
@@ -41,6 +42,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::channel::ChannelCatchUp;
+pub use self::level::Heard;
 pub use self::limits::CatchUpLimits;
 pub use self::source::{BlockSource, Connection};
 use crate::fault::{Fault, Faults};

@@ -183,7 +183,8 @@ impl World {
             ledger: Arc::clone(ledger),
             style: style(replica.into()),
             opened_at: ledger.tip().unwrap(),
-            opening: None,
+            is_taken_over: false,
+            opening: arc_swap::ArcSwapOption::empty(),
             open: tokio::sync::watch::Sender::new(true),
             moved: tokio::sync::watch::Sender::new(None),
         };
