@@ -12,6 +12,7 @@ mod real_peer;
 mod release;
 mod stage;
 mod succession;
+mod takeover;
 mod transactions;
 
 use nix::sys::signal::Signal;

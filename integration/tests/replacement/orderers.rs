@@ -12,7 +12,7 @@ use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
 use integration::crypto_folder::CryptoFolder;
-use integration::fabric::{FabricNetwork, raft_genesis};
+use integration::fabric::{BlockSigners, FabricNetwork, cryptogen, raft_genesis};
 use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use integration::network::{alone, temporary_folder};
 use integration::ports::free_ports;
@@ -43,6 +43,10 @@ pub struct Orderers {
     /// The nodes that have the keys of another one in the folder.
     keys_of: BTreeMap<u16, u16>,
     has_admin_tls: bool,
+    /// The release whose own orderers run.
+    stock: Option<PathBuf>,
+    /// Orderers of Fabric run, or ran, with the configuration.
+    is_after_stock: bool,
     processes: BTreeMap<u16, Process>,
     place: Place,
 }
@@ -59,6 +63,17 @@ impl Place {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
         Self { port: free_ports(4 * PLACES).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
+    }
+
+    fn raft_genesis(&self, fabric: &Fabric, crypto: &CryptoFolder, signers: BlockSigners) -> Bytes {
+        let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", self.port + at)).collect();
+        let network = FabricNetwork { crypto: crypto.clone(), orderers, folder: self.folder.path().to_owned() };
+        raft_genesis(&fabric.programs, &network, CHANNEL, signers).unwrap()
+    }
+
+    /// Where a channel says that its nodes are.
+    async fn at(port: u16) -> Self {
+        Self { port, ..Self::find().await }
     }
 }
 
@@ -90,14 +105,35 @@ impl Orderers {
         let crypto = CryptoFolder::at(&before.join("crypto"));
         let genesis = match fabric.release {
             Release::V3 => std::fs::read(before.join("genesis.block")).unwrap().into(),
-            Release::V2_5 => {
-                let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", place.port + at)).collect();
-                let network =
-                    FabricNetwork { crypto: crypto.clone(), orderers, folder: place.folder.path().to_owned() };
-                raft_genesis(&fabric.programs, &network, CHANNEL).unwrap()
-            }
+            Release::V2_5 => place.raft_genesis(fabric, &crypto, BlockSigners::ThreeOfFour),
         };
         Self::start_at(place, (crypto, None), genesis, true).await
+    }
+
+    /// Orderers of Fabric itself, with keys and a first block that its tools made. Their administrators come over TLS.
+    pub async fn start_stock(fabric: &Fabric) -> Self {
+        let place = Place::find().await;
+        let crypto = cryptogen(&fabric.programs, place.folder.path()).unwrap();
+        let genesis = match fabric.release {
+            Release::V3 => {
+                let (keys, all) = (place.folder.path().join("crypto"), [1, 2, 3, 4]);
+                let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
+                let profile = material::profile_with(&keys, CHANNEL, place.port, &cutting, &all).unwrap();
+                material::genesis_block(&profile).unwrap()
+            }
+            Release::V2_5 => place.raft_genesis(fabric, &crypto, BlockSigners::One),
+        };
+        let stock = Some(fabric.programs.clone());
+        let prepared = Self::prepare_at(place, (crypto, None), genesis, true);
+        let mut orderers = Self { stock, is_after_stock: true, ..prepared };
+        orderers.start_all().await;
+        orderers
+    }
+
+    /// Nobody runs yet. Nodes are at and behind the port that this channel names, and have the keys of the test data.
+    pub async fn prepare(port: u16, genesis: Bytes) -> Self {
+        let keys = (CryptoFolder::at(&material::crypto()), None);
+        Self::prepare_at(Place::at(port).await, keys, genesis, false)
     }
 
     /// With keys for as many nodes as there are places, of which four order the channel and run.
@@ -130,14 +166,44 @@ impl Orderers {
         genesis: Bytes,
         has_admin_tls: bool,
     ) -> Self {
+        let mut orderers = Self::prepare_at(place, (keys, new_tls), genesis, has_admin_tls);
+        orderers.start_all().await;
+        orderers
+    }
+
+    async fn start_all(&mut self) {
+        for id in 1..=ORDERERS {
+            self.start_again(id).await;
+        }
+    }
+
+    fn prepare_at(
+        place: Place,
+        (keys, new_tls): (CryptoFolder, Option<NewTls>),
+        genesis: Bytes,
+        has_admin_tls: bool,
+    ) -> Self {
         std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
         let user = user_of(&keys.user());
         let (processes, moved, keys_of) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let mut orderers = Self { genesis, keys, user, new_tls, moved, keys_of, has_admin_tls, processes, place };
-        for id in 1..=ORDERERS {
-            orderers.start_again(id).await;
+        Self {
+            genesis,
+            keys,
+            user,
+            new_tls,
+            moved,
+            keys_of,
+            has_admin_tls,
+            stock: None,
+            is_after_stock: false,
+            processes,
+            place,
         }
-        orderers
+    }
+
+    /// Every node that is started from now on is ours.
+    pub fn replace(&mut self) {
+        self.stock = None;
     }
 
     /// A first block with which nobody began.
@@ -148,7 +214,8 @@ impl Orderers {
 
     /// Starts a node and waits until it says that it serves.
     pub async fn start_again(&mut self, id: u16) {
-        let mut command = Command::new(binary::orderer().unwrap());
+        let stock = self.stock.as_ref().map(|programs| programs.join("orderer"));
+        let mut command = Command::new(stock.unwrap_or_else(|| binary::orderer().unwrap()));
         command.env_clear().envs(self.environment(id));
         // The log goes on where an earlier start ended.
         let (since, before) = (Instant::now(), read_log(&self.log(id)).matches(SERVING).count());
@@ -179,7 +246,8 @@ impl Orderers {
         let process = self.processes.remove(&id).unwrap();
         let stopping = move || process.stop(signal, Duration::from_secs(10));
         let status = tokio::task::spawn_blocking(stopping).await.unwrap().unwrap();
-        assert!(status.success(), "orderer {id}: {status}");
+        // That of Fabric does not say how it ended.
+        assert!(status.success() || self.stock.is_some(), "orderer {id}: {status}");
     }
 
     /// Where a node keeps everything but its journals.
@@ -409,6 +477,12 @@ impl Orderers {
         self.place.folder.path().join(format!("{id}.log"))
     }
 
+    /// The folder of the sample `orderer.yaml`: Fabric's own if its orderers ran here.
+    fn sample_file(&self) -> PathBuf {
+        let ours = binary::workspace().join("configs");
+        if !self.is_after_stock { ours } else { std::env::var_os("FABRIC_CFG_PATH").map_or(ours, PathBuf::from) }
+    }
+
     /// What a deployer sets.
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
         let whose = self.keys_of.get(&id).copied().unwrap_or(id);
@@ -422,7 +496,7 @@ impl Orderers {
         let authority = self.authorities().display().to_string();
         let mut set = BTreeMap::from(
             [
-                ("FABRIC_CFG_PATH", binary::workspace().join("configs").display().to_string()),
+                ("FABRIC_CFG_PATH", self.sample_file().display().to_string()),
                 ("FABRIC_LOGGING_SPEC", "info".to_owned()),
                 ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
                 ("ORDERER_GENERAL_LISTENPORT", self.port_of(id).to_string()),
@@ -436,6 +510,9 @@ impl Orderers {
                 ("ORDERER_CHANNELPARTICIPATION_ENABLED", "true".to_owned()),
                 ("ORDERER_FILELEDGER_LOCATION", self.data(id).display().to_string()),
                 ("ORDERER_CONSENSUS_WALDIR", data.join("wal").display().to_string()),
+                ("ORDERER_CONSENSUS_SNAPDIR", data.join("snapshots").display().to_string()),
+                ("ORDERER_GENERAL_CLUSTER_CLIENTCERTIFICATE", certificate.clone()),
+                ("ORDERER_GENERAL_CLUSTER_CLIENTPRIVATEKEY", private_key.clone()),
                 ("ORDERER_ADMIN_LISTENADDRESS", format!("127.0.0.1:{}", self.admin(id))),
                 ("ORDERER_OPERATIONS_LISTENADDRESS", format!("127.0.0.1:{}", self.operations(id))),
                 ("ORDERER_METRICS_PROVIDER", "prometheus".to_owned()),

@@ -83,15 +83,16 @@ impl BlockCatchUp {
                 let told = timeout(patience, reading.next()).await.map_err(|_| Silent::Late)??;
                 match told {
                     Told::Block(given) if given.number == chain.next() => {
-                        let block = match whole_block(&chain, &given).map(|block| (chain.verify(channel, &block), block)) {
-                            Ok((Ok(verified), _)) => verified,
-                            // It may have been cut there, and lack its certificate.
-                            Ok((Err(what), _)) | Err(what) => {
-                                let detail = format!("channel {channel}, block {}: {what}", given.number);
-                                source.record().complain(Grievance::WrongSignature, &detail);
-                                return Ok(());
-                            }
-                        };
+                        let block =
+                            match whole_block(&chain, &given).map(|block| (chain.verify(channel, &block), block)) {
+                                Ok((Ok(verified), _)) => verified,
+                                // It may have been cut there, and lack its certificate.
+                                Ok((Err(what), _)) | Err(what) => {
+                                    let detail = format!("channel {channel}, block {}: {what}", given.number);
+                                    source.record().complain(Grievance::WrongSignature, &detail);
+                                    return Ok(());
+                                }
+                            };
                         let stored = off_task(ledger, move |ledger| Ok(block.store(ledger).map(|()| block)?)).await?;
                         configs.extend(stored.config().cloned());
                         chain.advance(stored);

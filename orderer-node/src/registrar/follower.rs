@@ -102,8 +102,7 @@ impl Follower {
 
     fn is_consenter(&self, position: &VerifiedChain) -> bool {
         let Some(config) = position.config() else { return false };
-        position.next() > self.join.number
-            && group_of(config).is_ok_and(|group| self.keys.membership(&group).is_some())
+        position.next() > self.join.number && group_of(config).is_ok_and(|group| self.keys.membership(&group).is_some())
     }
 
     /// Every address that the newest configuration known names, with the TLS authorities of the organisation behind it.
