@@ -108,7 +108,7 @@ impl Application {
     fn take_up_one(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
         let Some(chain) = self.ordering.chain(id) else { return Ok(()) };
         let tip = tip_of(chain.tip());
-        self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
+        self.catch_up.start(id, &channel.ledger, channel.style, (chain.opened_at().number, tip))?;
         channel.served.install_config(Arc::clone(chain.config()));
         channel.open.send_replace(true);
         if chain.is_moved() {

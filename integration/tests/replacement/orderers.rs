@@ -45,8 +45,8 @@ pub struct Orderers {
     has_admin_tls: bool,
     /// The release whose own orderers run.
     stock: Option<PathBuf>,
-    /// Orderers of Fabric run, or ran, with the configuration.
-    is_after_stock: bool,
+    /// The folder of the `orderer.yaml` that all nodes read.
+    sample_file: PathBuf,
     processes: BTreeMap<u16, Process>,
     place: Place,
 }
@@ -125,7 +125,7 @@ impl Orderers {
         };
         let stock = Some(fabric.programs.clone());
         let prepared = Self::prepare_at(place, (crypto, None), genesis, true);
-        let mut orderers = Self { stock, is_after_stock: true, ..prepared };
+        let mut orderers = Self { stock, sample_file: fabric.sample_file().unwrap(), ..prepared };
         orderers.start_all().await;
         orderers
     }
@@ -195,10 +195,15 @@ impl Orderers {
             keys_of,
             has_admin_tls,
             stock: None,
-            is_after_stock: false,
+            sample_file: binary::workspace().join("configs"),
             processes,
             place,
         }
+    }
+
+    /// Has it been started, and not stopped?
+    pub fn runs(&self, id: u16) -> bool {
+        self.processes.contains_key(&id)
     }
 
     /// Every node that is started from now on is ours.
@@ -477,12 +482,6 @@ impl Orderers {
         self.place.folder.path().join(format!("{id}.log"))
     }
 
-    /// The folder of the sample `orderer.yaml`: Fabric's own if its orderers ran here.
-    fn sample_file(&self) -> PathBuf {
-        let ours = binary::workspace().join("configs");
-        if !self.is_after_stock { ours } else { std::env::var_os("FABRIC_CFG_PATH").map_or(ours, PathBuf::from) }
-    }
-
     /// What a deployer sets.
     fn environment(&self, id: u16) -> BTreeMap<String, String> {
         let whose = self.keys_of.get(&id).copied().unwrap_or(id);
@@ -496,7 +495,7 @@ impl Orderers {
         let authority = self.authorities().display().to_string();
         let mut set = BTreeMap::from(
             [
-                ("FABRIC_CFG_PATH", self.sample_file().display().to_string()),
+                ("FABRIC_CFG_PATH", self.sample_file.display().to_string()),
                 ("FABRIC_LOGGING_SPEC", "info".to_owned()),
                 ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
                 ("ORDERER_GENERAL_LISTENPORT", self.port_of(id).to_string()),

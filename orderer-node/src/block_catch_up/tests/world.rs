@@ -219,7 +219,7 @@ impl World {
 
 impl Node {
     pub(super) fn start(&self, tip: Tip) -> bool {
-        self.catch_up.start(&channel(), &self.ledger, style(0), tip).unwrap()
+        self.catch_up.start(&channel(), &self.ledger, style(0), (0, tip)).unwrap()
     }
 
     pub(super) async fn reaches(&self, height: u64) {
