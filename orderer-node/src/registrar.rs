@@ -23,7 +23,7 @@ mod takeover;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -74,6 +74,8 @@ struct Inner {
     hosting: Hosting,
     store: JoinStore,
     entries: Mutex<BTreeMap<ChannelId, Entry>>,
+    /// How long it took at this start to copy what an orderer of Fabric left.
+    took_over_in: OnceLock<Duration>,
     /// Held by whoever changes what is joined.
     change: tokio::sync::Mutex<()>,
 }
@@ -129,6 +131,7 @@ impl Registrar {
             hosting: Hosting::new(hosting),
             store,
             entries: Mutex::default(),
+            took_over_in: OnceLock::new(),
             change: tokio::sync::Mutex::default(),
         }));
         registrar.0.finish_removals(&kept)?;

@@ -23,18 +23,15 @@ use crate::release::Fabric;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chains_of_unequal_height_go_on_after_the_highest_block_that_any_node_has() {
-    let folder = data().join("takeover");
-    let chain: Vec<Block> = FabricBlocks::open(&folder).collect::<Result<_, _>>().unwrap();
-    let genesis = chain[0].encode_to_vec().into();
-    let mut orderers = Orderers::prepare(FIXTURE_PORT, genesis).await;
-    let file = fs::read(folder.join("blockfile_000000")).unwrap();
     // Node 2 was stopped some blocks earlier, and node 4 lost power while it wrote its last one.
-    let lengths = [file.len(), file.len() / 2, file.len(), file.len() - 100];
-    for (id, length) in (1..).zip(lengths) {
-        let dir = stock_chain(&orderers, id);
-        fs::create_dir_all(&dir).unwrap();
-        fs::write(dir.join("blockfile_000000"), &file[..length]).unwrap();
-    }
+    let length_of = |id, length| match id {
+        2 => length / 2,
+        4 => length - 100,
+        _ => length,
+    };
+    let mut orderers = prepare(length_of).await;
+    let file = fs::read(fixture().join("blockfile_000000")).unwrap();
+    let chain: Vec<Block> = FabricBlocks::open(&fixture()).collect::<Result<_, _>>().unwrap();
     // Another chain of node 1 is damaged, which is that channel's affair.
     let broken = orderers.data(1).join("chains/broken");
     fs::create_dir_all(&broken).unwrap();
@@ -51,7 +48,7 @@ async fn chains_of_unequal_height_go_on_after_the_highest_block_that_any_node_ha
         assert_begins_with(&orderers, id, &chain).await;
         assert_eq!(
             fs::read(stock_chain(&orderers, id).join("blockfile_000000")).unwrap(),
-            file[..lengths[usize::from(id) - 1]]
+            file[..length_of(id, file.len())]
         );
         let mark = orderers.data(id).join(format!("joined/{CHANNEL}.taken-over"));
         assert!(fs::read_to_string(mark).unwrap().starts_with("open "));
@@ -84,6 +81,30 @@ async fn chains_of_unequal_height_go_on_after_the_highest_block_that_any_node_ha
     sent.extend(orderers.order(4, 10).await);
     orderers.check_chain(&sent).await;
     assert_begins_with(&orderers, 4, &chain).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_comes_late_with_a_block_that_nobody_else_had_says_so_and_can_join_again() {
+    let mut orderers = prepare(|id, length| if id == 4 { length } else { length / 2 }).await;
+    for id in 1..=3 {
+        orderers.start_again(id).await;
+    }
+    // They wait for the fourth a minute.
+    // Every ten seconds they say so.
+    let asks = async || Ok(orderers.said(1).matches("the other consenters are asked").count() >= 4);
+    wait_until("a node waits", asks).await.unwrap();
+    wait_until("a node goes on", async || Ok(orderers.said(1).contains("asking the group to go on"))).await.unwrap();
+    let mut sent = orderers.order(2, 20).await;
+    orderers.start_again(4).await;
+    let is_said =
+        async || Ok(orderers.said(4).contains("the other consenters went on with this channel before a block"));
+    wait_until("node 4 says that it is of another opinion", is_said).await.unwrap();
+
+    assert_eq!(delete(orderers.admin(4), CHANNEL).await.status, 204);
+    let newest_config = orderers.config_block(1).await.unwrap();
+    assert_eq!(join(orderers.admin(4), &newest_config).await.status, 201);
+    sent.extend(orderers.order(4, 10).await);
+    orderers.check_chain(&sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,6 +151,23 @@ async fn replace_stock(fabric: &Fabric) {
     }
     peer.commits(0..=height - 1).await.unwrap();
     assert!(!peer.log().contains("panic"), "{}", peer.log());
+}
+
+/// Nodes that have not been started, with so much of the chain in the test data.
+async fn prepare(length_of: impl Fn(u16, usize) -> usize) -> Orderers {
+    let genesis = FabricBlocks::open(&fixture()).next().unwrap().unwrap();
+    let orderers = Orderers::prepare(FIXTURE_PORT, genesis.encode_to_vec().into()).await;
+    let file = fs::read(fixture().join("blockfile_000000")).unwrap();
+    for id in 1..=ORDERERS {
+        let dir = stock_chain(&orderers, id);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("blockfile_000000"), &file[..length_of(id, file.len())]).unwrap();
+    }
+    orderers
+}
+
+fn fixture() -> PathBuf {
+    data().join("takeover")
 }
 
 /// Every command of the manual on every node, before the next one.

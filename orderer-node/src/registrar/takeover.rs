@@ -33,6 +33,7 @@ impl Inner {
     /// Joins the channels whose chains an orderer of Fabric left here. One that cannot be taken over is reported, and
     /// does not keep the others from it. Takes long: not for a task.
     pub(super) fn take_over(&self, kept: &mut Kept) -> anyhow::Result<()> {
+        let began = Instant::now();
         for (id, dir) in chains(&self.data_dir)? {
             let is_known = kept.joined.iter().any(|(joined, _)| *joined == id);
             let is_done = matches!(self.store.marked(&id)?, Some(Mark::Open(_) | Mark::Spent));
@@ -45,6 +46,8 @@ impl Inner {
                     "the channel of the orderer that was here before cannot be taken over"),
             }
         }
+        // Set once: a node starts once.
+        let _ = self.took_over_in.set(began.elapsed());
         Ok(())
     }
 
@@ -96,7 +99,7 @@ impl Inner {
 
 /// Has the group take up a channel at the highest tip that its members have. Ends when it has.
 pub(super) async fn ask_to_go_on(inner: Weak<Inner>, id: ChannelId, group: GroupId, channel: Arc<JoinedChannel>) {
-    let mut asking = Asking { id, group, channel, since: Instant::now(), asked: None, said: None };
+    let mut asking = Asking { id, group, channel, quorum_since: None, asked: None, said: None };
     let mut open = asking.channel.open.subscribe();
     loop {
         if let Some(inner) = inner.upgrade()
@@ -118,7 +121,8 @@ struct Asking {
     id: ChannelId,
     group: GroupId,
     channel: Arc<JoinedChannel>,
-    since: Instant,
+    /// Since when enough members say what they have.
+    quorum_since: Option<Instant>,
     /// The tip that the group was asked to go on after.
     asked: Option<Tip>,
     /// When it was last said what is being waited for.
@@ -128,8 +132,8 @@ struct Asking {
 impl Asking {
     async fn turn(&mut self, inner: &Arc<Inner>) -> anyhow::Result<()> {
         let Some(hosted) = inner.hosting.find(self.group) else { return Ok(()) };
-        let ledger = &self.channel.ledger;
-        let heard = hosted.group.catch_up.level(&self.id, ledger).await;
+        let ledger = Arc::clone(&self.channel.ledger);
+        let heard = hosted.group.catch_up.level(&self.id, &ledger).await;
         if *self.channel.open.borrow() {
             return Ok(());
         }
@@ -144,13 +148,15 @@ impl Asking {
                 return Ok(());
             }
         }
-        if !self.is_heard_enough(&hosted, &heard) {
+        // Who has as much to copy as this node, on a slower disk, comes later.
+        let waited_for = SILENT_WAITED_FOR + inner.took_over_in.get().copied().unwrap_or_default() * 3;
+        if !self.is_heard_enough(&hosted, &heard, waited_for) {
             self.say_what_is_waited_for(&heard);
             return Ok(());
         }
         if self.asked != Some(tip) {
             self.mark(inner, tip).await?;
-            let (id, ledger) = (self.id.clone(), Arc::clone(ledger));
+            let id = self.id.clone();
             let command = tokio::task::spawn_blocking(move || take_up_at(&id, &ledger, tip)).await??;
             self.channel.opening.store(Some(Arc::new(command)));
             self.asked = Some(tip);
@@ -161,12 +167,16 @@ impl Asking {
     }
 
     /// Nobody has more. Whoever does not answer for long, with a quorum of others there, is not waited for.
-    fn is_heard_enough(&self, hosted: &HostedGroup, heard: &Heard) -> bool {
+    fn is_heard_enough(&mut self, hosted: &HostedGroup, heard: &Heard, waited_for: Duration) -> bool {
         let view = &hosted.group.sessions.view;
         let mut voters = heard.members;
         voters.insert(hosted.me);
-        view.replicas().all(|replica| voters.contains(replica))
-            || (view.is_quorum(voters) && self.since.elapsed() > SILENT_WAITED_FOR)
+        if !view.is_quorum(voters) {
+            self.quorum_since = None;
+            return false;
+        }
+        let since = *self.quorum_since.get_or_insert_with(Instant::now);
+        view.replicas().all(|replica| voters.contains(replica)) || since.elapsed() > waited_for
     }
 
     fn say_what_is_waited_for(&mut self, heard: &Heard) {
@@ -211,5 +221,6 @@ const TURN_INTERVAL: Duration = Duration::from_secs(1);
 /// One line at most of progress in this time.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long a member is waited for that does not say which blocks it has, once a quorum has said it.
+/// How long a member is waited for that does not say which blocks it has, while a quorum says it. Longer if there was much to
+/// copy.
 const SILENT_WAITED_FOR: Duration = Duration::from_secs(60);
