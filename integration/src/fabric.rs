@@ -3,6 +3,7 @@
 
 mod chaincode;
 mod codec;
+mod cryptogen;
 mod gateway;
 mod messages;
 mod peer;
@@ -16,9 +17,10 @@ use std::process::Command;
 use anyhow::{Context as _, ensure};
 
 pub use self::chaincode::Chaincode;
+pub use self::cryptogen::cryptogen;
 pub use self::gateway::{Committed, Gateway};
 pub use self::peer::Peer;
-pub use self::raft_genesis::raft_genesis;
+pub use self::raft_genesis::{BlockSigners, raft_genesis};
 pub use self::translator::Translator;
 use crate::crypto_folder::CryptoFolder;
 

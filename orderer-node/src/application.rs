@@ -6,7 +6,7 @@ use blockcutter::{Command, CutBlock, CutTimers, Ordering, Output, SkipReason};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
-use frontend_shim::ledger::Tip;
+use frontend_shim::ledger::{LedgerError, Tip};
 use mod_smart::Decision;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -88,13 +88,15 @@ impl Application {
 
     fn take_up(&mut self) -> Result<(), Fault> {
         for (id, channel) in &*self.channels.list() {
-            match self.check_opening(id, channel) {
-                Ok(()) => self.take_up_one(id, channel)?,
+            let taken_up = self.check_opening(id, channel).and_then(|()| self.take_up_one(id, channel));
+            match taken_up {
+                Ok(()) => {}
                 // The rest of the group is none the worse for it.
-                Err(other) => {
+                Err(other @ Fault::OtherGenesis { .. }) => {
                     tracing::error!("{other}");
                     self.leave(id);
                 }
+                Err(fault) => self.leave_taken_over(id, channel, fault)?,
             }
         }
         self.timers = CutTimers::of(&self.ordering, self.clock.now());
@@ -106,7 +108,7 @@ impl Application {
     fn take_up_one(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
         let Some(chain) = self.ordering.chain(id) else { return Ok(()) };
         let tip = tip_of(chain.tip());
-        self.catch_up.start(id, &channel.ledger, channel.style, tip)?;
+        self.catch_up.start(id, &channel.ledger, channel.style, (chain.opened_at().number, tip))?;
         channel.served.install_config(Arc::clone(chain.config()));
         channel.open.send_replace(true);
         if chain.is_moved() {
@@ -127,12 +129,36 @@ impl Application {
         Ok(())
     }
 
+    /// The group must go on with the chain that is here. One that was taken over from orderers of Fabric may have been taken
+    /// up after any block: what is missing here up to that one is fetched then.
     fn check_opening(&self, id: &ChannelId, channel: &JoinedChannel) -> Result<(), Fault> {
-        let opened = self.ordering.chain(id).map(|chain| tip_of(chain.opened_at()));
-        match opened.is_some_and(|opened| opened != channel.opened_at) {
-            true => Err(Fault::OtherGenesis { channel: id.to_string() }),
-            false => Ok(()),
+        let Some(opened) = self.ordering.chain(id).map(|chain| tip_of(chain.opened_at())) else { return Ok(()) };
+        if opened == channel.opened_at {
+            return Ok(());
         }
+        let stored = channel.ledger.read(opened.number)?;
+        let is_ours = stored.is_none_or(|stored| stored.header.hash() == opened.header_hash);
+        if opened.number > channel.opened_at.number && is_ours {
+            return Ok(());
+        }
+        Err(Fault::OtherGenesis { channel: id.to_string() })
+    }
+
+    /// The group has gone on with a chain that was taken over, and without blocks that are here: others ordered them, and
+    /// no quorum knew of them.
+    fn leave_taken_over(&self, id: &ChannelId, channel: &JoinedChannel, fault: Fault) -> Result<(), Fault> {
+        let is_other_chain = matches!(
+            fault,
+            Fault::Diverged { .. } | Fault::Ledger(LedgerError::Fork { .. } | LedgerError::WrongTip { .. })
+        );
+        if !(channel.is_taken_over && is_other_chain) {
+            return Err(fault);
+        }
+        tracing::error!(channel = %id, height = channel.ledger.height(), %fault,
+            "the other consenters went on with this channel before a block that is here; remove it here and join it again");
+        channel.open.send_replace(false);
+        self.leave(id);
+        Ok(())
     }
 
     /// Lets go of a channel that this node's administrator removed. The group orders on for the other members.
@@ -155,9 +181,9 @@ impl Application {
         }
         for output in std::mem::take(&mut self.outputs) {
             match output {
-                Output::Opened { channel, .. } => self.on_opened(&channel),
+                Output::Opened { channel, .. } => self.on_opened(&channel)?,
                 Output::TakenUp { channel, config, .. } => {
-                    self.on_opened(&channel);
+                    self.on_opened(&channel)?;
                     self.on_configured(&channel, config);
                 }
                 Output::Moved { channel, tip } => self.on_moved(&channel, tip_of(tip)),
@@ -206,7 +232,7 @@ impl Application {
     pub fn to_open(&self) -> Vec<Command> {
         let channels = self.channels.list();
         let closed = channels.iter().filter(|(id, _)| self.ordering.tip(id).is_none());
-        closed.filter_map(|(_, channel)| channel.opening.clone()).collect()
+        closed.filter_map(|(_, channel)| channel.opening.load().as_deref().cloned()).collect()
     }
 
     /// What its channels leave over after they have moved.
@@ -221,19 +247,22 @@ impl Application {
         self.counts
     }
 
-    fn on_opened(&self, id: &ChannelId) {
+    fn on_opened(&self, id: &ChannelId) -> Result<(), Fault> {
         self.in_force.set(self.ordering.configurations());
         let Some(channel) = self.channels.get(id) else {
             tracing::info!(channel = %id, "channel opened in this ordering group, but not joined here");
-            return;
+            return Ok(());
         };
         if self.check_opening(id, &channel).is_err() {
             tracing::error!(channel = %id, "the group opened this channel with another genesis block than the one joined here");
-            return;
+            return Ok(());
         }
-        channel.open.send_replace(true);
-        let after = channel.opened_at.number;
+        if let Err(fault) = self.take_up_one(id, &channel) {
+            return self.leave_taken_over(id, &channel, fault);
+        }
+        let after = self.ordering.chain(id).map_or(0, |chain| chain.opened_at().number);
         tracing::info!(channel = %id, after, "channel is open: a quorum of this ordering group has the same chain up to here");
+        Ok(())
     }
 
     /// This group has made its last block of the channel.
@@ -260,7 +289,8 @@ impl Application {
         if block.header.number < channel.ledger.height() {
             let stored = channel.ledger.read(block.header.number)?;
             if stored.is_none_or(|stored| stored.header != block.header) {
-                return Err(Fault::Diverged { channel: block.channel.to_string(), number: block.header.number });
+                let fault = Fault::Diverged { channel: block.channel.to_string(), number: block.header.number };
+                return self.leave_taken_over(&block.channel, &channel, fault);
             }
             return Ok(());
         }

@@ -20,6 +20,7 @@
 mod channel;
 pub(crate) mod door;
 mod flow;
+mod level;
 mod limits;
 mod reading;
 mod section;
@@ -41,6 +42,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::channel::ChannelCatchUp;
+pub use self::level::Heard;
 pub use self::limits::CatchUpLimits;
 pub use self::source::{BlockSource, Connection};
 use crate::fault::{Fault, Faults};
@@ -142,7 +144,7 @@ impl BlockCatchUp {
     /// Sees to it that the ledger of a channel comes to hold every block up to `tip`, which the state of this node goes
     /// on from. Says whether blocks are missing; they are fetched beside the caller then, and [`Ledger::watch`] tells
     /// how far it has come. To be called before the first block after `tip` is handed to the ledger: from this call on,
-    /// such blocks wait there. Calling it again with a later tip is fine, also while blocks are being fetched. Needs a
+    /// such blocks wait there. Blocks up to `taken_up_at` were made by others before the group took the channel up. Calling it again with a later tip is fine, also while blocks are being fetched. Needs a
     /// tokio runtime around it.
     ///
     /// # Errors
@@ -152,7 +154,7 @@ impl BlockCatchUp {
         channel: &ChannelId,
         ledger: &Arc<Ledger>,
         style: SignatureStyle,
-        tip: Tip,
+        (taken_up_at, tip): (u64, Tip),
     ) -> Result<bool, Fault> {
         if ledger.height() == 0 {
             return Err(LedgerError::NotStored { number: 0, height: 0 }.into());
@@ -163,7 +165,7 @@ impl BlockCatchUp {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if !running.contains_key(channel) {
             let (ledger, stop) = (Arc::clone(ledger), self.stop.child_token());
-            let fetching = ChannelCatchUp::new(&self.shared, channel.clone(), Arc::clone(&ledger), style);
+            let fetching = ChannelCatchUp::new(&self.shared, channel.clone(), Arc::clone(&ledger), style, taken_up_at);
             tokio::spawn(run(fetching, channel.clone(), Arc::clone(&self.running), stop.clone()));
             running.insert(channel.clone(), Running { ledger, stop });
         }

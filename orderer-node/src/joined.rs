@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use blockcutter::Command;
 use fabric_proto::ChannelId;
 use frontend_shim::channels::{Channel, ChannelState};
@@ -21,10 +21,14 @@ pub struct JoinedChannel {
     pub served: Arc<Channel>,
     /// How this node signs them.
     pub style: SignatureStyle,
-    /// The block after which the group orders it: the genesis block, or the config block that gave it to the group.
+    /// The block after which the group orders it at the earliest: the genesis block, or the config block that gave it to the
+    /// group. A channel that was taken over from orderers of Fabric is opened at the tip that they came to.
     pub opened_at: Tip,
-    /// How to ask the group to open it. None if it must be open by now: there are blocks that the group made.
-    pub opening: Option<Command>,
+    /// Does its ledger hold blocks that orderers of Fabric made for these consenters?
+    pub is_taken_over: bool,
+    /// How to ask the group to open it. None if it must be open by now, because there are blocks that the group made; or as
+    /// long as a node that takes over does not know how far the others have come.
+    pub opening: ArcSwapOption<Command>,
     /// Says that the channel takes envelopes.
     pub open: watch::Sender<bool>,
     /// The last block that the group has ordered of it, once the channel has moved to another one.

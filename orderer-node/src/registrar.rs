@@ -6,6 +6,7 @@
 //!                                         \-- otherwise ----> active follower
 //! active consenter --- the channel moves to other consenters ---> active consenter of another group, or follower
 //! removed: pending -> gone; may be joined again
+//! a chain that an orderer of Fabric left here ---> as one that is joined from block 0, at start
 //! ```
 //! A join block is durable before the join is answered, and a removal before it begins, so a crash at any step goes on
 //! where it stopped. One change is made at a time; looking waits for none.
@@ -19,10 +20,11 @@ mod join_block;
 mod ledgers;
 mod store;
 mod succession;
+mod takeover;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -73,6 +75,8 @@ struct Inner {
     hosting: Hosting,
     store: JoinStore,
     entries: Mutex<BTreeMap<ChannelId, Entry>>,
+    /// How long it took at this start to copy what an orderer of Fabric left.
+    took_over_in: OnceLock<Duration>,
     /// Held by whoever changes what is joined.
     change: tokio::sync::Mutex<()>,
 }
@@ -83,8 +87,8 @@ enum Entry {
     Consenter {
         group: GroupId,
         channel: Arc<JoinedChannel>,
-        /// Waits for the channel to move.
-        _task: AbortOnDropHandle<()>,
+        /// Wait for the channel to move, and for the group to go on with one that was taken over.
+        _tasks: Vec<AbortOnDropHandle<()>>,
     },
     Follower {
         following: Following,
@@ -119,7 +123,7 @@ impl Registrar {
     pub async fn start(setup: RegistrarSetup) -> anyhow::Result<Self> {
         let RegistrarSetup { data_dir, tls_key, tls, channels, hosting } = setup;
         let keys = OurKeys { identity: Arc::clone(&hosting.identity), tls: tls_key };
-        let (store, kept) = JoinStore::open(&data_dir.join(JOINED))?;
+        let (store, mut kept) = JoinStore::open(&data_dir.join(JOINED))?;
         let registrar = Self(Arc::new(Inner {
             data_dir,
             keys,
@@ -128,9 +132,13 @@ impl Registrar {
             hosting: Hosting::new(hosting),
             store,
             entries: Mutex::default(),
+            took_over_in: OnceLock::new(),
             change: tokio::sync::Mutex::default(),
         }));
         registrar.0.finish_removals(&kept)?;
+        let inner = Arc::clone(&registrar.0);
+        let taking_over = tokio::task::spawn_blocking(move || inner.take_over(&mut kept).map(|()| kept));
+        let kept = taking_over.await.context("taking over chains")??;
         registrar.0.take_up(kept.joined).await?;
         Ok(registrar)
     }
@@ -247,6 +255,7 @@ impl Inner {
     }
 
     async fn remove(&self, id: &ChannelId, entry: Option<Entry>) -> anyhow::Result<()> {
+        self.spend_mark(id)?;
         self.store.begin_removal(id).context("cannot note the removal")?;
         tracing::info!(channel = %id, "removing the channel");
         self.leave(id, entry).await;

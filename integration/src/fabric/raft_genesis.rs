@@ -10,14 +10,28 @@ use bytes::Bytes;
 use super::{FabricNetwork, run};
 use crate::material::{ORDERER_MSP_ID, PEER_MSP_ID};
 
-/// Makes the block. All but one of the four orderers have to sign each block that follows it.
+/// Who has to sign each block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockSigners {
+    /// Any writer of the orderers' organisation, as Fabric's own samples say.
+    One,
+    /// All but one of the four orderers.
+    ThreeOfFour,
+}
+
+/// Makes the block.
 ///
 /// # Errors
 /// What the program says.
-pub fn raft_genesis(programs: &Path, network: &FabricNetwork, channel: &str) -> anyhow::Result<Bytes> {
+pub fn raft_genesis(
+    programs: &Path,
+    network: &FabricNetwork,
+    channel: &str,
+    signers: BlockSigners,
+) -> anyhow::Result<Bytes> {
     let folder = network.folder.join("configtx");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("configtx.yaml"), configuration(network)?)?;
+    fs::write(folder.join("configtx.yaml"), configuration(network, signers)?)?;
     let block = folder.join("genesis.block");
     let mut command = Command::new(programs.join("configtxgen"));
     command.args(["-profile", "Raft", "-channelID", channel, "-configPath"]).arg(&folder);
@@ -25,7 +39,7 @@ pub fn raft_genesis(programs: &Path, network: &FabricNetwork, channel: &str) -> 
     Ok(fs::read(&block)?.into())
 }
 
-fn configuration(network: &FabricNetwork) -> anyhow::Result<String> {
+fn configuration(network: &FabricNetwork, signers: BlockSigners) -> anyhow::Result<String> {
     let crypto = &network.crypto;
     let (orderers_msp, peers_msp) = (crypto.orderers_msp(), crypto.peers_msp());
     let (orderers_msp, peers_msp) = (orderers_msp.display(), peers_msp.display());
@@ -49,7 +63,10 @@ fn configuration(network: &FabricNetwork) -> anyhow::Result<String> {
     let (admin, endorser) = (any("admin", PEER_MSP_ID), any("peer", PEER_MSP_ID));
     // A signature counts for one of them only.
     let one = format!("'{ORDERER_MSP_ID}.orderer'");
-    let three_of_four = format!("{{Type: Signature, Rule: \"OutOf(3, {one}, {one}, {one}, {one})\"}}");
+    let signers = match signers {
+        BlockSigners::One => "{Type: ImplicitMeta, Rule: ANY Writers}".to_owned(),
+        BlockSigners::ThreeOfFour => format!("{{Type: Signature, Rule: \"OutOf(3, {one}, {one}, {one}, {one})\"}}"),
+    };
     Ok(format!(
         "Organizations:
   - &Orderers
@@ -76,7 +93,7 @@ Profiles:
       BatchSize: {{MaxMessageCount: 10, AbsoluteMaxBytes: 10 MB, PreferredMaxBytes: 2 MB}}
       Capabilities: {{V2_0: true}}
       Organizations: [*Orderers]
-      Policies: {{<<: *Policies, BlockValidation: {three_of_four}}}
+      Policies: {{<<: *Policies, BlockValidation: {signers}}}
       EtcdRaft:
         Options: {{TickInterval: 500ms, ElectionTick: 10, HeartbeatTick: 1, MaxInflightBlocks: 5, SnapshotIntervalSize: 16 MB}}
         Consenters:

@@ -20,6 +20,7 @@ mod settings;
 mod small_disk;
 mod stage;
 mod succession;
+mod takeover;
 mod transactions;
 
 use nix::sys::signal::Signal;

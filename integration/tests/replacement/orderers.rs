@@ -13,7 +13,7 @@ use integration::administration::{self, Person};
 use integration::binary;
 use integration::client::{assert_same, blocks, broadcast, key_of};
 use integration::crypto_folder::CryptoFolder;
-use integration::fabric::{FabricNetwork, raft_genesis};
+use integration::fabric::{BlockSigners, FabricNetwork, cryptogen, raft_genesis};
 use integration::material::{self, Cutting, ORDERER_MSP_ID, ORDERERS};
 use integration::network::{alone, temporary_folder};
 use integration::ports::free_ports;
@@ -46,6 +46,10 @@ pub struct Orderers {
     has_admin_tls: bool,
     /// Variables that a test adds.
     settings: BTreeMap<String, String>,
+    /// The release whose own orderers run.
+    stock: Option<PathBuf>,
+    /// The folder of the `orderer.yaml` that all nodes read.
+    sample_file: PathBuf,
     processes: BTreeMap<u16, Process>,
     place: Place,
 }
@@ -62,6 +66,17 @@ impl Place {
         let alone = alone().await;
         tokio::task::spawn_blocking(binary::orderer).await.unwrap().unwrap();
         Self { port: free_ports(4 * PLACES).unwrap(), folder: temporary_folder().unwrap(), _alone: alone }
+    }
+
+    fn raft_genesis(&self, fabric: &Fabric, crypto: &CryptoFolder, signers: BlockSigners) -> Bytes {
+        let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", self.port + at)).collect();
+        let network = FabricNetwork { crypto: crypto.clone(), orderers, folder: self.folder.path().to_owned() };
+        raft_genesis(&fabric.programs, &network, CHANNEL, signers).unwrap()
+    }
+
+    /// Where a channel says that its nodes are.
+    async fn at(port: u16) -> Self {
+        Self { port, ..Self::find().await }
     }
 }
 
@@ -97,14 +112,35 @@ impl Orderers {
                 let profile = material::profile_with(&keys, CHANNEL, place.port, &cutting, &four).unwrap();
                 material::genesis_block(&profile).unwrap()
             }
-            Release::V2_5 => {
-                let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", place.port + at)).collect();
-                let network =
-                    FabricNetwork { crypto: crypto.clone(), orderers, folder: place.folder.path().to_owned() };
-                raft_genesis(&fabric.programs, &network, CHANNEL).unwrap()
-            }
+            Release::V2_5 => place.raft_genesis(fabric, &crypto, BlockSigners::ThreeOfFour),
         };
         Self::start_at(place, (crypto, None), genesis, true).await
+    }
+
+    /// Orderers of Fabric itself, with keys and a first block that its tools made. Their administrators come over TLS.
+    pub async fn start_stock(fabric: &Fabric) -> Self {
+        let place = Place::find().await;
+        let crypto = cryptogen(&fabric.programs, place.folder.path()).unwrap();
+        let genesis = match fabric.release {
+            Release::V3 => {
+                let (keys, all) = (place.folder.path().join("crypto"), [1, 2, 3, 4]);
+                let cutting = Cutting { message_count_max: 5, ..Cutting::default() };
+                let profile = material::profile_with(&keys, CHANNEL, place.port, &cutting, &all).unwrap();
+                material::genesis_block(&profile).unwrap()
+            }
+            Release::V2_5 => place.raft_genesis(fabric, &crypto, BlockSigners::One),
+        };
+        let stock = Some(fabric.programs.clone());
+        let prepared = Self::prepare_at(place, (crypto, None), genesis, true);
+        let mut orderers = Self { stock, sample_file: fabric.sample_file().unwrap(), ..prepared };
+        orderers.start_all().await;
+        orderers
+    }
+
+    /// Nobody runs yet. Nodes are at and behind the port that this channel names, and have the keys of the test data.
+    pub async fn prepare(port: u16, genesis: Bytes) -> Self {
+        let keys = (CryptoFolder::at(&material::crypto()), None);
+        Self::prepare_at(Place::at(port).await, keys, genesis, false)
     }
 
     /// With keys for as many nodes as there are places, of which four order the channel and run.
@@ -137,16 +173,50 @@ impl Orderers {
         genesis: Bytes,
         has_admin_tls: bool,
     ) -> Self {
+        let mut orderers = Self::prepare_at(place, (keys, new_tls), genesis, has_admin_tls);
+        orderers.start_all().await;
+        orderers
+    }
+
+    async fn start_all(&mut self) {
+        for id in 1..=ORDERERS {
+            self.start_again(id).await;
+        }
+    }
+
+    fn prepare_at(
+        place: Place,
+        (keys, new_tls): (CryptoFolder, Option<NewTls>),
+        genesis: Bytes,
+        has_admin_tls: bool,
+    ) -> Self {
         std::fs::write(place.folder.path().join("genesis.block"), &genesis).unwrap();
         let user = user_of(&keys.user());
         let (processes, moved, keys_of) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
-        let settings = BTreeMap::new();
-        let mut orderers =
-            Self { genesis, keys, user, new_tls, moved, keys_of, has_admin_tls, settings, processes, place };
-        for id in 1..=ORDERERS {
-            orderers.start_again(id).await;
+        Self {
+            genesis,
+            keys,
+            user,
+            new_tls,
+            moved,
+            keys_of,
+            has_admin_tls,
+            settings: BTreeMap::new(),
+            stock: None,
+            sample_file: binary::workspace().join("configs"),
+            processes,
+            place,
         }
-        orderers
+    }
+
+    /// Has it been started, and not stopped?
+    pub fn runs(&self, id: u16) -> bool {
+        self.processes.contains_key(&id)
+    }
+
+    /// Every node that is started from now on is ours.
+    pub fn replace(&mut self) {
+        self.stock = None;
     }
 
     /// Starts all nodes again, with these variables besides.
@@ -168,7 +238,8 @@ impl Orderers {
 
     /// Starts a node and waits until it says that it serves.
     pub async fn start_again(&mut self, id: u16) {
-        self.start_by(id, Command::new(binary::orderer().unwrap())).await;
+        let stock = self.stock.as_ref().map(|programs| programs.join("orderer"));
+        self.start_by(id, Command::new(stock.unwrap_or_else(|| binary::orderer().unwrap()))).await;
     }
 
     /// The same with a command that becomes the program in some other way.
@@ -214,7 +285,8 @@ impl Orderers {
         let process = self.processes.remove(&id).unwrap();
         let stopping = move || process.stop(signal, Duration::from_secs(10));
         let status = tokio::task::spawn_blocking(stopping).await.unwrap().unwrap();
-        assert!(status.success(), "orderer {id}: {status}");
+        // That of Fabric does not say how it ended.
+        assert!(status.success() || self.stock.is_some(), "orderer {id}: {status}");
     }
 
     /// Where a node keeps everything but its journals.
@@ -493,7 +565,7 @@ impl Orderers {
         let authority = self.authorities().display().to_string();
         let mut set = BTreeMap::from(
             [
-                ("FABRIC_CFG_PATH", binary::workspace().join("configs").display().to_string()),
+                ("FABRIC_CFG_PATH", self.sample_file.display().to_string()),
                 ("FABRIC_LOGGING_SPEC", "info".to_owned()),
                 ("ORDERER_GENERAL_LISTENADDRESS", "127.0.0.1".to_owned()),
                 ("ORDERER_GENERAL_LISTENPORT", self.port_of(id).to_string()),
@@ -507,6 +579,9 @@ impl Orderers {
                 ("ORDERER_CHANNELPARTICIPATION_ENABLED", "true".to_owned()),
                 ("ORDERER_FILELEDGER_LOCATION", self.data(id).display().to_string()),
                 ("ORDERER_CONSENSUS_WALDIR", data.join("wal").display().to_string()),
+                ("ORDERER_CONSENSUS_SNAPDIR", data.join("snapshots").display().to_string()),
+                ("ORDERER_GENERAL_CLUSTER_CLIENTCERTIFICATE", certificate.clone()),
+                ("ORDERER_GENERAL_CLUSTER_CLIENTPRIVATEKEY", private_key.clone()),
                 ("ORDERER_ADMIN_LISTENADDRESS", format!("127.0.0.1:{}", self.admin(id))),
                 ("ORDERER_OPERATIONS_LISTENADDRESS", format!("127.0.0.1:{}", self.operations(id))),
                 ("ORDERER_METRICS_PROVIDER", "prometheus".to_owned()),

@@ -25,6 +25,15 @@ impl Fabric {
         fabric_programs(what).map(|programs| Self { release: Release::V3, programs })
     }
 
+    /// The folder of the `orderer.yaml` that comes with it, if the environment names it. An orderer of v2.5 refuses that of v3.
+    pub fn sample_file(&self) -> Option<PathBuf> {
+        let variable = match self.release {
+            Release::V3 => "FABRIC_CFG_PATH",
+            Release::V2_5 => "FABRIC_CFG_PATH_25",
+        };
+        std::env::var_os(variable).map(PathBuf::from)
+    }
+
     /// Those of v2.5.
     pub fn v2_5(what: &str) -> Option<Self> {
         fabric_2_5_programs(&format!("{what}, v2.5")).map(|programs| Self { release: Release::V2_5, programs })

@@ -57,13 +57,20 @@ enum Failure {
 }
 
 impl ChannelCatchUp {
-    pub(super) fn new(shared: &Arc<Shared>, channel: ChannelId, ledger: Arc<Ledger>, style: SignatureStyle) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        channel: ChannelId,
+        ledger: Arc<Ledger>,
+        style: SignatureStyle,
+        taken_up_at: u64,
+    ) -> Self {
         let store = BlockStore {
             channel: channel.clone(),
             ledger: Arc::clone(&ledger),
             group: Arc::clone(&shared.group),
             signer: shared.signer.clone(),
             style,
+            taken_up_at,
         };
         Self {
             shared: Arc::clone(shared),

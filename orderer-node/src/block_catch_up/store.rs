@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use fabric_channel::BlockVerifier;
 use fabric_proto::ChannelId;
 use fabric_proto::block::{data_hash, header_hash, is_config};
-use fabric_proto::common::{Block, BlockData, BlockHeader, Metadata, OrdererBlockMetadata};
+use fabric_proto::common::{Block, BlockData, BlockHeader, BlockMetadata, Metadata, OrdererBlockMetadata};
 use fabric_proto::metadata::{block_metadata, last_config_index, metadata_value, signatures_slot};
 use frontend_shim::block_body::read_body;
 use frontend_shim::block_reading::GivenBlock;
@@ -18,6 +19,7 @@ use prost::Message as _;
 use super::section::Expected;
 use crate::fault::Fault;
 use crate::signer::{BlockSigner, SignatureStyle};
+use crate::verified_chain::VerifiedChain;
 
 /// Puts fetched blocks into the ledger of one channel.
 pub(super) struct BlockStore {
@@ -26,13 +28,17 @@ pub(super) struct BlockStore {
     pub(super) group: Arc<OrderingGroup>,
     pub(super) signer: BlockSigner,
     pub(super) style: SignatureStyle,
+    /// The last block that the group did not make: the one after which it took the channel up.
+    pub(super) taken_up_at: u64,
 }
 
 /// What a configuration says of the blocks under it. The same until the next config block.
 pub(super) struct Rules {
     last_config: u64,
-    /// None if the configuration cannot be read in this version: no certificate is believed then.
+    /// None if the configuration cannot be read in this version, or is another group's: no certificate is believed then.
     judge: Option<CertificateJudge>,
+    /// Of blocks that others made: they are certified if a peer would take them. None behind the last of these.
+    others: Option<(u64, BlockVerifier)>,
 }
 
 /// A block that is the expected one, ready to be stored.
@@ -150,15 +156,24 @@ impl BlockStore {
         let stored = self.ledger.read(number)?.ok_or_else(malformed)?;
         let block = Block::decode(stored.encoded.clone()).map_err(|_| malformed())?;
         let last_config = last_config_index(&block).map_err(|_| malformed())?;
+        let others = self.rules_of_others(number);
         let judge = match CertificateJudge::after(&self.ledger, number, &self.group) {
             Ok(judge) => Some(judge),
             Err(JudgeError::Ledger(error)) => return Err(error.into()),
             Err(error) => {
-                tracing::warn!(channel = %self.channel, %error, "blocks are fetched without their certificates");
+                if others.is_none() {
+                    tracing::warn!(channel = %self.channel, %error, "blocks are fetched without their certificates");
+                }
                 None
             }
         };
-        Ok(Arc::new(Rules { last_config, judge }))
+        Ok(Arc::new(Rules { last_config, judge, others }))
+    }
+
+    /// The rules for the block after this one, if others made it.
+    fn rules_of_others(&self, number: u64) -> Option<(u64, BlockVerifier)> {
+        let chain = (number < self.taken_up_at).then(|| VerifiedChain::below(&self.ledger, number + 1).ok())??;
+        Some((self.taken_up_at, BlockVerifier::new(chain.config()?)))
     }
 }
 
@@ -173,6 +188,11 @@ impl Rules {
     /// The certificate in what a source gives as a block's signatures, if it is one. A complete one vouches for the
     /// metadata value, too; otherwise the value has to be the one that we would have signed.
     fn judge(&self, header: &BlockHeader, given: &Bytes, own_value: &Bytes) -> Result<Option<Metadata>, String> {
+        if let Some((_, verifier)) = self.others.as_ref().filter(|(last, _)| header.number <= *last) {
+            let metadata = BlockMetadata { metadata: vec![given.clone()] };
+            let is_taken = verifier.verify_signatures(header, &metadata).is_ok();
+            return Ok(is_taken.then(|| Metadata::decode(given.clone()).ok()).flatten());
+        }
         let Some(judge) = &self.judge else { return Ok(None) };
         let slot0 = Metadata::decode(given.clone()).map_err(|error| error.to_string())?;
         match judge.judge(header, &slot0) {

@@ -10,18 +10,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use fabric_channel::{BlockVerifier, ChannelConfig};
-use fabric_proto::block::{data_hash, is_config};
+use fabric_channel::ChannelConfig;
 use fabric_proto::common::Block;
 use frontend_shim::ledger::{Ledger, LedgerError};
 use frontend_shim::tls_identity::TlsIdentity;
-use prost::Message as _;
 use rustls_pki_types::CertificateDer;
 use tokio::time::timeout;
 
-use super::join_block::{JoinBlock, OurKeys, config_in_force, group_of};
+use super::join_block::{JoinBlock, OurKeys, group_of};
 use crate::client::{ClientError, DeliverClient, Endpoint, EnvelopeFactory, Seek};
+use crate::verified_chain::{VerifiedBlock, VerifiedChain};
 
 /// One channel that is followed.
 #[derive(Debug)]
@@ -66,32 +64,13 @@ enum PullEnd {
     OtherChain,
 }
 
-/// What the next block has to fit.
-struct Position {
-    next: u64,
-    previous_hash: Option<[u8; 32]>,
-    /// None before block 0.
-    rules: Option<Rules>,
-}
-
-struct Rules {
-    config: ChannelConfig,
-    verifier: BlockVerifier,
-}
-
-impl Rules {
-    fn new(config: ChannelConfig) -> Self {
-        Self { verifier: BlockVerifier::new(&config), config }
-    }
-}
-
 impl Follower {
     /// Follows until there is nothing more to follow.
     ///
     /// # Errors
     /// The ledger cannot be read or written.
     pub(super) async fn run(self) -> anyhow::Result<Outcome> {
-        let mut position = self.position()?;
+        let mut position = VerifiedChain::below(&self.ledger, self.ledger.height())?;
         let channel = self.join.config.channel_id().clone();
         let (mut failures, mut pause) = (0_u64, PAUSE_MIN);
         for turn in self.attempt.. {
@@ -102,7 +81,7 @@ impl Follower {
             let Some(endpoint) = sources.get(turn % sources.len().max(1)) else {
                 anyhow::bail!("the configuration of the channel names no orderer that blocks could be had from");
             };
-            let before = position.next;
+            let before = position.next();
             match self.pull(endpoint, &mut position).await {
                 Ok(()) => continue,
                 Err(PullEnd::OtherChain) => return Ok(Outcome::OtherChain { source: endpoint.name().to_owned() }),
@@ -110,34 +89,25 @@ impl Follower {
                 Err(end) => {
                     failures += 1;
                     if failures.is_power_of_two() {
-                        let next = position.next;
+                        let next = position.next();
                         tracing::info!(%channel, source = endpoint.name(), next, failures, "pulling blocks ended: {end}");
                     }
                 }
             }
-            pause = if position.next > before { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
+            pause = if position.next() > before { PAUSE_MIN } else { (pause * 2).min(PAUSE_MAX) };
             tokio::time::sleep(pause).await;
         }
         unreachable!("turns do not end")
     }
 
-    /// Where the ledger stands. Reads files.
-    fn position(&self) -> anyhow::Result<Position> {
-        let rules = config_in_force(&self.ledger)?.map(Rules::new);
-        let previous_hash = self.ledger.tip().map(|tip| tip.header_hash);
-        Ok(Position { next: self.ledger.height(), previous_hash, rules })
-    }
-
-    fn is_consenter(&self, position: &Position) -> bool {
-        let Some(rules) = &position.rules else { return false };
-        position.next > self.join.number
-            && group_of(&rules.config).is_ok_and(|group| self.keys.membership(&group).is_some())
+    fn is_consenter(&self, position: &VerifiedChain) -> bool {
+        let Some(config) = position.config() else { return false };
+        position.next() > self.join.number && group_of(config).is_ok_and(|group| self.keys.membership(&group).is_some())
     }
 
     /// Every address that the newest configuration known names, with the TLS authorities of the organisation behind it.
-    fn sources(&self, position: &Position) -> Vec<Endpoint> {
-        let known = position.rules.as_ref().map(|rules| &rules.config);
-        let config = known.filter(|_| position.next > self.join.number).unwrap_or(&self.join.config);
+    fn sources(&self, position: &VerifiedChain) -> Vec<Endpoint> {
+        let config = position.config().filter(|_| position.next() > self.join.number).unwrap_or(&self.join.config);
         let mut sources = Vec::new();
         for organization in config.orderer_organizations().values() {
             let is_theirs = |msp_id: &str| msp_id == organization.msp_id;
@@ -158,16 +128,16 @@ impl Follower {
     }
 
     /// Pulls from one source, until it fails or this node turns out to be a consenter.
-    async fn pull(&self, endpoint: &Endpoint, position: &mut Position) -> Result<(), PullEnd> {
+    async fn pull(&self, endpoint: &Endpoint, position: &mut VerifiedChain) -> Result<(), PullEnd> {
         let connection = endpoint.connect().await?;
         let mut factory =
             EnvelopeFactory::new(self.join.config.channel_id().clone(), self.keys.identity.as_ref().clone());
         if let Some(identity) = &self.tls {
             factory = factory.bound_to(identity.certificate());
         }
-        let mut blocks = DeliverClient::open(&connection, &factory, Seek::from(position.next)).await?;
+        let mut blocks = DeliverClient::open(&connection, &factory, Seek::from(position.next())).await?;
         while !self.is_consenter(position) {
-            let patience = if position.next <= self.join.number { BLOCK_WAIT_MAX } else { QUIET_MAX };
+            let patience = if position.next() <= self.join.number { BLOCK_WAIT_MAX } else { QUIET_MAX };
             let block = timeout(patience, blocks.next()).await.map_err(|_| PullEnd::Silent(patience))??;
             self.take(block.ok_or(PullEnd::Ended)?, position).await?;
         }
@@ -175,64 +145,21 @@ impl Follower {
     }
 
     /// Verifies the next block and stores it.
-    async fn take(&self, block: Block, position: &mut Position) -> Result<(), PullEnd> {
-        let number = position.next;
-        let refused = |why: String| PullEnd::Refused { number, why };
-        let is_config = is_config(block.entries());
-        let hash = match &position.rules {
-            Some(Rules { verifier, .. }) => {
-                let previous = position.previous_hash.as_ref().map(|hash| &hash[..]);
-                verifier.verify_block(&block, number, previous).map_err(|why| refused(why.to_string()))?;
-                block.header.as_ref().map(fabric_proto::common::BlockHeader::hash)
-            }
-            None => check_first(&block).map_err(refused).map(Some)?,
-        };
-        let hash = hash.ok_or_else(|| refused("it has no header".to_owned()))?;
-        if number == self.join.number && hash != self.join.header_hash {
+    async fn take(&self, block: Block, position: &mut VerifiedChain) -> Result<(), PullEnd> {
+        let (number, channel) = (position.next(), self.join.config.channel_id());
+        let verified = position.verify(channel, &block).map_err(|why| PullEnd::Refused { number, why })?;
+        if number == self.join.number && verified.hash() != self.join.header_hash {
             return Err(PullEnd::OtherChain);
         }
-        let rules = if is_config {
-            let config = ChannelConfig::from_block(&block).map_err(|why| refused(why.to_string()))?;
-            if config.channel_id() != self.join.config.channel_id() {
-                return Err(refused(format!("it configures the channel {}", config.channel_id())));
-            }
-            Some(Rules::new(config))
-        } else {
-            None
-        };
-        let slot0 = block.metadata.as_ref().and_then(|metadata| metadata.metadata.first()).cloned().unwrap_or_default();
-        self.store(number, block.encode_to_vec().into(), slot0).await?;
-        position.next += 1;
-        position.previous_hash = Some(hash);
-        if rules.is_some() {
-            position.rules = rules;
-        }
+        position.advance(self.store(verified).await?);
         Ok(())
     }
 
-    async fn store(&self, number: u64, encoded: Bytes, slot0: Bytes) -> Result<(), PullEnd> {
+    async fn store(&self, block: VerifiedBlock) -> Result<VerifiedBlock, PullEnd> {
         let ledger = Arc::clone(&self.ledger);
-        let storing = tokio::task::spawn_blocking(move || {
-            ledger.append(number, encoded)?;
-            ledger.certify(number, slot0)
-        });
+        let storing = tokio::task::spawn_blocking(move || block.store(&ledger).map(|()| block));
         Ok(storing.await.map_err(|_| PullEnd::Stopping)??)
     }
-}
-
-/// Block 0 carries no signatures: it is anchored by the join block, which comes later.
-fn check_first(block: &Block) -> Result<[u8; 32], String> {
-    let header = block.header.as_ref().ok_or("it has no header")?;
-    if header.number != 0 || !header.previous_hash.is_empty() {
-        return Err("it is not the first block of a chain".to_owned());
-    }
-    if header.data_hash != data_hash(block.entries())[..] {
-        return Err("its data hash is not that of its data".to_owned());
-    }
-    if !is_config(block.entries()) {
-        return Err("it configures no channel".to_owned());
-    }
-    Ok(header.hash())
 }
 
 /// While the join block is ahead, a block is known to exist.

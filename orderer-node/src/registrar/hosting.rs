@@ -174,6 +174,11 @@ impl Hosting {
         self.setup.router.is_some()
     }
 
+    /// The group, if it is at work.
+    pub(super) fn find(&self, group: GroupId) -> Option<Arc<HostedGroup>> {
+        self.groups().get(&group).cloned()
+    }
+
     /// Has this group ever worked here?
     pub(super) fn has_worked(&self, group: GroupId) -> bool {
         self.setup.dir.join(hex::encode(group.0)).exists()

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::common::Block;
-use fabric_proto::metadata::last_config_index;
 use frontend_shim::group::{OrderingGroup, ordering_group};
-use frontend_shim::ledger::Ledger;
 use mod_smart::ReplicaId;
 use prost::Message as _;
 
@@ -72,18 +70,6 @@ impl OurKeys {
 pub(super) fn signature_style(config: &ChannelConfig, group: &OrderingGroup, me: ReplicaId) -> SignatureStyle {
     let consenter = group.consenter(me).filter(|consenter| config.has_bft_capability() && consenter.identity.is_some());
     consenter.map_or(SignatureStyle::Creator, |consenter| SignatureStyle::Identifier(consenter.id))
-}
-
-/// The configuration in force after the newest block of a ledger, if it holds any. Reads files.
-pub(super) fn config_in_force(ledger: &Ledger) -> anyhow::Result<Option<ChannelConfig>> {
-    let Some(newest) = ledger.height().checked_sub(1) else { return Ok(None) };
-    let read = |number: u64| -> anyhow::Result<Block> {
-        let stored = ledger.read(number)?;
-        let stored = stored.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
-        Ok(Block::decode(stored.encoded.clone())?)
-    };
-    let last_config = last_config_index(&read(newest)?)?;
-    Ok(Some(ChannelConfig::from_block(&read(last_config)?)?))
 }
 
 /// The group of the consenters of a configuration.

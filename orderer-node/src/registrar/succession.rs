@@ -9,6 +9,7 @@
 
 use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwapOption;
 use blockcutter::Command;
 use blockcutter::config_block::without_signatures;
 use blockcutter::limits::ORDERED_DIGESTS_MAX;
@@ -16,6 +17,7 @@ use blockcutter::ordered::{EnvelopeDigest, OrderedDigests};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
+use fabric_proto::metadata::last_config_index;
 use frontend_shim::eras::Era;
 use frontend_shim::ledger::{Ledger, Tip};
 use prost::Message as _;
@@ -26,6 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::belief;
 use super::hosting::{Arrival, Joining};
 use super::join_block::{JoinBlock, signature_style};
+use super::takeover::{ask_to_go_on, is_asking, is_taken_over};
 use super::{Entry, Inner, Ready};
 use crate::joined::JoinedChannel;
 use crate::participation::ConsensusRelation;
@@ -39,7 +42,10 @@ impl Inner {
     ) -> anyhow::Result<(Joining, Arc<JoinedChannel>)> {
         let Ready { era, group, membership, ledger, served, .. } = ready;
         let (config, id) = (era.config.clone(), era.config.channel_id().clone());
-        let opening = opening(&id, &ledger, &era)?;
+        let mark = self.store.marked(&id)?;
+        let is_taken_over = is_taken_over(mark, &ledger, era.founded_at.number);
+        let opening = if is_taken_over { None } else { opening(&id, &ledger, &era)? };
+        let opening = ArcSwapOption::new(opening.map(Arc::new));
         if let Some(flaw) = belief::flaw(&config) {
             tracing::warn!(channel = %id, "{flaw}");
         }
@@ -49,15 +55,16 @@ impl Inner {
         };
         let style = signature_style(&config, &group, membership.me);
         let (open, moved) = (watch::Sender::new(false), watch::Sender::new(None));
-        let channel = JoinedChannel { ledger, served, style, opened_at: era.founded_at, opening, open, moved };
-        let channel = Arc::new(channel);
-        let task = AbortOnDropHandle::new(tokio::spawn(wait_for_move(
-            Arc::downgrade(self),
-            self.hosting.collects(),
-            id.clone(),
-            Arc::clone(&channel),
-        )));
-        let entry = Entry::Consenter { group: group.id(), channel: Arc::clone(&channel), _task: task };
+        let opened_at = era.founded_at;
+        let channel = JoinedChannel { ledger, served, style, opened_at, is_taken_over, opening, open, moved };
+        let (channel, inner, group_id) = (Arc::new(channel), Arc::downgrade(self), group.id());
+        let moving = wait_for_move(inner.clone(), self.hosting.collects(), id.clone(), Arc::clone(&channel));
+        let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(moving))];
+        if is_taken_over && is_asking(mark) {
+            let asking = ask_to_go_on(inner, id.clone(), group_id, Arc::clone(&channel));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(asking)));
+        }
+        let entry = Entry::Consenter { group: group_id, channel: Arc::clone(&channel), _tasks: tasks };
         self.entries().insert(id.clone(), entry);
         let channels = vec![(id, Arc::clone(&channel))];
         Ok((Joining { config, group, membership, channels, former: Vec::new(), arrival }, channel))
@@ -73,7 +80,8 @@ impl Inner {
             served: Arc::clone(&now.served),
             style,
             opened_at: era.founded_at,
-            opening: None,
+            is_taken_over: now.is_taken_over,
+            opening: ArcSwapOption::empty(),
             open: watch::Sender::new(false),
             moved: watch::Sender::new(None),
         });
@@ -141,20 +149,33 @@ async fn wait_for_move(inner: Weak<Inner>, collects: bool, id: ChannelId, channe
 
 /// How to ask the group of this stretch to open the channel. None if it has made blocks of it. Reads files.
 fn opening(id: &ChannelId, ledger: &Ledger, era: &Era) -> anyhow::Result<Option<Command>> {
-    let Tip { number, header_hash } = era.founded_at;
-    let stored = ledger.read(number)?.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
-    let channel = id.clone();
-    if era.moves == 0 {
-        return Ok(Some(Command::OpenChannel { channel, genesis: stored.encoded.clone() }));
-    }
-    if ledger.height() > number + 1 {
+    let Tip { number, .. } = era.founded_at;
+    if era.moves > 0 && ledger.height() > number + 1 {
         return Ok(None);
     }
-    let block = Block::decode(stored.encoded.clone())?;
+    if era.moves > 0 {
+        return take_up_at(id, ledger, era.founded_at).map(Some);
+    }
+    let stored = ledger.read(number)?.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
+    Ok(Some(Command::OpenChannel { channel: id.clone(), genesis: stored.encoded.clone() }))
+}
+
+/// How to ask a group to go on with a channel after this block. Reads files.
+pub(super) fn take_up_at(id: &ChannelId, ledger: &Ledger, tip: Tip) -> anyhow::Result<Command> {
+    let Tip { number, header_hash } = tip;
+    let read = |number: u64| -> anyhow::Result<Block> {
+        let stored = ledger.read(number)?.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
+        Ok(Block::decode(stored.encoded.clone())?)
+    };
+    if number == 0 {
+        let genesis = ledger.read(0)?.ok_or_else(|| anyhow::anyhow!("block 0 is not in the ledger"))?;
+        return Ok(Command::OpenChannel { channel: id.clone(), genesis: genesis.encoded.clone() });
+    }
+    let block = read(last_config_index(&read(number)?)?)?;
     let data: Vec<Bytes> = block.entries().to_vec();
-    let config_block = without_signatures(stored.header.clone(), data);
+    let config_block = without_signatures(block.header.unwrap_or_default(), data);
     let tip = blockcutter::Tip { number, header_hash };
-    Ok(Some(Command::TakeUpChannel { channel, config_block, tip, ordered: ordered_last(ledger, number)? }))
+    Ok(Command::TakeUpChannel { channel: id.clone(), config_block, tip, ordered: ordered_last(ledger, number)? })
 }
 
 /// The digests of the envelopes ordered last up to this block, oldest first: what a group begins to remember with. Reads

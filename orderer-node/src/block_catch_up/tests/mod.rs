@@ -13,6 +13,7 @@ use fabric_proto::common::Block;
 use fabric_proto::metadata::parse_signatures_slot;
 use frontend_shim::ledger::{Heights, Ledger, LedgerError, Tip};
 use frontend_shim::limits::{LEDGER_BACKLOG_BLOCKS_MAX, LEDGER_BACKLOG_BYTES_MAX};
+use mod_smart::ReplicaId;
 use prost::Message as _;
 use rustls_pki_types::CertificateDer;
 
@@ -376,7 +377,7 @@ async fn a_ledger_of_another_history_is_a_fault_of_this_node() {
     let fault = tokio::time::timeout(Duration::from_secs(10), node.fault.recv()).await.unwrap().unwrap();
     assert!(matches!(fault, Fault::Diverged { number: 1, .. }), "{fault}");
     let first = Tip { number: 1, header_hash: truth.read(1).unwrap().unwrap().header.hash() };
-    let refused = node.catch_up.start(&channel(), &ledger, style(0), first);
+    let refused = node.catch_up.start(&channel(), &ledger, style(0), (0, first));
     assert!(matches!(refused, Err(Fault::Ledger(LedgerError::Fork { number: 1 }))));
 }
 
@@ -392,4 +393,40 @@ async fn only_consenters_may_read() {
     assert!(node.start(truth.tip().unwrap()));
     node.has_all(20).await;
     assert_eq!(node.catch_up.report().sources[0].refused, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn later_blocks_are_taken_from_whoever_has_them_if_a_peer_would_take_them_and_no_others() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    world.grow(&ledger, 20, 20);
+    // The newest ones were not certified where they come from.
+    world.grow(&truth, 200, 150);
+    let sources = vec![
+        world.source(1, &truth, Manners::OtherBody),
+        world.source(2, &truth, Manners::Silent),
+        world.source(3, &truth, Manners::Honest),
+    ];
+    let node = world.node(Arc::clone(&ledger), sources);
+    let heard = node.catch_up.level(&channel(), &ledger).await;
+    assert_eq!(heights(&ledger), Heights { height: 150, certified: 150 });
+    world.check(&ledger, &truth, 150);
+    assert_eq!(heard.members, [ReplicaId(1), ReplicaId(3)].into_iter().collect());
+    assert!(heard.silent.len() == 1 && heard.silent[0].starts_with("replica 2: no answer"), "{:?}", heard.silent);
+    assert!(heard.configs.is_empty() && ledger.missing().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_made_before_the_group_took_the_channel_up_is_certified_if_a_peer_would_take_it() {
+    let world = World::new();
+    let (truth, ledger) = (world.ledger(), world.ledger());
+    // Nobody of the others has certified what came after.
+    world.grow(&truth, 100, 60);
+    let node = world.node(Arc::clone(&ledger), vec![world.source(1, &truth, Manners::Honest)]);
+    let tip = truth.tip().unwrap();
+    assert!(node.catch_up.start(&channel(), &ledger, style(0), (59, tip)).unwrap());
+    node.has_all(100).await;
+    assert_eq!(heights(&ledger), Heights { height: 100, certified: 60 });
+    world.check(&ledger, &truth, 100);
+    assert_eq!(node.catch_up.report().sources[0].wrong_signatures, 0);
 }

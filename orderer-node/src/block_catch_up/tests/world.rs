@@ -183,7 +183,8 @@ impl World {
             ledger: Arc::clone(ledger),
             style: style(replica.into()),
             opened_at: ledger.tip().unwrap(),
-            opening: None,
+            is_taken_over: false,
+            opening: arc_swap::ArcSwapOption::empty(),
             open: tokio::sync::watch::Sender::new(true),
             moved: tokio::sync::watch::Sender::new(None),
         };
@@ -218,7 +219,7 @@ impl World {
 
 impl Node {
     pub(super) fn start(&self, tip: Tip) -> bool {
-        self.catch_up.start(&channel(), &self.ledger, style(0), tip).unwrap()
+        self.catch_up.start(&channel(), &self.ledger, style(0), (0, tip)).unwrap()
     }
 
     pub(super) async fn reaches(&self, height: u64) {
