@@ -23,12 +23,13 @@ use crate::block_body::read_body;
 use crate::body_search::{BodySearch, Silence, search};
 use crate::channels::{Channel, ChannelState};
 use crate::counters::Grievance;
+use crate::eras::{HistoryError, config_of};
 use crate::frame::{Bodies, Push, body_source};
 use crate::group::OrderingGroup;
 use crate::inbox::Inbox;
 use crate::ledger::{Heights, Ledger, LedgerError};
 use crate::node_limits::{LEDGER_RETRY_AFTER, WINDOW_BLOCKS_MAX, WINDOW_BLOCKS_MIN, WINDOW_BYTES};
-use crate::tally::{Certified, Judge, JudgeError, Tally, config_of};
+use crate::tally::{Certified, Judge, JudgeError, Tally};
 
 /// The collector of one channel.
 pub(crate) struct Collector {
@@ -78,6 +79,8 @@ pub(crate) struct CollectorSetup {
 pub(crate) enum CollectorError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
     #[error(transparent)]
     Judge(#[from] JudgeError),
     #[error("the ledger here holds another block {0} than the nodes have certified")]
@@ -221,7 +224,7 @@ impl Collector {
         if self.channel.ledger().height() <= self.number {
             return Ok(false);
         }
-        let stored = self.channel.ledger().read(self.number)?.ok_or(JudgeError::Missing(self.number))?;
+        let stored = self.channel.ledger().read(self.number)?.ok_or(HistoryError::Missing(self.number))?;
         if stored.header.hash() != certified.header_hash(self.number) {
             return Err(CollectorError::Diverged(self.number));
         }
@@ -346,9 +349,9 @@ fn start_at(
     number: u64,
     group: &Arc<OrderingGroup>,
 ) -> Result<(Judge, ChannelConfig, Tally), CollectorError> {
-    let last = number.checked_sub(1).ok_or(JudgeError::Missing(0))?;
+    let last = number.checked_sub(1).ok_or(HistoryError::Missing(0))?;
     let (judge, config) = Judge::after(ledger, last, group)?;
-    let before = ledger.read(last)?.ok_or(JudgeError::Missing(last))?;
+    let before = ledger.read(last)?.ok_or(HistoryError::Missing(last))?;
     Ok((judge, config, Tally::new(number, before.header.hash())))
 }
 

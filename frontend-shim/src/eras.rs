@@ -1,4 +1,4 @@
-//! Which group orders which stretch of a chain.
+//! What the config blocks of a ledger say: which configuration is in force where, and which group orders which stretch.
 //!
 //! A config block that names other consenters is the last block of the group before, and the group of the new consenters
 //! goes on after it (protocol.md, Succession). The chain alone says how often that has happened, and where.
@@ -22,9 +22,9 @@ pub struct Era {
     pub config: ChannelConfig,
 }
 
-/// Why the stretches of a chain cannot be told.
+/// Why a ledger does not tell its configurations.
 #[derive(Debug, thiserror::Error)]
-pub enum EraError {
+pub enum HistoryError {
     /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -46,8 +46,8 @@ pub enum EraError {
 ///
 /// # Errors
 /// The ledger holds no block, or cannot be read.
-pub fn eras(ledger: &Ledger) -> Result<Vec<Era>, EraError> {
-    let newest = ledger.height().checked_sub(1).ok_or(EraError::Missing(0))?;
+pub fn eras(ledger: &Ledger) -> Result<Vec<Era>, HistoryError> {
+    let newest = ledger.height().checked_sub(1).ok_or(HistoryError::Missing(0))?;
     let mut config_blocks = Vec::new();
     let mut number = last_config(ledger, newest)?;
     loop {
@@ -57,13 +57,13 @@ pub fn eras(ledger: &Ledger) -> Result<Vec<Era>, EraError> {
     }
     let mut eras: Vec<Era> = Vec::new();
     for number in config_blocks.into_iter().rev() {
-        let stored = ledger.read(number)?.ok_or(EraError::Missing(number))?;
-        let block = Block::decode(stored.encoded.clone()).map_err(|error| EraError::Block(number, error))?;
-        let config = ChannelConfig::from_block(&block).map_err(|error| EraError::Config(number, error))?;
+        let block = read(ledger, number)?;
+        let config = configured_by(&block, number)?;
         match eras.last_mut().filter(|era| consenter_set::is_same(&era.config, &config)) {
             Some(era) => era.config = config,
             None => {
-                let founded_at = Tip { number, header_hash: stored.header.hash() };
+                let header_hash = block.header.unwrap_or_default().hash();
+                let founded_at = Tip { number, header_hash };
                 eras.push(Era { founded_at, moves: eras.len() as u64, config });
             }
         }
@@ -87,8 +87,27 @@ impl Era {
     }
 }
 
-fn last_config(ledger: &Ledger, number: u64) -> Result<u64, EraError> {
-    let stored = ledger.read(number)?.ok_or(EraError::Missing(number))?;
-    let block = Block::decode(stored.encoded.clone()).map_err(|error| EraError::Block(number, error))?;
-    last_config_index(&block).map_err(|error| EraError::Metadata(number, error))
+/// The number of the config block under which the block after `number` stands.
+///
+/// # Errors
+/// The ledger lacks the block, or it does not say so.
+pub fn last_config(ledger: &Ledger, number: u64) -> Result<u64, HistoryError> {
+    last_config_index(&read(ledger, number)?).map_err(|error| HistoryError::Metadata(number, error))
+}
+
+/// What config block `number` configures.
+///
+/// # Errors
+/// The ledger lacks it, or it is none that this version reads.
+pub fn config_of(ledger: &Ledger, number: u64) -> Result<ChannelConfig, HistoryError> {
+    configured_by(&read(ledger, number)?, number)
+}
+
+fn configured_by(block: &Block, number: u64) -> Result<ChannelConfig, HistoryError> {
+    ChannelConfig::from_block(block).map_err(|error| HistoryError::Config(number, error))
+}
+
+fn read(ledger: &Ledger, number: u64) -> Result<Block, HistoryError> {
+    let stored = ledger.read(number)?.ok_or(HistoryError::Missing(number))?;
+    Block::decode(stored.encoded.clone()).map_err(|error| HistoryError::Block(number, error))
 }

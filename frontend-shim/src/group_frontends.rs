@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::channels::{Channel, ChannelState, Channels};
 use crate::directory::Directory;
-use crate::eras::{EraError, era_of, eras};
+use crate::eras::{HistoryError, era_of, eras};
 use crate::frame::Bodies;
 use crate::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use crate::group::{GroupError, OrderingGroup};
@@ -41,7 +41,7 @@ struct Shared {
 pub enum ServeError {
     /// Its ledger does not say who orders it.
     #[error(transparent)]
-    Era(#[from] EraError),
+    History(#[from] HistoryError),
     /// Its consenters cannot be a group.
     #[error(transparent)]
     Group(#[from] GroupError),
@@ -98,7 +98,7 @@ impl Shared {
     /// Collects the blocks of a channel with the frontend of its group, which is started if it does not run.
     fn attach(&self, channel: &Arc<Channel>) -> Result<(OrderingGroup, FrontendHandle), ServeError> {
         let eras = eras(channel.ledger())?;
-        let era = era_of(&eras, channel.ledger().certified_height().max(1)).ok_or(EraError::Missing(0))?;
+        let era = era_of(&eras, channel.ledger().certified_height().max(1)).ok_or(HistoryError::Missing(0))?;
         let group = era.group()?;
         let frontend = self.frontend_of(&group)?;
         frontend.add_channel(Arc::clone(channel))?;

@@ -8,17 +8,18 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fabric_channel::{BlockVerifier, ChannelConfig, ConfigError, VerifiedSigner};
+use fabric_channel::{BlockVerifier, ChannelConfig, VerifiedSigner};
 use fabric_proto::block::{header_der, header_hash};
-use fabric_proto::common::{Block, MetadataSignature};
-use fabric_proto::metadata::{MetadataError, last_config_index, signatures_slot};
+use fabric_proto::common::MetadataSignature;
+use fabric_proto::metadata::signatures_slot;
 use mod_smart::{ReplicaId, Voters};
 use prost::Message as _;
 
 use crate::counters::Grievance;
+use crate::eras::{HistoryError, config_of, last_config};
 use crate::frame::Push;
 use crate::group::OrderingGroup;
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 
 /// Who may sign blocks under one configuration of a channel.
 #[derive(Debug)]
@@ -30,21 +31,9 @@ pub(crate) struct Judge {
 /// Why there is no judge for a block.
 #[derive(Debug, thiserror::Error)]
 pub enum JudgeError {
-    /// The ledger cannot be read.
+    /// The ledger does not tell the configuration.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The chain here does not go so far.
-    #[error("the ledger lacks block {0}, which the configuration depends on")]
-    Missing(u64),
-    /// A stored block does not parse.
-    #[error("block {0} in the ledger is malformed: {1}")]
-    Block(u64, prost::DecodeError),
-    /// A stored block does not say under which configuration it is.
-    #[error("block {0} in the ledger does not name its configuration: {1}")]
-    Metadata(u64, MetadataError),
-    /// A config block that this version does not read.
-    #[error("config block {0}: {1}")]
-    Config(u64, ConfigError),
+    History(#[from] HistoryError),
     /// Its consenters are others.
     #[error("config block {0} gives the channel to another ordering group")]
     Moved(u64),
@@ -62,18 +51,13 @@ impl Judge {
         last: u64,
         group: &Arc<OrderingGroup>,
     ) -> Result<(Self, ChannelConfig), JudgeError> {
-        let last_config = last_config_index(&read(ledger, last)?).map_err(|e| JudgeError::Metadata(last, e))?;
+        let last_config = last_config(ledger, last)?;
         let config = config_of(ledger, last_config)?;
         if !group.is_of(&config) {
             return Err(JudgeError::Moved(last_config));
         }
         Ok((Self::new(&config, group.clone()), config))
     }
-}
-
-/// What a config block in the ledger configures.
-pub(crate) fn config_of(ledger: &Ledger, number: u64) -> Result<ChannelConfig, JudgeError> {
-    ChannelConfig::from_block(&read(ledger, number)?).map_err(|error| JudgeError::Config(number, error))
 }
 
 /// What is known of one block number.
@@ -199,11 +183,6 @@ impl Candidate {
     fn says(&self, data_hash: &[u8; 32], value: &Bytes) -> bool {
         self.data_hash == *data_hash && self.value == *value
     }
-}
-
-fn read(ledger: &Ledger, number: u64) -> Result<Block, JudgeError> {
-    let stored = ledger.read(number)?.ok_or(JudgeError::Missing(number))?;
-    Block::decode(stored.encoded.clone()).map_err(|e| JudgeError::Block(number, e))
 }
 
 #[cfg(test)]

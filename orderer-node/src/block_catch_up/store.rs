@@ -12,6 +12,7 @@ use frontend_shim::block_body::read_body;
 use frontend_shim::block_reading::GivenBlock;
 use frontend_shim::certificate::{CertificateJudge, JudgeError, Verdict};
 use frontend_shim::counters::Grievance;
+use frontend_shim::eras::HistoryError;
 use frontend_shim::group::OrderingGroup;
 use frontend_shim::ledger::{Ledger, LedgerError};
 use prost::Message as _;
@@ -159,7 +160,7 @@ impl BlockStore {
         let others = self.rules_of_others(number);
         let judge = match CertificateJudge::after(&self.ledger, number, &self.group) {
             Ok(judge) => Some(judge),
-            Err(JudgeError::Ledger(error)) => return Err(error.into()),
+            Err(JudgeError::History(HistoryError::Ledger(error))) => return Err(error.into()),
             Err(error) => {
                 if others.is_none() {
                     tracing::warn!(channel = %self.channel, %error, "blocks are fetched without their certificates");
