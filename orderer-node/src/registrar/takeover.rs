@@ -35,12 +35,18 @@ impl Inner {
     pub(super) fn take_over(&self, kept: &mut Kept) -> anyhow::Result<()> {
         let began = Instant::now();
         for (id, dir) in chains(&self.data_dir)? {
-            let is_known = kept.joined.iter().any(|(joined, _)| *joined == id);
-            let is_done = matches!(self.store.marked(&id)?, Some(Mark::Open(_) | Mark::Spent));
-            if is_known || is_done || kept.removing.contains(&id) {
+            let is_joined = kept.joined.iter().any(|(joined, _)| *joined == id);
+            let is_wanted = match self.store.marked(&id)? {
+                None => !is_joined,
+                // As long as nothing was ordered here, the old orderer may have been started once more.
+                Some(Mark::Asking(_)) => true,
+                Some(Mark::Open(_) | Mark::Spent) => false,
+            };
+            if !is_wanted || kept.removing.contains(&id) {
                 continue;
             }
             match self.import(&id, &dir) {
+                Ok(_) if is_joined => {}
                 Ok(genesis) => kept.joined.push((id, genesis)),
                 Err(error) => tracing::error!(channel = %id, from = %dir.display(), error = format!("{error:#}"),
                     "the channel of the orderer that was here before cannot be taken over"),
