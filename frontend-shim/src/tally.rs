@@ -191,6 +191,8 @@ mod tests {
     use fabric_proto::common::Metadata;
     use fabric_proto::metadata::{SignerHeader, parse_signatures_slot};
 
+    use fabric_proto::common::Block;
+
     use super::*;
     use crate::group::ordering_group;
 
