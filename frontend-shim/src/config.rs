@@ -147,9 +147,6 @@ pub enum SettingsError {
         /// The channel.
         channel: ChannelId,
     },
-    /// An address for a node that no channel knows.
-    #[error("[[node]] {0:?} is not a consenter of any channel; they are called host:port, as in the configuration")]
-    UnknownNode(String),
 }
 
 impl Settings {
@@ -256,8 +253,11 @@ impl Written {
         let channels = channels(&self.channel, base)?;
         let addresses: BTreeMap<_, _> = self.node.into_iter().map(|node| (node.name, node.address)).collect();
         let consenters = || channels.values().flat_map(|channel| channel.group.consenters());
-        if let Some(name) = addresses.keys().find(|name| consenters().all(|known| known.address() != **name)) {
-            return Err(SettingsError::UnknownNode(name.clone()));
+        // A later configuration may name it.
+        for name in addresses.keys().filter(|name| consenters().all(|known| known.address() != **name)) {
+            tracing::warn!(
+                "[[node]] {name:?} is no consenter of any channel at its beginning; they are called host:port, as in the configuration"
+            );
         }
         let msp = self.msp.map(|msp| LocalMsp::load(&base.join(msp.dir), &msp.id)).transpose()?;
         Ok(Settings {
@@ -433,10 +433,10 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_nobody_knows_is_refused() {
+    fn a_node_that_no_first_block_names_may_be_named_later() {
         let dir = folder();
         std::fs::write(dir.path().join("frontend.toml"), EXAMPLE).unwrap();
-        let error = Settings::load(&dir.path().join("frontend.toml")).unwrap_err();
-        assert!(matches!(error, SettingsError::UnknownNode(name) if name == "orderer1.example.com:7050"));
+        let settings = Settings::load(&dir.path().join("frontend.toml")).unwrap();
+        assert_eq!(settings.addresses["orderer1.example.com:7050"], "127.0.0.1:7050");
     }
 }

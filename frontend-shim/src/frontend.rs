@@ -216,8 +216,7 @@ impl FrontendHandle {
     }
 
     /// The members that there is a session with.
-    #[must_use]
-    pub fn connected(&self) -> Vec<ReplicaId> {
+    fn connected(&self) -> Vec<ReplicaId> {
         self.0.nodes.iter().filter(|node| node.is_connected()).map(|node| node.replica).collect()
     }
 

@@ -86,12 +86,6 @@ impl EmbeddedFrontend {
         self.0.is_taking(channel).await;
     }
 
-    /// The members that there is a session with.
-    #[must_use]
-    pub fn connected(&self) -> Vec<ReplicaId> {
-        self.0.connected()
-    }
-
     /// Where the envelopes of its channels go.
     #[must_use]
     pub fn as_submit(&self) -> Arc<dyn Submit> {
