@@ -301,7 +301,7 @@ impl Submit for FrontendHandle {
         Box::pin(async move {
             let running = &frontend.0;
             let reach = reach(&running.group, &frontend.connected(), &running.identity, &next).await;
-            reach.check().map_err(|why| {
+            reach.map_err(|error| error.to_string()).and_then(|reach| reach.check()).map_err(|why| {
                 let why = format!("error applying config update to existing channel '{channel}': {why}");
                 SubmitError::Refused(why)
             })

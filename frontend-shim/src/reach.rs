@@ -3,20 +3,23 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fabric_channel::{ChannelConfig, Consenter, bft_quorum};
+use fabric_channel::{ChannelConfig, Consenter};
 use futures::future::join_all;
-use mod_smart::ReplicaId;
+use mod_smart::{ReplicaId, View, Voters};
 
 use crate::directory::Contact;
-use crate::group::OrderingGroup;
+use crate::group::{GroupError, OrderingGroup, ordering_group};
 use crate::tls::ALPN_FRONTEND;
 use crate::tls_identity::TlsIdentity;
 
 /// What was found.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Reach {
-    consenters: usize,
-    /// Who is not in reach, for people.
+    /// The coming group.
+    view: View,
+    /// Who of it is in reach.
+    there: Voters,
+    /// Who is not, for people.
     missing: Vec<String>,
 }
 
@@ -27,7 +30,7 @@ pub(crate) async fn reach(
     connected: &[ReplicaId],
     identity: &TlsIdentity,
     next: &ChannelConfig,
-) -> Reach {
+) -> Result<Reach, GroupError> {
     let look = async |consenter: &Consenter| {
         let is_there = match replica(group, consenter) {
             Some(replica) => connected.contains(&replica),
@@ -39,31 +42,31 @@ pub(crate) async fn reach(
         };
         (!is_there).then(|| format!("consenter {} at {}", consenter.id, consenter.address()))
     };
-    let missing = join_all(next.consenters().iter().map(look)).await;
-    Reach { consenters: next.consenters().len(), missing: missing.into_iter().flatten().collect() }
+    // Only the numbers of the coming group count here, not its name.
+    let view = ordering_group(next)?.view().clone();
+    let found = join_all(next.consenters().iter().map(look)).await;
+    let there = view.replicas().zip(&found).filter(|(_, missing)| missing.is_none()).map(|(replica, _)| replica);
+    Ok(Reach { there: there.collect(), view, missing: found.into_iter().flatten().collect() })
 }
 
 impl Reach {
+    /// A new group begins with a quorum; one that tolerates no fault hears everybody before it says anything (PROTOCOL.md, A
+    /// lost disk).
+    ///
     /// # Errors
     /// They could not order anything.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let (there, needed) = (self.consenters - self.missing.len(), founders(self.consenters));
-        if there >= needed {
+        if self.view.is_quorum_of_witnesses(self.there) {
             return Ok(());
         }
         Err(format!(
-            "it would leave the channel without a live quorum: of its {} consenters {there} are in reach and {needed} are \
-             needed; not in reach: {}",
-            self.consenters,
+            "it would leave the channel without a live quorum: of its {} consenters {} are in reach, which is too few; not in \
+             reach: {}",
+            self.view.n(),
+            self.view.n() - self.missing.len(),
             self.missing.join(", ")
         ))
     }
-}
-
-/// A new group begins with a quorum. One that tolerates no fault hears everybody before it says anything (PROTOCOL.md, A lost
-/// disk).
-fn founders(consenters: usize) -> usize {
-    if consenters < 4 { consenters } else { bft_quorum(consenters) }
 }
 
 fn replica(group: &OrderingGroup, consenter: &Consenter) -> Option<ReplicaId> {
@@ -76,20 +79,24 @@ fn replica(group: &OrderingGroup, consenter: &Consenter) -> Option<ReplicaId> {
 const DIAL_MAX: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
+    use mod_smart::GroupId;
+
     use super::*;
 
     #[test]
     fn a_quorum_has_to_be_in_reach_and_the_refusal_names_who_is_not() {
-        let reach = |consenters, missing: &[&str]| {
+        let reach = |n: u16, missing: &[&str]| {
+            let there = (0..n - missing.len() as u16).map(ReplicaId).collect();
             let missing = missing.iter().map(|&name| name.to_owned()).collect();
-            Reach { consenters, missing }.check()
+            Reach { view: View::flat(GroupId([1; 32]), usize::from(n)).unwrap(), there, missing }.check()
         };
         assert_eq!(reach(5, &["consenter 5 at a:1"]), Ok(()));
         assert_eq!(reach(3, &[]), Ok(()));
         assert!(reach(3, &["consenter 3 at a:1"]).is_err());
-        let why = "it would leave the channel without a live quorum: of its 5 consenters 3 are in reach and 4 are needed; \
-                   not in reach: consenter 4 at a:1, consenter 5 at b:2";
+        let why = "it would leave the channel without a live quorum: of its 5 consenters 3 are in reach, which is too few; not \
+                   in reach: consenter 4 at a:1, consenter 5 at b:2";
         assert_eq!(reach(5, &["consenter 4 at a:1", "consenter 5 at b:2"]), Err(why.to_owned()));
     }
 }

@@ -1,12 +1,12 @@
 //! Performs the actions of a replica, in order, once the records before them are durable.
 
 mod keeping;
+mod opening_asks;
 mod progress;
 mod serving;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use blockcutter::command::{self, Command};
 use fabric_proto::ChannelId;
@@ -15,7 +15,6 @@ use mod_smart::{
     Sequence, SessionId, View,
 };
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 
 use crate::application::{Application, ApplicationCounts};
 use crate::fault::{Fault, Faults};
@@ -24,6 +23,7 @@ use crate::keys::VoteKey;
 use crate::mesh::MeshHandle;
 use crate::sessions::SessionTable;
 
+use self::opening_asks::OpeningAsks;
 pub use keeping::{Asked, Keeping};
 pub use progress::Progress;
 pub use serving::{DamageSeen, Serving};
@@ -137,16 +137,16 @@ async fn perform_all(
     orders: &mut Orders,
     counts: &watch::Sender<ApplicationCounts>,
 ) -> Result<(), Fault> {
-    let (mut ask_again, mut pause) = (Instant::now(), OPENING_REPEAT);
+    let mut openings = OpeningAsks::new();
     loop {
-        let timer = performer.progress.due().min(ask_again);
+        let timer = performer.progress.due().min(openings.due());
         let timer = application.next_timer().map_or(timer, |cut| cut.min(timer));
         tokio::select! {
             Some(control) = orders.control.recv() => {
                 let is_join = matches!(control, Control::Join { .. });
                 obey(control, application);
                 if is_join {
-                    (ask_again, pause) = (Instant::now(), OPENING_REPEAT);
+                    openings.look_now();
                 }
             }
             actions = orders.durable.recv() => {
@@ -165,13 +165,8 @@ async fn perform_all(
                 if performer.progress.is_wanted() {
                     performer.request(&[]);
                 }
-                if Instant::now() >= ask_again {
-                    for ask in application.to_open() {
-                        performer.request(&[ask]);
-                        // As long as no quorum is there each of them waits, with all that it says.
-                        pause = (pause * 2).min(OPENING_REPEAT_MAX);
-                    }
-                    ask_again = Instant::now() + pause;
+                for ask in openings.take_due(|| application.to_open()) {
+                    performer.request(&[ask]);
                 }
             }
         }
@@ -265,7 +260,3 @@ impl Performer {
         self.tell_ourselves(Event::Request(request));
     }
 }
-
-/// How soon a node that joined a channel asks again for its opening, at first and at last.
-const OPENING_REPEAT: Duration = Duration::from_secs(3);
-const OPENING_REPEAT_MAX: Duration = Duration::from_secs(300);

@@ -67,7 +67,7 @@ async fn a_fifth_consenter_comes_one_goes_and_one_gets_new_keys_under_load_and_n
     let update = orderers.update(&orderers.config_block(1).await.unwrap(), &words(&add));
     let (status, info) = integration::client::answer(&orderers.endpoint(1), update).await.unwrap();
     assert_eq!(status, Status::BadRequest, "{info}");
-    let why = "it would leave the channel without a live quorum: of its 5 consenters 3 are in reach and 4 are needed; not in reach: ";
+    let why = "it would leave the channel without a live quorum: of its 5 consenters 3 are in reach, which is too few; not in reach: ";
     assert!(info.contains(why), "{info}");
     orderers.change(1, &["consenter", "remove", "--id", "5"]).await;
     sent.extend(orderers.order(2, 10).await);

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
-use fabric_proto::common::{Block, BlockMetadata};
-use fabric_proto::metadata::last_config_index;
+use fabric_proto::common::BlockMetadata;
 use frontend_shim::block_reading::{ANSWER_BYTES_MAX, Ask, BLOCKS_MAX, GivenBlock, LINKS_MAX, Told};
+use frontend_shim::eras::{config_of, last_config};
 use frontend_shim::frame::{Read, VERSION};
 use frontend_shim::framing::{FrameReader, FrameWriter};
 use frontend_shim::group::ordering_group;
@@ -174,9 +174,8 @@ fn is_consenter(ledger: &Ledger, key: &Spki) -> bool {
 }
 
 fn config_in_force(ledger: &Ledger) -> Option<ChannelConfig> {
-    let read = |number: u64| Block::decode(ledger.read(number).ok()??.encoded.clone()).ok();
-    let last_config = last_config_index(&read(ledger.tip()?.number)?).ok()?;
-    ChannelConfig::from_block(&read(last_config)?).ok()
+    let last_config = last_config(ledger, ledger.tip()?.number).ok()?;
+    config_of(ledger, last_config).ok()
 }
 
 /// Files are read beside the task.
