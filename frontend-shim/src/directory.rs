@@ -34,6 +34,7 @@ pub type Contacts = Vec<Vec<Contact>>;
 /// Says how the members of a group are reached now.
 pub struct Directory {
     look: Box<dyn Fn() -> Arc<Contacts> + Send + Sync>,
+    rewritten: Arc<BTreeMap<String, String>>,
 }
 
 /// No contact of a member led to it: each address with what went wrong there.
@@ -45,7 +46,7 @@ impl Directory {
     /// Asks `look` whenever somebody wants to know.
     #[must_use]
     pub fn new(look: impl Fn() -> Arc<Contacts> + Send + Sync + 'static) -> Self {
-        Self { look: Box::new(look) }
+        Self { look: Box::new(look), rewritten: Arc::default() }
     }
 
     /// These contacts for ever.
@@ -70,15 +71,22 @@ impl Directory {
         rewritten: BTreeMap<String, String>,
         in_force: impl Fn() -> Vec<Arc<ChannelConfig>> + Send + Sync + 'static,
     ) -> Self {
-        let group = group.clone();
+        let (group, rewritten) = (group.clone(), Arc::new(rewritten));
         let contacts = Arc::new(contacts_of([group.consenters()], &rewritten));
         let known = Mutex::new(Known { configs: Vec::new(), contacts });
-        Self::new(move || {
+        let to_rewrite = Arc::clone(&rewritten);
+        let look = move || {
             let configs = in_force();
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-            known.update(configs, &group, &rewritten);
+            known.update(configs, &group, &to_rewrite);
             Arc::clone(&known.contacts)
-        })
+        };
+        Self { rewritten, ..Self::new(look) }
+    }
+
+    /// How a consenter is reached and known of whom a configuration speaks that is not in force yet.
+    pub(crate) fn contact_to_come(&self, consenter: &Consenter) -> Contact {
+        Contact::of(consenter, &self.rewritten)
     }
 
     /// How this member is reached and known; empty if the group has no such member.
@@ -136,7 +144,7 @@ impl Contact {
         tls::dial(&self.address, tls::client_config(Some(identity), protocol, trust)?).await
     }
 
-    pub(crate) fn of(consenter: &Consenter, rewritten: &BTreeMap<String, String>) -> Self {
+    fn of(consenter: &Consenter, rewritten: &BTreeMap<String, String>) -> Self {
         let key = |certificate: &Certificate| Spki::from_der(certificate.spki_der().clone());
         let written = consenter.address();
         Self {

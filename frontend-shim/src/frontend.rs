@@ -67,6 +67,15 @@ pub enum NodeAddress {
     InProcess(DuplexStream),
 }
 
+impl NodeAddress {
+    fn directory(&self) -> Option<Arc<Directory>> {
+        match self {
+            Self::Dial(directory) => Some(Arc::clone(directory)),
+            Self::InProcess(_) => None,
+        }
+    }
+}
+
 /// Why a frontend or one of its channels cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum FrontendError {
@@ -101,6 +110,7 @@ struct Running {
     id: FrontendId,
     group: Arc<OrderingGroup>,
     identity: TlsIdentity,
+    directory: Arc<Directory>,
     bodies: Bodies,
     relay: Relay,
     nodes: Vec<Arc<NodeHandle>>,
@@ -126,6 +136,8 @@ impl Frontend {
         let group = Arc::new(setup.group);
         let nodes: Vec<_> =
             view.replicas().map(|replica| Arc::new(NodeHandle::new(replica, group.name(replica)))).collect();
+        let directory = setup.nodes.iter().find_map(|node| node.address.directory());
+        let directory = directory.unwrap_or_else(|| Arc::new(Directory::of_group(&group)));
         let ways = ways(setup.nodes, &setup.identity, nodes.len())?;
         let credential = Credential::issue(group.id(), key.id(), &setup.identity)?;
         let hello = Hello { version: VERSION, group: group.id(), credential, bodies: setup.bodies };
@@ -153,6 +165,7 @@ impl Frontend {
             id,
             group,
             identity: setup.identity,
+            directory,
             bodies,
             relay,
             nodes,
@@ -300,7 +313,8 @@ impl Submit for FrontendHandle {
         let (frontend, channel) = (self.clone(), channel.clone());
         Box::pin(async move {
             let running = &frontend.0;
-            let reach = reach(&running.group, &frontend.connected(), &running.identity, &next).await;
+            let (connected, identity) = (frontend.connected(), &running.identity);
+            let reach = reach(&running.group, &connected, &running.directory, identity, &next).await;
             reach.map_err(|error| error.to_string()).and_then(|reach| reach.check()).map_err(|why| {
                 let why = format!("error applying config update to existing channel '{channel}': {why}");
                 SubmitError::Refused(why)

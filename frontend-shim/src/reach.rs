@@ -1,13 +1,12 @@
 //! Which consenters of a coming configuration are in reach: a channel is not given to consenters that cannot go on with it.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fabric_channel::{ChannelConfig, Consenter};
 use futures::future::join_all;
 use mod_smart::{ReplicaId, View, Voters};
 
-use crate::directory::Contact;
+use crate::directory::Directory;
 use crate::group::{GroupError, OrderingGroup, ordering_group};
 use crate::tls::ALPN_FRONTEND;
 use crate::tls_identity::TlsIdentity;
@@ -23,22 +22,22 @@ pub(crate) struct Reach {
     missing: Vec<String>,
 }
 
-/// Present members are in reach if they have a session with us, others if they can be dialled and show the TLS key that the
-/// configuration gives them.
+/// A consenter is in reach if there is a session with it as a present member, or if it can be dialled and shows the TLS key that
+/// the configuration gives it. Members without a session are dialled too: theirs may just be on its way, as after a crash or a
+/// move.
 pub(crate) async fn reach(
     group: &OrderingGroup,
     connected: &[ReplicaId],
+    directory: &Directory,
     identity: &TlsIdentity,
     next: &ChannelConfig,
 ) -> Result<Reach, GroupError> {
     let look = async |consenter: &Consenter| {
-        let is_there = match replica(group, consenter) {
-            Some(replica) => connected.contains(&replica),
-            None => {
-                let contact = Contact::of(consenter, &BTreeMap::new());
-                let dialled = tokio::time::timeout(DIAL_MAX, contact.dial(identity, ALPN_FRONTEND)).await;
-                dialled.is_ok_and(|dialled| dialled.is_ok())
-            }
+        let has_session = replica(group, consenter).is_some_and(|replica| connected.contains(&replica));
+        let is_there = has_session || {
+            let contact = directory.contact_to_come(consenter);
+            let dialled = tokio::time::timeout(DIAL_MAX, contact.dial(identity, ALPN_FRONTEND)).await;
+            dialled.is_ok_and(|dialled| dialled.is_ok())
         };
         (!is_there).then(|| format!("consenter {} at {}", consenter.id, consenter.address()))
     };
