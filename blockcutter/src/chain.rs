@@ -168,10 +168,10 @@ impl Chain {
         if size > u64::from(size_max) {
             return Err(SkipReason::TooLarge { size, size_max });
         }
-        if self.ordered.contains(&envelope.digest()) {
-            return Err(SkipReason::Duplicate);
-        }
         if sequence != self.config.sequence() {
+            if self.ordered.contains(&envelope.digest()) {
+                return Err(SkipReason::Duplicate);
+            }
             permit(&self.config, envelope, Verification::Full)?;
         }
         self.remember(envelope)?;

@@ -15,8 +15,14 @@ pub type EnvelopeDigest = [u8; 32];
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OrderedDigests {
     digests: VecDeque<EnvelopeDigest>,
-    members: BTreeSet<EnvelopeDigest>,
+    members: Members,
 }
+
+/// A set of digests that is asked three times for every envelope. Their first bits tell which of many small trees they are in, so
+/// that a question costs one or two nodes of memory. Whoever makes digests that all begin alike makes one tree of them, which is
+/// what the set would be without the division.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Members(Vec<BTreeSet<EnvelopeDigest>>);
 
 impl OrderedDigests {
     /// Was this envelope ordered lately?
@@ -45,6 +51,37 @@ impl OrderedDigests {
         self.digests.iter()
     }
 }
+
+impl Members {
+    fn contains(&self, digest: &EnvelopeDigest) -> bool {
+        self.0.get(tree_of(digest)).is_some_and(|tree| tree.contains(digest))
+    }
+
+    fn insert(&mut self, digest: EnvelopeDigest) -> bool {
+        if self.0.is_empty() {
+            self.0.resize_with(TREES, BTreeSet::new);
+        }
+        self.0.get_mut(tree_of(&digest)).is_some_and(|tree| tree.insert(digest))
+    }
+
+    fn remove(&mut self, digest: &EnvelopeDigest) {
+        if let Some(tree) = self.0.get_mut(tree_of(digest)) {
+            tree.remove(digest);
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.0.iter().map(BTreeSet::len).sum()
+    }
+}
+
+fn tree_of(digest: &EnvelopeDigest) -> usize {
+    usize::from(u16::from_be_bytes([digest[0], digest[1]])) % TREES
+}
+
+/// Sixteen digests in each.
+const TREES: usize = ORDERED_DIGESTS_MAX / 16;
 
 #[cfg(test)]
 mod tests {

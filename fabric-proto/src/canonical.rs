@@ -79,10 +79,12 @@ pub enum CanonicalError {
 
 /// What follows `field` if `input` begins with its shortest encoding.
 fn strip_field<'a>(input: &'a [u8], key: u8, field: &[u8]) -> Option<&'a [u8]> {
-    let mut prefix = Vec::with_capacity(OVERHEAD_BYTES_MAX);
-    prefix.push(key);
-    prost::encoding::encode_varint(field.len() as u64, &mut prefix);
-    input.strip_prefix(prefix.as_slice())?.strip_prefix(field)
+    let mut head = [0; OVERHEAD_BYTES_MAX];
+    let mut unwritten = &mut head[..];
+    unwritten.put_u8(key);
+    prost::encoding::encode_varint(field.len() as u64, &mut unwritten);
+    let head_len = OVERHEAD_BYTES_MAX - unwritten.len();
+    input.strip_prefix(&head[..head_len])?.strip_prefix(field)
 }
 
 /// Field 1, length-delimited.

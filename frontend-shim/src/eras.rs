@@ -109,5 +109,5 @@ fn configured_by(block: &Block, number: u64) -> Result<ChannelConfig, HistoryErr
 
 fn read(ledger: &Ledger, number: u64) -> Result<Block, HistoryError> {
     let stored = ledger.read(number)?.ok_or(HistoryError::Missing(number))?;
-    Block::decode(stored.encoded.clone()).map_err(|error| HistoryError::Block(number, error))
+    Block::decode(stored.encoded()).map_err(|error| HistoryError::Block(number, error))
 }

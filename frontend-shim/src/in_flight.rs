@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use mod_smart::{Answer, Client, Digest, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, View, Voters};
 
+use crate::bundle_pace::BundlePace;
 use crate::counters::Grievance;
 use crate::frame::{RequestAnswer, ToNode};
 use crate::keys::FrontendKey;
@@ -44,6 +45,7 @@ pub(crate) struct InFlight<W> {
     /// Who says that the session has ended.
     stale: Voters,
     resend_due: Option<Instant>,
+    pace: BundlePace,
     counters: Arc<RequestCounters>,
 }
 
@@ -102,6 +104,7 @@ impl<W> InFlight<W> {
             settled_bytes: 0,
             stale: Voters::NONE,
             resend_due: None,
+            pace: BundlePace::default(),
             counters,
         }
     }
@@ -110,6 +113,11 @@ impl<W> InFlight<W> {
     pub(crate) fn has_room(&self) -> bool {
         let lowest = self.unheld.first().copied().unwrap_or(self.next);
         self.unheld.len() < REQUESTS_UNHELD_MAX && self.next.0 - lowest.0 < self.session_window
+    }
+
+    /// Until when a bundle that is not full should wait for more, if it should.
+    pub(crate) fn waits_until(&self, now: Instant) -> Option<Instant> {
+        self.pace.waits_until(now)
     }
 
     /// Numbers a body, seals it and sends it to every node.
@@ -131,6 +139,7 @@ impl<W> InFlight<W> {
         self.requests.insert(sequence, request);
         self.unheld.insert(sequence);
         self.resend_due.get_or_insert(now + RESEND_AFTER);
+        self.pace.on_sent(now);
         self.counters.sent.fetch_add(1, Ordering::Relaxed);
         self.count();
     }
@@ -234,6 +243,7 @@ impl<W> InFlight<W> {
         let mut waiters = Vec::new();
         if !request.is_settled && self.view.is_any_correct(request.held) {
             request.is_settled = true;
+            self.pace.on_held(now.saturating_duration_since(request.sent_at), now);
             waiters = std::mem::take(&mut request.waiters);
             self.unheld.remove(&sequence);
             self.settled_bytes += request.frame.len();

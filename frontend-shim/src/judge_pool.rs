@@ -6,17 +6,17 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use rayon::{ThreadPool, ThreadPoolBuilder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::PollSemaphore;
 
 use crate::limits::{JUDGED_BYTES_MAX, JUDGED_OVERHEAD_BYTES};
+use crate::work_threads::WorkThreads;
 
 /// A fixed set of threads, one for each processor. Clones share them.
 #[derive(Clone, Debug)]
 pub(crate) struct JudgePool {
     /// Absent if the system gives no threads: envelopes are then judged where they are read.
-    threads: Option<Arc<ThreadPool>>,
+    threads: Option<Arc<WorkThreads>>,
     room: Arc<Semaphore>,
 }
 
@@ -24,13 +24,7 @@ impl JudgePool {
     /// Starts the threads.
     pub(crate) fn start() -> Self {
         let count = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let builder = ThreadPoolBuilder::new()
-            .num_threads(count)
-            .thread_name(|number| format!("admission-{number}"))
-            // The job's result is dropped with it, which its client is told.
-            .panic_handler(|_| tracing::error!("judging an envelope panicked"));
-        let threads = builder
-            .build()
+        let threads = WorkThreads::start("admission", count)
             .inspect_err(|error| tracing::error!("no threads to judge envelopes, which will be slow: {error}"))
             .ok()
             .map(Arc::new);

@@ -179,9 +179,8 @@ impl Ledger {
             return Ok(());
         }
         let plain = self.read_entry(&mut state, number, entry)?;
-        check_size(number, plain.encoded.len() + slot0.len())?;
-        let block = StoredBlock::decode_certified(&plain.encoded, &slot0)
-            .map_err(|source| LedgerError::Malformed { number, source })?;
+        check_size(number, plain.encoded_len() + slot0.len())?;
+        let block = plain.certify(&slot0).map_err(|source| LedgerError::Malformed { number, source })?;
         let position = state.files.append(Kind::Certificate, number, &slot0)?;
         state.index.certify(number, position);
         self.cache().insert(&block);

@@ -14,6 +14,9 @@ pub const BUNDLE_ENVELOPES_MAX: usize = 500;
 /// Most bytes of envelopes in one request, unless a single one is larger.
 pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
 
+/// Longest time that a bundle waits for more envelopes while the nodes are slow to acknowledge.
+pub const BUNDLE_WAIT_MAX: Duration = Duration::from_millis(20);
+
 /// Requests that may be on their way at a time without an acknowledgement. What arrives meanwhile is bundled, so the
 /// bundles grow with the load and an idle frontend adds no delay.
 pub const REQUESTS_UNHELD_MAX: usize = 16;

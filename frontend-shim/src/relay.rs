@@ -1,7 +1,7 @@
 //! Carries envelopes to the nodes: the frontend as a client of Mod-SMaRt.
 //!
-//! Envelopes that wait together are bundled into one request, configurations in commands of their own; nothing waits in
-//! order to be bundled. A client's future completes when `f + 1` nodes hold its request durably ([`crate::in_flight`]).
+//! Envelopes that wait together are bundled into one request, configurations in commands of their own; what does not fill one
+//! waits for more only while the nodes are slow to acknowledge ([`crate::bundle_pace`]). A client's future completes when `f + 1` nodes hold its request durably ([`crate::in_flight`]).
 //! What is taken and not yet acknowledged is bounded in bytes, and past the bound, or with too few nodes in reach, a
 //! client is refused at once. A client that gives up does not take its envelope back: once sent, it stays until it is acknowledged.
 //!
@@ -64,6 +64,9 @@ pub(crate) struct RelayTask {
     waiting: mpsc::UnboundedReceiver<Waiting>,
     links: mpsc::Receiver<LinkEvent>,
     queue: VecDeque<Waiting>,
+    queued_bytes: usize,
+    /// Until when the queue waits to become a larger bundle.
+    gathers_until: Option<Instant>,
     table: InFlight<Waiter>,
     counters: Arc<RelayCounters>,
 }
@@ -97,7 +100,15 @@ pub(crate) fn relay(origin: Origin, nodes: Vec<Arc<NodeHandle>>) -> (Relay, mpsc
         counters: counters.clone(),
     };
     let table = InFlight::new(origin, nodes, counters.requests.clone());
-    (relay, link_sender, RelayTask { waiting, links, queue: VecDeque::new(), table, counters })
+    let queue = VecDeque::new();
+    let task = RelayTask { waiting, links, queue, queued_bytes: 0, gathers_until: None, table, counters };
+    (relay, link_sender, task)
+}
+
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.order.envelope().len()
+    }
 }
 
 impl Relay {
@@ -158,13 +169,14 @@ impl RelayTask {
         let mut arrived = Vec::new();
         let mut events = Vec::new();
         loop {
-            let deadline = self.table.deadline();
+            let deadline = self.table.deadline().into_iter().chain(self.gathers_until).min();
             tokio::select! {
                 () = stop.cancelled() => return,
                 count = self.waiting.recv_many(&mut arrived, TAKEN_AT_ONCE) => {
                     if count == 0 {
                         return;
                     }
+                    self.queued_bytes += arrived.iter().map(Waiting::bytes).sum::<usize>();
                     self.queue.extend(arrived.drain(..));
                 }
                 _ = self.links.recv_many(&mut events, TAKEN_AT_ONCE), if !self.links.is_closed() => {
@@ -205,12 +217,19 @@ impl RelayTask {
     fn send_bundles(&mut self) {
         let now = Instant::now();
         self.forget_given_up(now);
+        self.gathers_until = None;
         while self.table.has_room() && !self.queue.is_empty() {
+            let is_full = self.queue.len() >= BUNDLE_ENVELOPES_MAX || self.queued_bytes >= BUNDLE_BYTES_MAX;
+            if !is_full && let Some(until) = self.table.waits_until(now) {
+                self.gathers_until = Some(until);
+                return;
+            }
             let mut bundle = BundleBuilder::new();
             let mut waiters = Vec::new();
             while self.queue.front().is_some_and(|next| fits(&bundle, next))
                 && let Some(next) = self.queue.pop_front()
             {
+                self.queued_bytes -= next.bytes();
                 push(&mut bundle, &next.channel, next.order);
                 waiters.push(next.waiter);
             }
@@ -221,7 +240,7 @@ impl RelayTask {
     /// What was not sent by the time its client was told so is not sent any more, and makes room.
     fn forget_given_up(&mut self, now: Instant) {
         while self.queue.front().is_some_and(|oldest| oldest.since + SUBMIT_TIMEOUT <= now) {
-            self.queue.pop_front();
+            self.queued_bytes -= self.queue.pop_front().map_or(0, |oldest| oldest.bytes());
         }
     }
 }

@@ -216,7 +216,7 @@ fn is_ordered(ledger: &Ledger, update: &WrappedUpdate, in_force: u64) -> Option<
 }
 
 fn read(ledger: &Ledger, number: u64) -> Option<Block> {
-    Block::decode(ledger.read(number).ok()??.encoded.clone()).ok()
+    Block::decode(ledger.read(number).ok()??.encoded()).ok()
 }
 
 fn config_content(block: &Block) -> Option<ConfigContent> {

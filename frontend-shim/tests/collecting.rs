@@ -89,7 +89,7 @@ impl World {
     }
 
     fn block(&self, number: u64) -> Block {
-        Block::decode(self.ledger().read(number).unwrap().unwrap().encoded.clone()).unwrap()
+        Block::decode(self.ledger().read(number).unwrap().unwrap().encoded()).unwrap()
     }
 
     /// As a peer would.

@@ -48,10 +48,10 @@ fn real_blocks_come_back_byte_for_byte() {
     for number in 0..REAL {
         let encoded = real(number);
         ledger.append(number, bare(&encoded)).unwrap();
-        assert_eq!(ledger.read(number).unwrap().unwrap().encoded, bare(&encoded));
+        assert_eq!(ledger.read(number).unwrap().unwrap().encoded(), bare(&encoded));
         ledger.certify(number, slot0(&encoded)).unwrap();
         let stored = ledger.read(number).unwrap().unwrap();
-        assert_eq!(stored.encoded, encoded, "block {number}");
+        assert_eq!(stored.encoded(), encoded, "block {number}");
         assert_eq!((stored.number, stored.config, stored.certified), (number, number == 0, true));
         let expected = Block { data: None, ..Block::decode(encoded).unwrap() };
         assert_eq!(stored.header_only(), expected.encode_to_vec());
@@ -69,7 +69,7 @@ fn the_genesis_block_is_certified_by_definition_and_never_changed() {
     ledger.append(0, real(0)).unwrap();
     assert_eq!(ledger.certified_height(), 1);
     ledger.certify(0, made_slot0("other")).unwrap();
-    assert_eq!(ledger.read(0).unwrap().unwrap().encoded, real(0));
+    assert_eq!(ledger.read(0).unwrap().unwrap().encoded(), real(0));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn certificates_may_come_in_any_order_and_the_first_one_stays() {
     assert_eq!(*heights.borrow_and_update(), Heights { height: 4, certified: 4 });
     assert_eq!(*certified.borrow_and_update(), 4);
     ledger.certify(2, made_slot0("late")).unwrap();
-    assert_eq!(ledger.read(2).unwrap().unwrap().encoded, real(2));
+    assert_eq!(ledger.read(2).unwrap().unwrap().encoded(), real(2));
     assert!(matches!(ledger.certify(4, made_slot0("early")), Err(LedgerError::NotStored { number: 4, height: 4 })));
     assert!(matches!(ledger.certify(1, Bytes::from_static(b"\xff")), Ok(())), "certified already");
 }
@@ -144,13 +144,13 @@ fn a_restart_keeps_blocks_and_certificates() {
     let ledger = Ledger::open(dir.path()).unwrap();
     assert_eq!((ledger.height(), ledger.certified_height(), ledger.tip()), (4, 3, tip));
     for number in 0..3 {
-        assert_eq!(ledger.read(number).unwrap().unwrap().encoded, real(number));
+        assert_eq!(ledger.read(number).unwrap().unwrap().encoded(), real(number));
     }
     let uncertified = ledger.read(3).unwrap().unwrap();
-    assert_eq!((uncertified.certified, &uncertified.encoded), (false, &bare(&real(3))));
+    assert_eq!((uncertified.certified, &uncertified.encoded()), (false, &bare(&real(3))));
     ledger.append(2, real(2)).unwrap();
     ledger.certify(3, slot0(&real(3))).unwrap();
-    assert_eq!(ledger.read(3).unwrap().unwrap().encoded, real(3));
+    assert_eq!(ledger.read(3).unwrap().unwrap().encoded(), real(3));
     fill(&ledger, REAL);
 }
 
@@ -161,7 +161,7 @@ fn many_segments_survive_a_restart() {
     fill(&ledger, 1);
     grow(&ledger, 60, 20_000);
     let read = |ledger: &Ledger| -> Vec<Bytes> {
-        (0..60).map(|number| ledger.read(number).unwrap().unwrap().encoded.clone()).collect()
+        (0..60).map(|number| ledger.read(number).unwrap().unwrap().encoded()).collect()
     };
     let before = read(&ledger);
     drop(ledger);
@@ -288,7 +288,7 @@ fn damage_that_appears_while_the_ledger_is_open_is_named_by_the_reader() {
     assert!(matches!(ledger.read(0), Err(LedgerError::Damaged { offset: 36, .. })));
     let damage = ledger.damage().unwrap();
     assert!(damage.starts_with("block 0 cannot be read: ") && damage.contains("damaged at offset 36"), "{damage}");
-    assert_eq!(ledger.read(3).unwrap().unwrap().encoded, real(3));
+    assert_eq!(ledger.read(3).unwrap().unwrap().encoded(), real(3));
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn a_ledger_that_expects_blocks_stores_what_follows_them_after_them() {
     fill(&ledger, 1);
     grow(&truth, 10, 10);
     let tip = |number: u64| Tip { number, header_hash: truth.read(number).unwrap().unwrap().header.hash() };
-    let block = |number: u64| bare(&truth.read(number).unwrap().unwrap().encoded);
+    let block = |number: u64| bare(&truth.read(number).unwrap().unwrap().encoded());
     assert_eq!(ledger.missing(), None);
     assert!(!ledger.expect(tip(0)).unwrap(), "it is here");
     assert!(matches!(ledger.append(5, block(5)), Err(LedgerError::WrongNumber { .. })));

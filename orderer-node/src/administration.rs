@@ -89,7 +89,7 @@ fn read(channel: &Arc<Channel>, which: BlockChoice) -> Result<Bytes, FetchError>
 
 fn block(channel: &Channel, number: u64) -> Result<Bytes, FetchError> {
     let stored = channel.ledger().read(number).map_err(|error| FetchError::Unreadable(error.to_string()))?;
-    Ok(stored.ok_or(FetchError::NoSuchBlock(number))?.encoded.clone())
+    Ok(stored.ok_or(FetchError::NoSuchBlock(number))?.encoded())
 }
 
 fn last_config(encoded: &Bytes) -> Result<u64, FetchError> {

@@ -278,7 +278,10 @@ async fn follow_mesh(mut events: mpsc::Receiver<MeshEvent>, mesh: MeshHandle, se
         tokio::spawn(async move {
             let (view, keyring, judge) = (sessions.view.clone(), Arc::clone(&sessions.keyring), sessions.judge.clone());
             let bytes = message.len();
-            match sessions.verify.run(move || open(message, from, &view, &keyring, &judge)).await {
+            let check = move || open(message, from, &view, &keyring, &judge);
+            let opened =
+                if bytes <= CHECKED_AT_ONCE_BYTES_MAX { Some(check()) } else { sessions.verify.run(check).await };
+            match opened {
                 Some(Opened::Good(message)) => {
                     if let Message::Vote(signed) = message.value() {
                         seen.vote_arrivals.note(from, &signed.vote);
@@ -371,6 +374,10 @@ async fn report_disk(thread: DiskThread, faults: Faults) {
 
 /// Channels that may be waiting to be added or removed.
 const CONTROLS_MAX: usize = 16;
+
+/// Messages up to this length are checked where they are heard: there is room for two signatures in them, and to hand them
+/// to another thread and back costs as much as one.
+const CHECKED_AT_ONCE_BYTES_MAX: usize = 256;
 
 /// Events that may wait for the replica.
 const INBOX_MAX: usize = 1024;

@@ -303,7 +303,7 @@ impl Inner {
             match ledger.read(0)? {
                 None => ledger.append(0, join.encoded.clone())?,
                 Some(stored) => anyhow::ensure!(
-                    stored.encoded == join.encoded,
+                    stored.encoded() == join.encoded,
                     "the ledger of channel {id} began with another genesis block than the one joined"
                 ),
             }

@@ -45,7 +45,7 @@ impl VerifiedChain {
         let read = |number: u64| -> anyhow::Result<Block> {
             let stored = ledger.read(number)?;
             let stored = stored.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
-            Ok(Block::decode(stored.encoded.clone())?)
+            Ok(Block::decode(stored.encoded())?)
         };
         let block = read(newest)?;
         let config = ChannelConfig::from_block(&read(last_config_index(&block)?)?)?;

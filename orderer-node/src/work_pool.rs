@@ -4,14 +4,16 @@
 //! Bounded twice: so many jobs may be under way, and so many threads work on them. Whoever waits for room stops reading
 //! its socket, which is how pressure reaches the sender.
 
+use std::io;
 use std::sync::Arc;
 
+use frontend_shim::work_threads::WorkThreads;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// A fixed set of threads for work that costs microseconds to milliseconds of processor time.
 #[derive(Clone, Debug)]
 pub struct WorkPool {
-    threads: Arc<rayon::ThreadPool>,
+    threads: Arc<WorkThreads>,
     room: Arc<Semaphore>,
 }
 
@@ -20,7 +22,7 @@ pub struct WorkPool {
 #[error("cannot start the {name} threads: {source}")]
 pub struct PoolError {
     name: &'static str,
-    source: rayon::ThreadPoolBuildError,
+    source: io::Error,
 }
 
 impl WorkPool {
@@ -29,13 +31,7 @@ impl WorkPool {
     /// # Errors
     /// The system gives no threads.
     pub fn start(name: &'static str, threads: usize, jobs_max: usize) -> Result<Self, PoolError> {
-        let threads = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(move |n| format!("{name}-{n}"))
-            // Whoever waits for the job learns of it; without this the whole process would end.
-            .panic_handler(move |_| tracing::error!(pool = name, "a job panicked"))
-            .build()
-            .map_err(|source| PoolError { name, source })?;
+        let threads = WorkThreads::start(name, threads).map_err(|source| PoolError { name, source })?;
         Ok(Self { threads: Arc::new(threads), room: Arc::new(Semaphore::new(jobs_max)) })
     }
 

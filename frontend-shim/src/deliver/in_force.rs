@@ -19,7 +19,7 @@ pub(super) fn config_block_of(block: &StoredBlock) -> Result<u64, String> {
 /// The sequence of the configuration in a config block. The configuration itself is passed over.
 pub(super) fn governing_sequence(config_block: &StoredBlock) -> Result<u64, String> {
     let number = config_block.number;
-    let block = Block::decode(config_block.encoded.clone()).map_err(|error| error.to_string())?;
+    let block = Block::decode(config_block.encoded()).map_err(|error| error.to_string())?;
     let entry = block.entries().first().filter(|_| config_block.config);
     let entry = entry.ok_or_else(|| format!("block {number} holds none"))?;
     let envelope = Envelope::decode(entry.clone()).map_err(|error| error.to_string())?;

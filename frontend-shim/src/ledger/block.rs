@@ -15,22 +15,24 @@ use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
 use super::response::block_message;
 
-/// A block of a ledger. Clones and every stream share one buffer.
+/// A block of a ledger. Nothing of it is copied before somebody wants it in one piece; then every stream shares that.
 #[derive(Debug)]
 pub struct StoredBlock {
     /// Its number, as in the header.
     pub number: u64,
-    /// The header; its bytes are slices of `encoded`.
+    /// The header; its bytes are slices of the encoded block.
     pub header: BlockHeader,
-    /// The whole `common.Block`, with the best set of signatures that is known.
-    pub encoded: Bytes,
     /// True if the block holds exactly one CONFIG envelope.
     pub config: bool,
     /// True once slot 0 carries a set of signatures that the channel's policy accepts. Block 0 is certified by
     /// definition.
     pub certified: bool,
+    /// The fields header and data.
+    front: Bytes,
+    /// The field metadata.
+    back: Bytes,
     parts: Parts,
-    message: Bytes,
+    message: OnceLock<Bytes>,
     header_message: OnceLock<Bytes>,
 }
 
@@ -38,17 +40,16 @@ impl StoredBlock {
     /// Reads a block that has no certificate. Block 0 needs none.
     pub(super) fn decode(encoded: &Bytes) -> Result<Arc<Self>, MalformedBlock> {
         let parts = Parts::find(encoded)?;
-        let (message, encoded) = block_message(&[encoded]);
-        Self::assemble(message, encoded, parts, false)
+        let (front, back) = (encoded.slice(..parts.data_field_end), encoded.slice(parts.data_field_end..));
+        Self::assemble(front, back, parts, false)
     }
 
-    /// The block `encoded` with `slot0` as the content of its slot SIGNATURES.
-    pub(super) fn decode_certified(encoded: &Bytes, slot0: &Bytes) -> Result<Arc<Self>, MalformedBlock> {
-        let parts = Parts::find(encoded)?;
-        let metadata = replace_slot0(&encoded[parts.metadata.clone()], slot0)?;
-        let (message, encoded) = block_message(&[&encoded[..parts.data_field_end], &metadata]);
-        let parts = Parts::find(&encoded)?;
-        Self::assemble(message, encoded, parts, true)
+    /// This block with `slot0` as the content of its slot SIGNATURES.
+    pub(super) fn certify(&self, slot0: &Bytes) -> Result<Arc<Self>, MalformedBlock> {
+        let back = replace_slot0(&self.metadata(), slot0)?.freeze();
+        let metadata = content(&back, 0, METADATA_KEY)?;
+        let parts = Parts { metadata, ..self.parts.clone() };
+        Self::assemble(self.front.clone(), back, parts, true)
     }
 
     /// Reads a block that is to be stored: it must be one that can be certified later.
@@ -58,31 +59,46 @@ impl StoredBlock {
         Ok(block)
     }
 
-    fn assemble(message: Bytes, encoded: Bytes, parts: Parts, certified: bool) -> Result<Arc<Self>, MalformedBlock> {
-        let header = BlockHeader::decode(encoded.slice(parts.header.clone()))?;
-        let data = BlockData::decode(encoded.slice(parts.data.clone()))?;
+    fn assemble(front: Bytes, back: Bytes, parts: Parts, certified: bool) -> Result<Arc<Self>, MalformedBlock> {
+        let header = BlockHeader::decode(front.slice(parts.header.clone()))?;
+        let data = BlockData::decode(front.slice(parts.data.clone()))?;
         Ok(Arc::new(Self {
             number: header.number,
             certified: certified || header.number == 0,
             header,
             config: fabric_proto::block::is_config(&data.data),
-            encoded,
+            front,
+            back,
             parts,
-            message,
+            message: OnceLock::new(),
             header_message: OnceLock::new(),
         }))
+    }
+
+    /// Bytes of the encoded block.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        self.front.len() + self.back.len()
+    }
+
+    /// The whole `common.Block`, with the best set of signatures that is known.
+    #[must_use]
+    pub fn encoded(&self) -> Bytes {
+        let message = self.message();
+        // The block is the end of its message.
+        message.slice(message.len() - self.encoded_len()..)
     }
 
     /// The encoded `BlockData` alone.
     #[must_use]
     pub fn data(&self) -> Bytes {
-        self.encoded.slice(self.parts.data.clone())
+        self.front.slice(self.parts.data.clone())
     }
 
     /// The encoded `BlockMetadata` alone.
     #[must_use]
     pub fn metadata(&self) -> Bytes {
-        self.encoded.slice(self.parts.metadata.clone())
+        self.back.slice(self.parts.metadata.clone())
     }
 
     /// The encoded block without its data: header and metadata (contract §1.4, HEADER_WITH_SIG).
@@ -90,27 +106,20 @@ impl StoredBlock {
     pub fn header_only(&self) -> Bytes {
         let message = self.header_message();
         // The block is the end of its message.
-        message.slice(message.len() - self.header_only_len()..)
+        message.slice(message.len() - (self.parts.header_field_end + self.back.len())..)
     }
 
-    /// The gRPC message that carries the whole block. Every call gives the same buffer.
+    /// The gRPC message that carries the whole block; made once, so every call gives the same buffer.
     #[must_use]
     pub fn message(&self) -> Bytes {
-        self.message.clone()
+        self.message.get_or_init(|| block_message(&[&self.front, &self.back])).clone()
     }
 
     /// The gRPC message that carries [`StoredBlock::header_only`]; made once.
     #[must_use]
     pub fn header_message(&self) -> Bytes {
-        let make = || {
-            let head = &self.encoded[..self.parts.header_field_end];
-            block_message(&[head, &self.encoded[self.parts.data_field_end..]]).0
-        };
+        let make = || block_message(&[&self.front[..self.parts.header_field_end], &self.back]);
         self.header_message.get_or_init(make).clone()
-    }
-
-    fn header_only_len(&self) -> usize {
-        self.encoded.len() - (self.parts.data_field_end - self.parts.header_field_end)
     }
 }
 
@@ -145,7 +154,9 @@ struct Parts {
     header: Range<usize>,
     header_field_end: usize,
     data: Range<usize>,
+    /// Where the front ends and the back begins.
     data_field_end: usize,
+    /// In the back.
     metadata: Range<usize>,
 }
 
@@ -153,9 +164,9 @@ impl Parts {
     fn find(encoded: &[u8]) -> Result<Self, MalformedBlock> {
         let header = content(encoded, 0, HEADER_KEY)?;
         let data = content(encoded, header.end, DATA_KEY)?;
-        let metadata =
-            if data.end == encoded.len() { data.end..data.end } else { content(encoded, data.end, METADATA_KEY)? };
-        if metadata.end != encoded.len() {
+        let back = &encoded[data.end..];
+        let metadata = if back.is_empty() { 0..0 } else { content(back, 0, METADATA_KEY)? };
+        if metadata.end != back.len() {
             return Err(MalformedBlock::Fields);
         }
         Ok(Self { header_field_end: header.end, header, data_field_end: data.end, data, metadata })
@@ -230,7 +241,7 @@ mod tests {
         let encoded = encode(&block);
         let stored = StoredBlock::decode(&encoded).unwrap();
         assert_eq!((stored.number, stored.certified, stored.config), (4, false, false));
-        assert_eq!(stored.encoded, encoded);
+        assert_eq!(stored.encoded(), encoded);
         assert_eq!(stored.data(), block.data.as_ref().unwrap().encode_to_vec());
         assert_eq!(stored.metadata(), block.metadata.as_ref().unwrap().encode_to_vec());
         assert_eq!(Some(&stored.header), block.header.as_ref());
@@ -242,10 +253,10 @@ mod tests {
     fn certifying_changes_slot_0_and_nothing_else() {
         let mut block = block(4);
         let slot0 = signatures_slot(Bytes::from_static(&[0x0a, 0]), vec![Default::default()]);
-        let stored = StoredBlock::decode_certified(&encode(&block), &slot0).unwrap();
+        let stored = StoredBlock::decode(&encode(&block)).unwrap().certify(&slot0).unwrap();
         assert!(stored.certified);
         block.metadata.as_mut().unwrap().metadata[0] = slot0;
-        assert_eq!(stored.encoded, encode(&block));
+        assert_eq!(stored.encoded(), encode(&block));
         assert_eq!(stored.header_only(), Block { data: None, ..block }.encode_to_vec());
     }
 
@@ -255,8 +266,9 @@ mod tests {
         for metadata in
             [None, Some(BlockMetadata { metadata: vec![] }), Some(BlockMetadata { metadata: vec![slot0.clone()] })]
         {
-            let stored = StoredBlock::decode_certified(&encode(&Block { metadata, ..block(1) }), &slot0).unwrap();
-            let slots = Block::decode(stored.encoded.clone()).unwrap().metadata.unwrap().metadata;
+            let stored =
+                StoredBlock::decode(&encode(&Block { metadata, ..block(1) })).unwrap().certify(&slot0).unwrap();
+            let slots = Block::decode(stored.encoded()).unwrap().metadata.unwrap().metadata;
             assert_eq!(slots, [slot0.clone(), Bytes::new(), Bytes::new(), Bytes::new(), Bytes::new()]);
         }
     }
@@ -267,7 +279,7 @@ mod tests {
         assert_eq!(stored.message().as_ptr(), stored.message().as_ptr());
         assert_eq!(stored.header_message().as_ptr(), stored.header_message().as_ptr());
         let message = stored.message();
-        assert_eq!(message[message.len() - stored.encoded.len()..].as_ptr(), stored.encoded.as_ptr());
+        assert_eq!(message[message.len() - stored.encoded_len()..].as_ptr(), stored.encoded().as_ptr());
     }
 
     #[test]
@@ -309,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_no_metadata_is_refused() {
-        let result = StoredBlock::decode_certified(&encode(&block(1)), &Bytes::from_static(b"\xff"));
+        let result = StoredBlock::decode(&encode(&block(1))).unwrap().certify(&Bytes::from_static(b"\xff"));
         assert!(matches!(result, Err(MalformedBlock::Decode(_))));
     }
 }

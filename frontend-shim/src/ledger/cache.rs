@@ -53,9 +53,9 @@ impl Cache {
     }
 }
 
-/// What a block costs in memory: its message, which contains it, and what hangs around it.
+/// What a block costs in memory: its pieces, its message once somebody has wanted that, and what hangs around them.
 fn weight(block: &StoredBlock) -> usize {
-    block.encoded.len() + BLOCK_OVERHEAD_BYTES
+    2 * block.encoded_len() + BLOCK_OVERHEAD_BYTES
 }
 
 /// Decoded header, positions, counters and the map's entry, rounded up.
@@ -84,13 +84,13 @@ mod tests {
     fn the_lowest_numbers_leave_first_and_the_bound_holds() {
         let mut cache = Cache::new(50_000);
         for number in 1..100 {
-            cache.insert(&block(number, 9_000));
+            cache.insert(&block(number, 4_500));
             assert!(cache.bytes <= 50_000);
         }
         assert!(cache.find(99).is_some() && cache.find(96).is_some());
         assert!(cache.find(90).is_none());
         // An old block that is read again does not displace a newer one.
-        cache.insert(&block(3, 9_000));
+        cache.insert(&block(3, 4_500));
         assert!(cache.find(3).is_none() && cache.find(96).is_some());
     }
 

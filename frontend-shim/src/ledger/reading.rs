@@ -88,9 +88,10 @@ impl Ledger {
 }
 
 fn assemble(number: u64, encoded: &Bytes, slot0: Option<Bytes>) -> Result<Arc<StoredBlock>, LedgerError> {
+    let block = StoredBlock::decode(encoded);
     let block = match slot0 {
-        Some(slot0) => StoredBlock::decode_certified(encoded, &slot0),
-        None => StoredBlock::decode(encoded),
+        Some(slot0) => block.and_then(|block| block.certify(&slot0)),
+        None => block,
     };
     block.map_err(|source| LedgerError::Malformed { number, source })
 }

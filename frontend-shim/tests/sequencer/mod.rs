@@ -92,7 +92,7 @@ fn append(channel: &Channel, envelope: Bytes, is_config: bool) {
         previous_hash: Bytes::copy_from_slice(&tip.header_hash),
         data_hash: Bytes::copy_from_slice(&data_hash(&entries)),
     };
-    let newest = Block::decode(ledger.read(tip.number).unwrap().unwrap().encoded.clone()).unwrap();
+    let newest = Block::decode(ledger.read(tip.number).unwrap().unwrap().encoded()).unwrap();
     let last_config = if is_config { number } else { fabric_proto::metadata::last_config_index(&newest).unwrap() };
     let metadata = block_metadata(last_config, Bytes::new(), Vec::new());
     let slot0 = metadata.metadata[0].clone();

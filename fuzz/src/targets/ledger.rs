@@ -66,8 +66,8 @@ fn block_and_certificate(input: &[u8]) -> Outcome {
         return Outcome::refused(error);
     }
     let plain = read(&ledger, 0);
-    assert_eq!(plain.encoded, *encoded);
-    ledger.append(0, plain.encoded.clone()).expect("the same block again changes nothing");
+    assert_eq!(plain.encoded(), *encoded);
+    ledger.append(0, plain.encoded()).expect("the same block again changes nothing");
     // Metadata is not looked at before it is replaced. What makes no whole block has no successor here.
     let Some(next) = following(&plain) else { return Outcome::accepted("a block without readable metadata") };
     // A second block that follows the first, whatever that is, can be certified; block 0 needs nothing.
@@ -78,15 +78,15 @@ fn block_and_certificate(input: &[u8]) -> Outcome {
     assert_eq!((&after.header, after.data()), (&before.header, before.data()), "certifying changed the block");
     assert_eq!(after.certified, certified.is_ok());
     if certified.is_ok() {
-        let whole = Block::decode(after.encoded.clone()).expect("a certified block reads");
+        let whole = Block::decode(after.encoded()).expect("a certified block reads");
         let slots = whole.metadata.unwrap_or_default().metadata;
         assert_eq!(slots.first().map(|slot| &slot[..]), Some(rest.first().copied().unwrap_or_default()));
     }
-    assert!(after.header_only().len() <= after.encoded.len() && after.message().ends_with(&after.encoded));
+    assert!(after.header_only().len() <= after.encoded_len() && after.message().ends_with(&after.encoded()));
     drop(ledger);
     let ledger = open(folder.path()).expect("a ledger that was closed opens");
-    assert_eq!(read(&ledger, 0).encoded, plain.encoded);
-    assert_eq!(read(&ledger, 1).encoded, after.encoded);
+    assert_eq!(read(&ledger, 0).encoded(), plain.encoded());
+    assert_eq!(read(&ledger, 1).encoded(), after.encoded());
     let outcome = Outcome::accepted(if plain.config { "a config block" } else { "a block" });
     outcome.and(&Outcome::from(certified.map(|()| "certified")))
 }
@@ -132,7 +132,7 @@ fn damage(input: &[u8]) -> Outcome {
 /// Opens a ledger, reads every block of it, and opens it again: it must be the same.
 fn open_and_read(folder: &Path) -> Result<Vec<Bytes>, LedgerError> {
     let read_all = |ledger: &Ledger| -> Result<Vec<Bytes>, LedgerError> {
-        let blocks = (0..ledger.height()).map(|number| Ok(ledger.read(number)?.map(|block| block.encoded.clone())));
+        let blocks = (0..ledger.height()).map(|number| Ok(ledger.read(number)?.map(|block| block.encoded())));
         let blocks: Vec<Option<Bytes>> = blocks.collect::<Result<_, LedgerError>>()?;
         assert!(blocks.iter().all(Option::is_some), "a block below the height is not there");
         assert!(ledger.certified_height() <= ledger.height());
@@ -167,9 +167,9 @@ static PRISTINE: LazyLock<Pristine> = LazyLock::new(|| {
     for (number, bytes) in CHAIN.iter().enumerate() {
         let number = number as u64;
         ledger.append(number, Bytes::from_static(bytes)).expect("a real chain");
-        let plain = read(&ledger, number).encoded.clone();
+        let plain = read(&ledger, number).encoded();
         ledger.certify(number, slot0(number as usize)).expect("a block that was just written");
-        pristine.blocks.push((plain, read(&ledger, number).encoded.clone()));
+        pristine.blocks.push((plain, read(&ledger, number).encoded()));
         pristine.durable_bytes = written(folder.path()).last().map_or(0, |(_, content)| content.len());
         ledger.sync().expect("a folder that takes it");
     }
@@ -202,7 +202,7 @@ fn as_first(encoded: &[u8]) -> Vec<u8> {
 
 /// The same block once more, as the next one.
 fn following(first: &StoredBlock) -> Option<Bytes> {
-    let mut block = Block::decode(first.encoded.clone()).ok()?;
+    let mut block = Block::decode(first.encoded()).ok()?;
     let hash = first.header.hash();
     if let Some(header) = &mut block.header {
         header.number = 1;

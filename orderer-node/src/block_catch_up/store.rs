@@ -155,7 +155,7 @@ impl BlockStore {
     pub(super) fn rules_after(&self, number: u64) -> Result<Arc<Rules>, Refused> {
         let malformed = || Refused::Fault(Fault::Diverged { channel: self.channel.to_string(), number });
         let stored = self.ledger.read(number)?.ok_or_else(malformed)?;
-        let block = Block::decode(stored.encoded.clone()).map_err(|_| malformed())?;
+        let block = Block::decode(stored.encoded()).map_err(|_| malformed())?;
         let last_config = last_config_index(&block).map_err(|_| malformed())?;
         let others = self.rules_of_others(number);
         let judge = match CertificateJudge::after(&self.ledger, number, &self.group) {

@@ -157,7 +157,7 @@ fn opening(id: &ChannelId, ledger: &Ledger, era: &Era) -> anyhow::Result<Option<
         return take_up_at(id, ledger, era.founded_at).map(Some);
     }
     let stored = ledger.read(number)?.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
-    Ok(Some(Command::OpenChannel { channel: id.clone(), genesis: stored.encoded.clone() }))
+    Ok(Some(Command::OpenChannel { channel: id.clone(), genesis: stored.encoded() }))
 }
 
 /// How to ask a group to go on with a channel after this block. Reads files.
@@ -165,11 +165,11 @@ pub(super) fn take_up_at(id: &ChannelId, ledger: &Ledger, tip: Tip) -> anyhow::R
     let Tip { number, header_hash } = tip;
     let read = |number: u64| -> anyhow::Result<Block> {
         let stored = ledger.read(number)?.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
-        Ok(Block::decode(stored.encoded.clone())?)
+        Ok(Block::decode(stored.encoded())?)
     };
     if number == 0 {
         let genesis = ledger.read(0)?.ok_or_else(|| anyhow::anyhow!("block 0 is not in the ledger"))?;
-        return Ok(Command::OpenChannel { channel: id.clone(), genesis: genesis.encoded.clone() });
+        return Ok(Command::OpenChannel { channel: id.clone(), genesis: genesis.encoded() });
     }
     let block = read(last_config_index(&read(number)?)?)?;
     let data: Vec<Bytes> = block.entries().to_vec();
@@ -184,7 +184,7 @@ fn ordered_last(ledger: &Ledger, tip: u64) -> anyhow::Result<Vec<EnvelopeDigest>
     let mut newest_first = Vec::new();
     for number in (1..=tip).rev() {
         let stored = ledger.read(number)?.ok_or_else(|| anyhow::anyhow!("block {number} is not in the ledger"))?;
-        let block = Block::decode(stored.encoded.clone())?;
+        let block = Block::decode(stored.encoded())?;
         newest_first
             .extend(block.entries().iter().rev().map(|envelope| EnvelopeDigest::from(Sha256::digest(envelope))));
         if newest_first.len() >= ORDERED_DIGESTS_MAX {

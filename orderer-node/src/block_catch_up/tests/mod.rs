@@ -28,7 +28,7 @@ fn heights(ledger: &Ledger) -> Heights {
 }
 
 fn encoded(ledger: &Ledger, number: u64) -> Bytes {
-    ledger.read(number).unwrap().unwrap().encoded.clone()
+    ledger.read(number).unwrap().unwrap().encoded()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +261,7 @@ async fn blocks_that_are_not_certified_anywhere_come_with_the_chain_and_get_our_
     assert_eq!(heights(&ledger), Heights { height: 50, certified: 30 });
     let verifier = fabric_channel::BlockVerifier::new(&world.config);
     let stored = ledger.read(40).unwrap().unwrap();
-    let block = Block::decode(stored.encoded.clone()).unwrap();
+    let block = Block::decode(stored.encoded()).unwrap();
     let slot0 = parse_signatures_slot(block.metadata.as_ref().unwrap()).unwrap();
     let [signature] = &slot0.signatures[..] else { panic!("ours alone") };
     let signer = verifier.verify_signature(&stored.header.der(), &slot0.value, signature).unwrap();

@@ -137,7 +137,7 @@ impl World {
 
     pub(super) fn certify(&self, ledger: &Ledger, number: u64, replicas: &[usize]) {
         let stored = ledger.read(number).unwrap().unwrap();
-        let block = Block::decode(stored.encoded.clone()).unwrap();
+        let block = Block::decode(stored.encoded()).unwrap();
         let value = metadata_value(fabric_proto::metadata::last_config_index(&block).unwrap(), Bytes::new());
         let sign = |at: &usize| self.signers[*at].sign(style(*at), &value, &stored.header.der()).unwrap();
         ledger.certify(number, signatures_slot(value.clone(), replicas.iter().map(sign).collect())).unwrap();
@@ -210,7 +210,7 @@ impl World {
             let (ours, theirs) = (ledger.read(number).unwrap().unwrap(), truth.read(number).unwrap().unwrap());
             assert_eq!((&ours.header, ours.data()), (&theirs.header, theirs.data()), "block {number}");
             if ours.certified && number % 100 == 1 {
-                let block = Block::decode(ours.encoded.clone()).unwrap();
+                let block = Block::decode(ours.encoded()).unwrap();
                 verifier.verify_block(&block, number, Some(&ours.header.previous_hash)).unwrap();
             }
         }
