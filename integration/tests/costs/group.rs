@@ -51,15 +51,16 @@ pub fn request(number: u64, body: Bytes) -> Request {
 enum Arriving {
     Request(Bytes),
     Message(ReplicaId, Bytes),
-    Own(Sealed<Message>),
 }
 
 /// Four replicas and what is on its way between them.
 pub struct Group {
     view: View,
     replicas: Vec<Replica>,
-    // Both have room enough from the start: what is measured are the replicas.
+    // These have room enough from the start: what is measured are the replicas.
     arriving: VecDeque<(ReplicaId, Arriving)>,
+    /// What replicas say to themselves, which is there before anything else.
+    own: VecDeque<(ReplicaId, Sealed<Message>)>,
     actions: Vec<Action>,
     now: Time,
     delivered: usize,
@@ -74,6 +75,7 @@ impl Group {
             replicas: view.replicas().map(replica).collect(),
             view,
             arriving: VecDeque::with_capacity(4096),
+            own: VecDeque::with_capacity(64),
             actions: Vec::with_capacity(4096),
             now: Time(0),
             delivered: 0,
@@ -86,21 +88,28 @@ impl Group {
         for index in 0..self.replicas.len() {
             self.arriving.push_back((ReplicaId(index as u16), Arriving::Request(request.clone())));
         }
-        while let Some((to, arriving)) = self.arriving.pop_front() {
+        while let Some((to, event)) = self.next_event() {
             self.now = self.now.after(Duration::from_micros(10));
-            let event = match arriving {
-                Arriving::Request(bytes) => Event::Request(Sealed::<Request>::open(bytes, GROUP, &Keys).unwrap()),
-                Arriving::Message(from, bytes) => {
-                    Event::Message(Sealed::<Message>::open(bytes, from, &self.view, &Keys).unwrap())
-                }
-                Arriving::Own(message) => Event::Message(message),
-            };
             let mut actions = std::mem::take(&mut self.actions);
             self.replicas[to.index()].handle(self.now, event, &mut actions);
             actions.drain(..).for_each(|action| self.perform(to, action));
             self.actions = actions;
         }
         assert_eq!(self.delivered, self.replicas.len(), "each replica delivers the request");
+    }
+
+    fn next_event(&mut self) -> Option<(ReplicaId, Event)> {
+        if let Some((me, message)) = self.own.pop_front() {
+            return Some((me, Event::Message(message)));
+        }
+        let (to, arriving) = self.arriving.pop_front()?;
+        let event = match arriving {
+            Arriving::Request(bytes) => Event::Request(Sealed::<Request>::open(bytes, GROUP, &Keys).unwrap()),
+            Arriving::Message(from, bytes) => {
+                Event::Message(Sealed::<Message>::open(bytes, from, &self.view, &Keys).unwrap())
+            }
+        };
+        Some((to, event))
     }
 
     fn perform(&mut self, me: ReplicaId, action: Action) {
@@ -127,7 +136,7 @@ impl Group {
             }
         }
         if to_me {
-            self.arriving.push_back((me, Arriving::Own(message.loop_back(me))));
+            self.own.push_back((me, message.loop_back(me)));
         }
     }
 }

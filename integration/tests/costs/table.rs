@@ -67,9 +67,7 @@ impl Row {
     fn complaint(&self, what: &str, known: u64, measured: u64) -> Option<String> {
         let limit = known + known / 2;
         let why = if measured > limit {
-            format!(
-                "{measured} {what} per 100 envelopes are above the limit of {limit}, which is 1.5 times the {known} known"
-            )
+            format!("{measured} {what} are above the limit of {limit}, which is 1.5 times the {known} known")
         } else if limit > measured * 2 {
             format!("only {measured} {what}; the limit of {limit} would let them double unseen")
         } else {
