@@ -20,6 +20,7 @@ use crate::group_frontends::{GroupFrontends, ServeError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::router::Router;
 use crate::service::Service;
+use crate::stages::{self, StageReport};
 use crate::status::{self, Counters, StatusReport};
 use crate::tls::{ALPN_GRPC, ClientAuth, TlsError, TrustedClients, server_config};
 use crate::tls_clients::{CertificateBinding, serve_tls};
@@ -232,6 +233,8 @@ fn report(channels: &Channels, counters: &Counters, frontends: &[FrontendHandle]
     }
     let frontends = serde_json::to_value(frontends).unwrap_or_default();
     report.sections.insert("frontends".to_owned(), frontends);
+    let stages = serde_json::to_value(StageReport::now()).unwrap_or_default();
+    report.sections.insert(stages::SECTION.to_owned(), stages);
     report
 }
 

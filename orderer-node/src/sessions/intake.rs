@@ -5,6 +5,7 @@ use std::sync::Arc;
 use blockcutter::Objection;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
+use frontend_shim::stages::Stage;
 use mod_smart::{Client, Event, FrontendId, Reject, Request, Sealed};
 
 use super::SessionHost;
@@ -15,7 +16,8 @@ impl SessionHost {
     /// Checks a request in the pool and hands it to the replica.
     pub(super) async fn take(&self, frontend: FrontendId, bytes: Bytes) -> Result<(), NotTaken> {
         let (keyring, group, judge) = (Arc::clone(&self.keyring), self.view.group(), self.judge.clone());
-        let checked = self.verify.run(move || check(bytes, frontend, group, &keyring, &judge)).await;
+        let checked =
+            self.verify.run(move || Stage::Decode.within(|| check(bytes, frontend, group, &keyring, &judge))).await;
         let request = checked.ok_or(NotTaken::Panicked)??;
         drop(self.inbox.send(Event::Request(request)).await);
         Ok(())
