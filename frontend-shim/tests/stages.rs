@@ -28,10 +28,10 @@ fn figures(report: &StageReport, stage: Stage) -> &StageFigures {
     report.stages.iter().find(|figures| figures.stage == stage.name()).unwrap()
 }
 
-/// So much, and half a millisecond for entering and leaving on a machine that is busy.
+/// So much, and some milliseconds for what a busy machine charges to whoever runs.
 fn assert_used(report: &StageReport, stage: Stage, expected: Duration) {
     let used = Duration::from_nanos(figures(report, stage).processor_ns);
-    assert!(used >= expected && used < expected + ms(5), "{}: {used:?}, expected {expected:?}", stage.name());
+    assert!(used >= expected && used < expected + ms(10), "{}: {used:?}, expected {expected:?}", stage.name());
 }
 
 #[test]
@@ -58,7 +58,9 @@ fn time_in_a_nested_stage_is_not_time_in_the_one_around_it() {
 fn waiting_in_a_stage_costs_nothing_and_a_panic_leaves_it() {
     let before = StageReport::now();
     Stage::Journal.within(|| std::thread::sleep(ms(100)));
-    let panicked = std::panic::catch_unwind(|| Stage::Journal.within(|| panic!("a mistake")));
+    // To print a panic would cost time in the stage.
+    let panicked =
+        std::panic::catch_unwind(|| Stage::Journal.within(|| std::panic::resume_unwind(Box::new("a mistake"))));
     assert!(panicked.is_err());
     spin(ms(20));
     let used = StageReport::now().since(&before);
