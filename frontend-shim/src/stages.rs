@@ -7,13 +7,14 @@
 //!
 //! A switch reads that clock once, a system call of about 0.2 us, so stages are entered for a request, a frame, a
 //! decision, a block or one poll of a task, and for single envelopes only where one costs a signature. There is one
-//! table for the process: threads that serve several channels or groups cannot be told apart by them.
+//! table for the process: what it serves several channels or groups with is told together. Whoever measures without it
+//! calls [`switch_off`].
 
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::stream::{self, Stream, StreamExt as _};
 use nix::time::{ClockId, clock_gettime};
@@ -146,22 +147,33 @@ impl Stage {
 
     /// Enters the stage until the guard is dropped. Guards are to be dropped in the reverse order of their making.
     pub fn enter(self) -> Entered {
+        if IS_OFF.load(Ordering::Relaxed) {
+            return Entered { comes_from: None, _of_this_thread: PhantomData };
+        }
         TABLE[self as usize].entries.fetch_add(1, Ordering::Relaxed);
-        Entered { before: switch(Some(self)), _of_this_thread: PhantomData }
+        Entered { comes_from: Some(switch(Some(self))), _of_this_thread: PhantomData }
     }
+}
+
+/// From now on nothing is claimed by any stage entered. Cannot be undone, so that a report tells of one beginning.
+pub fn switch_off() {
+    IS_OFF.store(true, Ordering::Relaxed);
 }
 
 /// This thread is in a stage.
 #[derive(Debug)]
 #[must_use = "the stage is left when this is dropped"]
 pub struct Entered {
-    before: Option<Stage>,
+    /// Where to go back to, a stage or none. Absent if there is no way back, because nothing is counted.
+    comes_from: Option<Option<Stage>>,
     _of_this_thread: PhantomData<*const ()>,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        switch(self.before);
+        if let Some(before) = self.comes_from {
+            switch(before);
+        }
     }
 }
 
@@ -253,6 +265,8 @@ struct Counted {
 
 static TABLE: [Counted; Stage::ALL.len()] =
     [const { Counted { processor_ns: AtomicU64::new(0), entries: AtomicU64::new(0) } }; Stage::ALL.len()];
+
+static IS_OFF: AtomicBool = AtomicBool::new(false);
 
 /// Where a thread is, and since which reading of its clock.
 #[derive(Clone, Copy)]

@@ -78,6 +78,9 @@ impl Standalone {
     /// # Errors
     /// [`StandaloneError`]; nothing runs then.
     pub async fn start(settings: Settings) -> Result<Self, StandaloneError> {
+        if !settings.stage_times {
+            stages::switch_off();
+        }
         let channels = Channels::new()?;
         let mut served = Vec::new();
         for (id, channel) in settings.channels {

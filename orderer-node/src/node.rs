@@ -13,7 +13,7 @@ use frontend_shim::channels::{Channels, UnsyncedLedger};
 use frontend_shim::deliver::ClientConnection;
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
-use frontend_shim::stages::Stage;
+use frontend_shim::stages::{self, Stage};
 use frontend_shim::status::Counters;
 use frontend_shim::tls::{self, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
@@ -116,6 +116,9 @@ impl Node {
         faults: Faults,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Registrar> {
+        if !config.stage_times {
+            stages::switch_off();
+        }
         say_what_is_not_checked(config.verification);
         services::say_what_is_not_applied(config);
         let listener = Listener::bind(config.listen_address.resolve().await?).await?;
