@@ -25,6 +25,7 @@ use crate::authentication::Moment;
 use crate::broadcast::Order;
 use crate::channels::{Channel, ChannelState, Channels};
 use crate::config_update::{WrappedUpdate, wrap_update};
+use crate::stages::Stage;
 
 /// An identity that signs for this process, shared by all that work for it.
 pub type Signer = Arc<dyn EnvelopeSigner + Send + Sync>;
@@ -143,7 +144,9 @@ fn admit_ordinary(channel: &Channel, envelope: Envelope, moment: Moment) -> Resu
         let info = "normal transactions are rejected: maintenance mode";
         return Err(Refusal::new(Status::ServiceUnavailable, info));
     }
-    filters::check(&config, &envelope, moment.expiry_unix_s()).map_err(|reject| Refusal::filtered("", &reject))?;
+    Stage::VerifyClient
+        .within(|| filters::check(&config, &envelope, moment.expiry_unix_s()))
+        .map_err(|reject| Refusal::filtered("", &reject))?;
     let envelope = canonical::canonicalize(envelope.bytes().clone())
         .map_err(|error| Refusal::new(Status::BadRequest, error.to_string()))?;
     Ok(Order::Envelope { sequence: config.sequence(), envelope })

@@ -33,6 +33,7 @@ use crate::authentication::{Authentication, Clock, Timing};
 use crate::channels::Channels;
 use crate::judge_pool::{JudgePool, cost};
 use crate::limits::BROADCAST_OUTSTANDING_MAX;
+use crate::stages::Stage;
 use crate::status::Counters;
 use crate::traffic::{BroadcastTimes, CountedWith};
 use crate::update_tracker::UpdateTracker;
@@ -105,7 +106,7 @@ impl BroadcastDesk {
         let began = Instant::now();
         let judging = self.pool.run(room, move || {
             let signer = signer.as_deref().map(|signer| signer as &dyn EnvelopeSigner);
-            judge(&channels, bytes, Rules { signer, moment: timing.moment() })
+            Stage::Admission.within(|| judge(&channels, bytes, Rules { signer, moment: timing.moment() }))
         });
         let counters = self.counters.clone();
         Box::pin(async move {

@@ -20,6 +20,7 @@ use self::governed::Governed;
 use crate::config_difference::difference;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
+use crate::stages::Stage;
 use crate::traffic::ChannelTraffic;
 
 /// All channels of this process. Clones share them.
@@ -121,7 +122,7 @@ impl Channels {
         let watched = Arc::downgrade(&registry);
         thread::Builder::new().name("ledger-sync".into()).spawn(move || {
             while let Some(registry) = watched.upgrade() {
-                sync_ledgers(&registry);
+                Stage::Ledger.within(|| sync_ledgers(&registry));
                 drop(registry);
                 thread::sleep(LEDGER_SYNC_INTERVAL);
             }

@@ -29,6 +29,7 @@ use crate::group::OrderingGroup;
 use crate::inbox::Inbox;
 use crate::ledger::{Heights, Ledger, LedgerError};
 use crate::node_limits::{LEDGER_RETRY_AFTER, WINDOW_BLOCKS_MAX, WINDOW_BLOCKS_MIN, WINDOW_BYTES};
+use crate::stages::Stage;
 use crate::tally::{Certified, Judge, JudgeError, Tally};
 
 /// The collector of one channel.
@@ -264,7 +265,7 @@ impl Collector {
             ledger.append(number, assemble(number, &certified, data)?)?;
             Ok(ledger.certify(number, certified.slot0())?)
         };
-        tokio::task::spawn_blocking(storing).await.map_err(|_| CollectorError::Ended)?
+        tokio::task::spawn_blocking(|| Stage::Collect.within(storing)).await.map_err(|_| CollectorError::Ended)?
     }
 
     async fn certify(&self, certified: &Certified) -> Result<(), CollectorError> {

@@ -30,6 +30,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Where the status is asked for.
     pub status_socket: Option<PathBuf>,
+    /// Whether the process tells what each stage of an envelope's way costs.
+    pub stage_times: bool,
     /// Whom the nodes know us as.
     pub identity: TlsIdentity,
     /// What the results of configuration updates are signed with.
@@ -169,6 +171,8 @@ impl Settings {
 struct Written {
     data_dir: PathBuf,
     status_socket: Option<PathBuf>,
+    #[serde(default = "yes")]
+    stage_times: bool,
     identity: WrittenIdentity,
     msp: Option<WrittenMsp>,
     #[serde(default)]
@@ -263,6 +267,7 @@ impl Written {
         Ok(Settings {
             data_dir: base.join(self.data_dir),
             status_socket: self.status_socket.map(|path| base.join(path)),
+            stage_times: self.stage_times,
             identity: TlsIdentity::load(&base.join(self.identity.certificate), &base.join(self.identity.private_key))?,
             msp,
             authentication: self.authentication.resolve(),
@@ -339,6 +344,10 @@ fn genesis(path: &Path) -> Result<ChannelSettings, SettingsError> {
     Ok(ChannelSettings { genesis, config, group })
 }
 
+const fn yes() -> bool {
+    true
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -396,6 +405,7 @@ mod tests {
         assert_eq!(settings.msp.unwrap().identity().msp_id(), "OrdererMSP");
         assert!(settings.data_dir.ends_with("data") && settings.data_dir.is_absolute());
         assert!(settings.status_socket.unwrap().ends_with("frontend-status.sock"));
+        assert!(settings.stage_times && !load("stage_times = true", "stage_times = false").unwrap().stage_times);
         assert!(matches!(
             &settings.listeners[..],
             [ListenerSettings::Tls { client_authorities: None, .. }, ListenerSettings::Unix(_)]

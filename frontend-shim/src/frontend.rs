@@ -31,6 +31,7 @@ use crate::node_handle::NodeHandle;
 use crate::node_link::{NodeLink, Way};
 use crate::reach::reach;
 use crate::relay::{Relay, relay, session_of_now};
+use crate::stages::Stage;
 use crate::subscriptions::Subscriptions;
 use crate::tls_identity::TlsIdentity;
 
@@ -148,7 +149,7 @@ impl Frontend {
         let (relay, link_events, relay_task) = relay(origin, nodes.clone());
         let subscriptions = Arc::new(Subscriptions::new(view));
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        tasks.spawn(relay_task.run(stop.clone()));
+        tasks.spawn(Stage::Relay.follow(relay_task.run(stop.clone())));
         for (replica, way) in ways {
             let link = NodeLink {
                 node: nodes[replica.index()].clone(),
@@ -157,7 +158,7 @@ impl Frontend {
                 subscriptions: subscriptions.clone(),
                 stop: stop.clone(),
             };
-            tasks.spawn(link.run(way));
+            tasks.spawn(Stage::SessionSocket.follow(link.run(way)));
         }
         let collectors = Mutex::default();
         let bodies = setup.bodies;
@@ -200,7 +201,7 @@ impl FrontendHandle {
         let (inbox, collector) = self.collector(channel, stats.clone())?;
         let stop = running.stop.child_token();
         running.subscriptions.add(inbox);
-        running.tasks.spawn(collector.run(stop.clone()));
+        running.tasks.spawn(Stage::Collect.follow(collector.run(stop.clone())));
         collectors.insert(id, RunningCollector { stats, stop });
         Ok(())
     }

@@ -36,6 +36,7 @@ use self::index::{Entry, Index};
 pub use self::missing::{Link, Missing};
 use self::segment::Kind;
 use crate::limits::{LEDGER_CACHE_BYTES_MAX, LEDGER_RECORD_BYTES_MAX, LEDGER_SEGMENT_BYTES};
+use crate::stages::Stage;
 
 /// The blocks of one channel. Shared between the tasks of one process; a second process cannot open it.
 #[derive(Debug)]
@@ -148,6 +149,7 @@ impl Ledger {
     /// accepted again if its header is the same. While blocks before it are missing, a block waits for them in memory, or
     /// is let go to be fetched like them. Writes to a file: not for a task that must not block.
     pub fn append(&self, number: u64, encoded: Bytes) -> Result<(), LedgerError> {
+        let _entered = Stage::Ledger.enter();
         check_size(number, encoded.len())?;
         let block = StoredBlock::decode_new(&encoded).map_err(|source| LedgerError::Malformed { number, source })?;
         let mut state = self.state();
@@ -172,6 +174,7 @@ impl Ledger {
     /// `common.Metadata` whose signatures the caller has verified. The first certificate of a block stays; block 0
     /// never takes one.
     pub fn certify(&self, number: u64, slot0: Bytes) -> Result<(), LedgerError> {
+        let _entered = Stage::Ledger.enter();
         let mut state = self.state();
         let height = state.index.height();
         let entry = state.index.find(number).ok_or(LedgerError::NotStored { number, height })?;

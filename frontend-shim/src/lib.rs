@@ -46,6 +46,7 @@ mod relay;
 pub mod router;
 pub mod service;
 pub mod signing;
+pub mod stages;
 pub mod standalone;
 pub mod status;
 mod subscriptions;

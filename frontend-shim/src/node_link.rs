@@ -26,6 +26,7 @@ use crate::node_limits::{
 };
 use crate::outbox::{Outbox, write_frames};
 use crate::relay::LinkEvent;
+use crate::stages::Stage;
 use crate::subscriptions::Subscriptions;
 use crate::tls::ALPN_FRONTEND;
 use crate::tls_identity::TlsIdentity;
@@ -237,7 +238,8 @@ impl Standing {
         let outbox = link.node.open();
         let draining = outbox.clone();
         // A connection that cannot be written fails for the reader too.
-        let writer = Writer(tokio::spawn(async move { drop(write_frames(&draining, writing).await) }));
+        let writing = async move { drop(write_frames(&draining, writing).await) };
+        let writer = Writer(tokio::spawn(Stage::SessionSocket.follow(writing)));
         link.subscriptions.subscribe_all(&link.node);
         link.tell_relay(LinkEvent::Connected(link.node.replica)).await;
         Self { outbox, writer }

@@ -35,6 +35,7 @@ use crate::channels::Channels;
 use crate::client::RawDecoder;
 use crate::deliver::{ClientConnection, DeliverDesk};
 use crate::limits::{CONNECTIONS_MAX, MESSAGE_BYTES_MAX, STREAMS_MAX};
+use crate::stages::Stage;
 use crate::status::Counters;
 
 use self::throttle::Throttle;
@@ -166,13 +167,17 @@ impl Service {
             BROADCAST_PATH => match self.throttle.zip(client.throttled_as) {
                 Some((throttle, sender)) => {
                     let messages = Box::pin(throttle.slow(messages, sender));
-                    stream_response(coalesce(self.broadcast.answer(messages)), permit)
+                    let answers = coalesce(self.broadcast.answer(messages));
+                    stream_response(Stage::Admission.follow_stream(answers), permit)
                 }
-                None => stream_response(coalesce(self.broadcast.answer(messages)), permit),
+                None => {
+                    let answers = coalesce(self.broadcast.answer(messages));
+                    stream_response(Stage::Admission.follow_stream(answers), permit)
+                }
             },
             DELIVER_PATH => {
                 let blocks = self.deliver.answer(messages, client);
-                stream_response(self.transport.bound_sent(blocks), permit)
+                stream_response(Stage::Deliver.follow_stream(self.transport.bound_sent(blocks)), permit)
             }
             HEALTH_CHECK_PATH => stream_response(health::answer(messages), permit),
             _ => tonic::Status::unimplemented("unknown service or method").into_http(),

@@ -20,6 +20,7 @@ use crate::group_frontends::{GroupFrontends, ServeError};
 use crate::ledger::{Ledger, LedgerError};
 use crate::router::Router;
 use crate::service::Service;
+use crate::stages::{self, StageReport};
 use crate::status::{self, Counters, StatusReport};
 use crate::tls::{ALPN_GRPC, ClientAuth, TlsError, TrustedClients, server_config};
 use crate::tls_clients::{CertificateBinding, serve_tls};
@@ -77,6 +78,9 @@ impl Standalone {
     /// # Errors
     /// [`StandaloneError`]; nothing runs then.
     pub async fn start(settings: Settings) -> Result<Self, StandaloneError> {
+        if !settings.stage_times {
+            stages::switch_off();
+        }
         let channels = Channels::new()?;
         let mut served = Vec::new();
         for (id, channel) in settings.channels {
@@ -232,6 +236,8 @@ fn report(channels: &Channels, counters: &Counters, frontends: &[FrontendHandle]
     }
     let frontends = serde_json::to_value(frontends).unwrap_or_default();
     report.sections.insert("frontends".to_owned(), frontends);
+    let stages = serde_json::to_value(StageReport::now()).unwrap_or_default();
+    report.sections.insert(stages::SECTION.to_owned(), stages);
     report
 }
 

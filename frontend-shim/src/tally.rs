@@ -20,6 +20,7 @@ use crate::eras::{HistoryError, config_of, last_config};
 use crate::frame::Push;
 use crate::group::OrderingGroup;
 use crate::ledger::Ledger;
+use crate::stages::Stage;
 
 /// Who may sign blocks under one configuration of a channel.
 #[derive(Debug)]
@@ -126,7 +127,8 @@ impl Tally {
         let der = header_der(self.number, &push.previous_hash, &push.data_hash);
         let wrong = |what: &dyn std::fmt::Display| (Grievance::WrongSignature, what.to_string());
         let signature = MetadataSignature::decode(push.signature.clone()).map_err(|e| wrong(&e))?;
-        let verified = judge.verifier.verify_signature(&der, &push.metadata_value, &signature);
+        let verifying = || judge.verifier.verify_signature(&der, &push.metadata_value, &signature);
+        let verified = Stage::VerifyBlock.within(verifying);
         let signer = verified.map_err(|e| wrong(&e))?;
         // On type etcdraft the configuration does not say by which identity a consenter signs.
         let signed_by = judge.verifier.signer_of(&signer).map(|id| judge.group.replica_of(id));

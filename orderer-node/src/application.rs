@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use frontend_shim::ledger::{LedgerError, Tip};
+use frontend_shim::stages::Stage;
 use mod_smart::Decision;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -175,10 +176,12 @@ impl Application {
         self.counts.decisions += 1;
         self.counts.requests += decision.requests.len() as u64;
         self.counts.requests_skipped += decision.skipped as u64;
+        let entered = Stage::Cut.enter();
         for request in &decision.requests {
             let request = request.value();
             self.ordering.apply(request.id.client, &request.body, &mut self.outputs);
         }
+        drop(entered);
         for output in std::mem::take(&mut self.outputs) {
             match output {
                 Output::Opened { channel, .. } => self.on_opened(&channel)?,

@@ -64,6 +64,8 @@ pub struct Resolved {
     pub sockets: Sockets,
     /// Whether this process also runs a frontend: Broadcast and Deliver on its own listener.
     pub embedded_frontend: bool,
+    /// Whether the process tells what each stage of an envelope's way costs.
+    pub stage_times: bool,
     /// The channel participation API.
     pub admin: Option<HttpListener>,
     /// Health, metrics, the log levels and the version.
@@ -220,6 +222,8 @@ struct Written {
     channels: Vec<PathBuf>,
     #[serde(default = "yes")]
     embedded_frontend: bool,
+    #[serde(default = "yes")]
+    stage_times: bool,
     #[serde(default = "default_log")]
     log: String,
     msp: WrittenMsp,
@@ -337,6 +341,7 @@ impl Written {
             limits: self.ordering.resolve(&place)?,
             sockets,
             embedded_frontend: self.embedded_frontend,
+            stage_times: self.stage_times,
             admin: self.admin.map(|admin| admin.resolve(&place, "admin")).transpose()?,
             operations: self.operations.map(|operations| operations.resolve(&place, "operations")).transpose()?,
             metrics: match self.metrics {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use frontend_shim::stages::Stage;
 use mod_smart::Record;
 use tokio::sync::{mpsc, oneshot};
 
@@ -167,6 +168,7 @@ impl<T> Worker<T> {
     fn run(&mut self) -> Result<(), JournalError> {
         let mut durable = Vec::new();
         while let Some(first) = self.input.blocking_recv() {
+            let _entered = Stage::Journal.enter();
             // Everything before it is durable, and it asks for nothing itself.
             if first.records.is_empty() {
                 if self.output.blocking_send(first.then).is_err() {

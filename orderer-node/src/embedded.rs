@@ -14,6 +14,7 @@ use frontend_shim::directory::Directory;
 use frontend_shim::frame::Bodies;
 use frontend_shim::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use frontend_shim::group::OrderingGroup;
+use frontend_shim::stages::Stage;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{Limits, ReplicaId};
 use tokio::sync::watch;
@@ -44,7 +45,7 @@ pub fn start(
 ) -> anyhow::Result<EmbeddedFrontend> {
     let (ours, theirs) = tokio::io::duplex(IN_PROCESS_BYTES);
     tokio::spawn(async move {
-        if let Err(end) = sessions::serve(&[host], theirs, Caller::Embedded).await {
+        if let Err(end) = Stage::SessionSocket.follow(sessions::serve(&[host], theirs, Caller::Embedded)).await {
             tracing::error!(%end, "the session with our own frontend ended");
         }
     });

@@ -20,6 +20,7 @@ use blockcutter::{CommandReject, Objection, Verification};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use frontend_shim::group::OrderingGroup;
+use frontend_shim::stages::Stage;
 use mod_smart::{Event, InstanceId, Limits, Message, Reject, ReplicaId, Sealed, Sequence, SessionId, View};
 use tokio::sync::{mpsc, watch};
 
@@ -208,15 +209,17 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         batches.send(again).await.map_err(|_| Fault::Ended("disk"))?;
     }
     let (control, controls) = mpsc::channel(CONTROLS_MAX);
-    tokio::spawn(effects::run(performer, application, Orders { durable, control: controls }, counts_sender));
-    tokio::spawn(replica_task::run(replica, clock, Inbox { outside, own }, batches, standing_sender));
+    let orders = Orders { durable, control: controls };
+    tokio::spawn(Stage::Perform.follow(effects::run(performer, application, orders, counts_sender)));
+    let ordering = replica_task::run(replica, clock, Inbox { outside, own }, batches, standing_sender);
+    tokio::spawn(Stage::Order.follow(ordering));
 
     let signer = block_signer;
     let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, judge, inbox, table };
     let sessions = Arc::new(host);
     let seen = Seen { misbehaviour: Arc::clone(&misbehaviour), vote_arrivals: Arc::default() };
     let vote_arrivals = Arc::clone(&seen.vote_arrivals);
-    tokio::spawn(follow_mesh(events, mesh, Arc::clone(&sessions), seen));
+    tokio::spawn(Stage::Intake.follow(follow_mesh(events, mesh, Arc::clone(&sessions), seen)));
     Ok(GroupHandle {
         sessions,
         standing,
@@ -275,10 +278,10 @@ async fn follow_mesh(mut events: mpsc::Receiver<MeshEvent>, mesh: MeshHandle, se
         let Some(permit) = sessions.verify.room().await else { return };
         let waiting = waiting.get(&from).cloned().unwrap_or_default();
         let (sessions, mesh, seen) = (Arc::clone(&sessions), mesh.clone(), seen.clone());
-        tokio::spawn(async move {
+        tokio::spawn(Stage::Intake.follow(async move {
             let (view, keyring, judge) = (sessions.view.clone(), Arc::clone(&sessions.keyring), sessions.judge.clone());
             let bytes = message.len();
-            let check = move || open(message, from, &view, &keyring, &judge);
+            let check = move || Stage::Decode.within(|| open(message, from, &view, &keyring, &judge));
             let opened =
                 if bytes <= CHECKED_AT_ONCE_BYTES_MAX { Some(check()) } else { sessions.verify.run(check).await };
             match opened {
@@ -308,7 +311,7 @@ async fn follow_mesh(mut events: mpsc::Receiver<MeshEvent>, mesh: MeshHandle, se
                 None => seen.misbehaviour.note(from, "a message whose check panicked"),
             }
             drop((permit, credit));
-        });
+        }));
     }
 }
 

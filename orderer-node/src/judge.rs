@@ -9,6 +9,7 @@ use std::time::Duration;
 use blockcutter::{Configurations, Objection, Verification};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
+use frontend_shim::stages::Stage;
 use mod_smart::{Client, Request, Sealed};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -37,7 +38,11 @@ impl BodyJudge {
     /// What is wrong with it.
     pub fn judge(&self, body: &Bytes, origin: Client) -> Result<(), Objection> {
         let configurations = Arc::clone(&self.configurations.borrow());
-        blockcutter::judge(body, origin, &configurations, self.verification)
+        let stage = match self.verification {
+            Verification::Full => Stage::VerifyClient,
+            Verification::Frontends => Stage::Decode,
+        };
+        stage.within(|| blockcutter::judge(body, origin, &configurations, self.verification))
     }
 
     /// Does judging a request of so many bytes cost less than to hand it to another thread and back is worth?

@@ -31,6 +31,7 @@ use bytes::Bytes;
 use frontend_shim::directory::Directory;
 use frontend_shim::keys::Credential;
 use frontend_shim::outbox::Outbox;
+use frontend_shim::stages::Stage;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{GroupId, ReplicaId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -143,7 +144,7 @@ impl Mesh {
             stop: stop.clone(),
         });
         for peer in shared.peers.values() {
-            tokio::spawn(dialer::keep_dialling(Arc::clone(&shared), Arc::clone(peer)));
+            tokio::spawn(Stage::MeshSocket.follow(dialer::keep_dialling(Arc::clone(&shared), Arc::clone(peer))));
         }
         Ok((MeshHandle { shared, _until_last: Arc::new(stop.drop_guard()) }, receiver))
     }

@@ -13,6 +13,7 @@ use frontend_shim::channels::{Channels, UnsyncedLedger};
 use frontend_shim::deliver::ClientConnection;
 use frontend_shim::router::Router;
 use frontend_shim::service::Service;
+use frontend_shim::stages::{self, Stage};
 use frontend_shim::status::Counters;
 use frontend_shim::tls::{self, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
@@ -115,6 +116,9 @@ impl Node {
         faults: Faults,
         shutdown: CancellationToken,
     ) -> anyhow::Result<Registrar> {
+        if !config.stage_times {
+            stages::switch_off();
+        }
         say_what_is_not_checked(config.verification);
         services::say_what_is_not_applied(config);
         let listener = Listener::bind(config.listen_address.resolve().await?).await?;
@@ -271,7 +275,8 @@ async fn serve_frontends(mut accepted: mpsc::Receiver<Accepted>, registrar: Regi
         let Some(certificate) = certificates.into_iter().next() else { continue };
         let hosts = registrar.hosting().session_hosts();
         tokio::spawn(async move {
-            match sessions::serve(&hosts, socket, Caller::Tls(certificate)).await {
+            let session = sessions::serve(&hosts, socket, Caller::Tls(certificate));
+            match Stage::SessionSocket.follow(session).await {
                 Ok(()) => tracing::debug!(%peer, "a frontend session ended"),
                 Err(end @ (SessionEnd::Garbage(_) | SessionEnd::Refused(_))) => {
                     tracing::warn!(%peer, %end, "a frontend session ended");

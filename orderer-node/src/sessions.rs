@@ -16,6 +16,7 @@ use fabric_proto::ChannelId;
 use frontend_shim::frame::{Bodies, CHANNELS_MAX, Hello, Opened, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
 use frontend_shim::keys::Credential;
+use frontend_shim::stages::Stage;
 use mod_smart::{Answer, Client, Digest, Event, FrontendId, ReplicaId, RequestId, View};
 use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -261,7 +262,7 @@ impl Session {
     async fn submit(&self, bytes: Bytes) {
         let Some(permit) = self.host.verify.room().await else { return };
         let (host, frontend, waiting) = (Arc::clone(&self.host), self.frontend, self.waiting.clone());
-        tokio::spawn(async move {
+        tokio::spawn(Stage::Intake.follow(async move {
             match host.take(frontend, bytes.clone()).await {
                 Err(NotTaken::Body(Objection::Ahead { channel, sequence })) => {
                     drop(permit);
@@ -270,7 +271,7 @@ impl Session {
                 Err(reason) => host.on_refused(frontend, &reason),
                 Ok(()) => {}
             }
-        });
+        }));
     }
 
     /// The first subscription to a channel starts a task that pushes; later ones move its end.
@@ -285,14 +286,14 @@ impl Session {
         self.credits.insert(channel.clone(), credit);
         let pusher = self.pusher(channel, joined);
         let pushes = self.pushes.clone();
-        tokio::spawn(async move {
+        tokio::spawn(Stage::Push.follow(async move {
             // It ends with the session, whose credit's sender or queue is gone then, or with the channel.
             tokio::select! {
                 () = pusher.run(from, until) => {}
                 () = pushes.closed() => {}
                 () = pusher.joined.removed() => {}
             }
-        });
+        }));
     }
 
     fn push_again(&self, channel: &ChannelId, number: u64) {
@@ -300,12 +301,12 @@ impl Session {
         // A frontend that asks for more than it takes is not served more; it asks again, or asks another node.
         let Ok(permit) = Arc::clone(&self.fetches).try_acquire_owned() else { return };
         let pusher = self.pusher(channel.clone(), joined);
-        tokio::spawn(async move {
+        tokio::spawn(Stage::Push.follow(async move {
             if number > 0 {
                 pusher.push(number, true).await;
             }
             drop(permit);
-        });
+        }));
     }
 
     fn pusher(&self, channel: ChannelId, joined: Arc<JoinedChannel>) -> Pusher {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use fabric_proto::common::{Block, BlockData, MetadataSignature};
 use fabric_proto::metadata::{SignerHeader, block_metadata, signature_preimage};
 use frontend_shim::ledger::Ledger;
+use frontend_shim::stages::Stage;
 use futures::StreamExt as _;
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -90,7 +91,7 @@ pub async fn run(jobs: mpsc::Receiver<SigningJob>, signer: BlockSigner, pool: Wo
     let mut signed = ReceiverStream::new(jobs)
         .map(|SigningJob { block, ledger, style }| {
             let (signer, pool) = (signer.clone(), pool.clone());
-            async move { (ledger, pool.run(move || signer.assemble(style, block)).await) }
+            async move { (ledger, pool.run(move || Stage::SignBlock.within(|| signer.assemble(style, block))).await) }
         })
         .buffered(BLOCKS_SIGNING_MAX);
     while let Some((ledger, assembled)) = signed.next().await {

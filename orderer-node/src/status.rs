@@ -11,6 +11,7 @@ mod text;
 use std::sync::Arc;
 
 use frontend_shim::channels::Channels;
+use frontend_shim::stages::StageReport;
 use frontend_shim::status::{Counters, StatusReport};
 
 pub use self::journal::JournalReport;
@@ -56,6 +57,7 @@ impl NodeStatus {
                 .map(EmbeddedFrontend::report)
                 .collect(),
             listeners: self.listeners.iter().map(ListenerHandle::counters).collect(),
+            stages: StageReport::now(),
         }
     }
 }

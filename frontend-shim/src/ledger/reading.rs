@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::block::StoredBlock;
 use super::index::Entry;
 use super::{Ledger, LedgerError, State, files};
+use crate::stages::Stage;
 
 impl Ledger {
     /// Block `number` if it is in memory.
@@ -19,7 +20,7 @@ impl Ledger {
     pub fn read(&self, number: u64) -> Result<Option<Arc<StoredBlock>>, LedgerError> {
         match self.cached(number) {
             Some(block) => Ok(Some(block)),
-            None => self.noting_damage(number, self.read_from_files(number)),
+            None => Stage::Ledger.within(|| self.noting_damage(number, self.read_from_files(number))),
         }
     }
 

@@ -5,9 +5,10 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::time::timeout;
@@ -19,6 +20,7 @@ use crate::deliver::ClientConnection;
 use crate::limits::{
     CANCELLED_STREAMS_WAITING_MAX, CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES, STREAMS_PER_CONNECTION_MAX,
 };
+use crate::stages::Stage;
 
 impl Service {
     /// Serves plain TCP (h2c) until `shutdown`. A client that cannot be accepted is logged and changes nothing.
@@ -69,7 +71,8 @@ impl Service {
             _ => return,
         }
         self.counters.on_connection_opened();
-        if let Err(error) = self.drive(io, client.clone(), shutdown).await {
+        let served = Stage::ClientSocket.follow(self.drive(io, client.clone(), shutdown));
+        if let Err(error) = served.await {
             debug!(client = %client.address, %error, "a client's connection broke");
         }
         self.counters.on_connection_closed();
@@ -124,8 +127,8 @@ impl Accept for UnixListener {
     }
 }
 
-fn http2_with(limits: TransportLimits) -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2_with(limits: TransportLimits) -> http2::Builder<StreamExecutor> {
+    let mut builder = http2::Builder::new(StreamExecutor);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
@@ -138,6 +141,19 @@ fn http2_with(limits: TransportLimits) -> http2::Builder<TokioExecutor> {
         .keep_alive_interval(limits.keepalive_interval)
         .keep_alive_timeout(limits.keepalive_timeout);
     builder
+}
+
+/// Runs the streams of a connection as tasks of their own.
+#[derive(Clone, Copy)]
+struct StreamExecutor;
+
+impl<F> Executor<F> for StreamExecutor
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(Stage::ClientSocket.follow(stream));
+    }
 }
 
 /// Room for the first bytes, which are looked at before HTTP/2 begins; longer reads bypass it.

@@ -6,3 +6,4 @@ mod crashes;
 mod garbage;
 mod ordering;
 mod overload;
+mod stages;

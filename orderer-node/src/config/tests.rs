@@ -18,7 +18,7 @@ fn the_documented_sample_loads() {
     let resolved = Config::load(&path).unwrap();
     assert!(resolved.tls.is_some());
     assert_eq!((resolved.durability, resolved.verification), (Durability::Full, Verification::Full));
-    assert!(resolved.embedded_frontend);
+    assert!(resolved.embedded_frontend && resolved.stage_times);
     assert_eq!(resolved.limits, Limits::default(), "the sample shows the defaults");
 }
 

@@ -10,6 +10,7 @@ use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 use fabric_channel::{Msp, PublicKey};
 use frontend_shim::keys::Credential;
+use frontend_shim::stages::Stage;
 use mod_smart::{Client, GroupId, Keyring, ReplicaId, Signature};
 use tokio::sync::watch;
 
@@ -171,13 +172,15 @@ impl Keyring for NodeKeyring {
     fn verify_replica(&self, replica: ReplicaId, message: &[u8], signature: &Signature) -> bool {
         let votes = self.votes.load();
         let bound = votes.get(replica.index()).and_then(Option::as_ref);
-        bound.is_some_and(|bound| bound.key.verify_sig(message, &signature.0).is_ok())
+        bound.is_some_and(|bound| Stage::VerifyVote.within(|| bound.key.verify_sig(message, &signature.0)).is_ok())
     }
 
     fn verify_client(&self, client: Client, message: &[u8], signature: &Signature) -> bool {
         match client {
             Client::Replica(replica) => self.verify_replica(replica, message, signature),
-            Client::Frontend(frontend) => self.frontends.verify(frontend, message, signature),
+            Client::Frontend(frontend) => {
+                Stage::VerifySeal.within(|| self.frontends.verify(frontend, message, signature))
+            }
         }
     }
 }

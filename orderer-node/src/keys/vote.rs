@@ -8,6 +8,7 @@ use std::fmt;
 
 use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use frontend_shim::stages::Stage;
 use mod_smart::{Signature, Signer};
 use sha2::{Digest as _, Sha256};
 
@@ -52,7 +53,7 @@ impl VoteKey {
 impl Signer for VoteKey {
     fn sign(&self, message: &[u8]) -> Signature {
         let mut signature = Signature([0; 64]);
-        signature.0.copy_from_slice(self.pair.sign(message).as_ref());
+        signature.0.copy_from_slice(Stage::SignVote.within(|| self.pair.sign(message)).as_ref());
         signature
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use frontend_shim::framing::{FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
+use frontend_shim::stages::Stage;
 use frontend_shim::tls::Spki;
 use mod_smart::GroupId;
 use serde::Serialize;
@@ -104,7 +105,8 @@ impl MeshDoor {
                 let greeted = inner.greet(connection, &key).await;
                 drop(place);
                 if let Some((shared, hello, reader, writer)) = greeted {
-                    acceptor::run_link(&shared, hello.replica, reader, writer).await;
+                    let link = acceptor::run_link(&shared, hello.replica, reader, writer);
+                    Stage::MeshSocket.follow(link).await;
                 }
             });
         }

@@ -9,6 +9,7 @@ pub(super) mod families;
 mod frontend;
 mod groups;
 mod mesh;
+mod stages;
 mod surroundings;
 
 use self::families::Families;
@@ -28,5 +29,6 @@ pub(super) fn families(snapshot: &Snapshot) -> Families {
     groups::render(&mut families, &snapshot.node.groups);
     mesh::render(&mut families, &snapshot.node);
     frontend::render(&mut families, &snapshot.node);
+    stages::render(&mut families, &snapshot.node.stages);
     families
 }

@@ -215,6 +215,7 @@ const KEYS: &[(&str, Use)] = &[
     ("BFT.Durability", Read),
     ("BFT.Verification", Read),
     ("BFT.EmbeddedFrontend", Read),
+    ("BFT.StageTimes", Read),
     ("BFT.Channels", Read),
     ("BFT.Ordering.RequestTimeout", Read),
     ("BFT.Ordering.RequestTimeoutMax", Read),

@@ -54,6 +54,7 @@ pub(super) fn resolve(
         limits: limits(settings)?,
         sockets,
         embedded_frontend,
+        stage_times: settings.flag("BFT.StageTimes", true)?,
         admin: admin(settings, notices)?,
         operations: http_listener(settings, "Operations")?,
         metrics: metrics(settings, notices)?,

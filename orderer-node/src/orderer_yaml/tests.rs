@@ -94,7 +94,7 @@ fn what_is_not_set_has_fabrics_default() {
     assert_eq!(config.throttling, Throttling::default());
     assert_eq!(config.certificate_expiry_warning, Duration::from_secs(168 * 3600));
     assert_eq!((config.log.as_str(), config.log_format.as_str()), ("info", ""));
-    assert!(config.embedded_frontend);
+    assert!(config.embedded_frontend && config.stage_times);
 }
 
 #[test]
@@ -134,12 +134,14 @@ BFT:
   Durability: none
   Verification: frontends
   EmbeddedFrontend: true
+  StageTimes: false
   Channels: [c1.block]
   Ordering: {RequestTimeout: 1s, RequestTimeoutMax: 1m, CheckpointInterval: 7, BatchRequestsMax: 9}
   Sockets: {Broadcast: run/b.sock, Status: run/s.sock}
 ";
     let config = config(text);
     assert_eq!(config.listen_address.to_string(), "orderer.example.com:7051");
+    assert!(!config.stage_times);
     let tls = config.tls.unwrap();
     assert_eq!((tls.server, tls.client_auth_required), (pair("/a.crt", "/etc/fabric/a.key"), true));
     assert_eq!(tls.client_root_cas, [Path::new("/etc/fabric/ca.crt"), Path::new("/b.crt")]);

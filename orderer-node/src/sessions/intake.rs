@@ -5,6 +5,7 @@ use std::sync::Arc;
 use blockcutter::Objection;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
+use frontend_shim::stages::Stage;
 use mod_smart::{Client, Event, FrontendId, Reject, Request, Sealed};
 
 use super::SessionHost;
@@ -16,7 +17,7 @@ impl SessionHost {
     pub(super) async fn take(&self, frontend: FrontendId, bytes: Bytes) -> Result<(), NotTaken> {
         let (keyring, group, judge) = (Arc::clone(&self.keyring), self.view.group(), self.judge.clone());
         let is_quick = judge.is_quick(bytes.len());
-        let check = move || check(bytes, frontend, group, &keyring, &judge);
+        let check = move || Stage::Decode.within(|| check(bytes, frontend, group, &keyring, &judge));
         let checked = if is_quick { Some(check()) } else { self.verify.run(check).await };
         let request = checked.ok_or(NotTaken::Panicked)??;
         drop(self.inbox.send(Event::Request(request)).await);

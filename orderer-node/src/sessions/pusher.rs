@@ -7,6 +7,7 @@ use fabric_proto::ChannelId;
 use fabric_proto::metadata::parse_signatures_slot;
 use frontend_shim::frame::{Bodies, Push, ToFrontend, body_source};
 use frontend_shim::ledger::StoredBlock;
+use frontend_shim::stages::Stage;
 use mod_smart::FrontendId;
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
@@ -86,6 +87,6 @@ impl Pusher {
             return parse_signatures_slot(&metadata).ok()?.signatures.into_iter().next();
         }
         let (signer, style, der) = (self.host.signer.clone(), self.joined.style, block.header.der());
-        self.host.verify.run(move || signer.sign(style, &value, &der)).await?.ok()
+        self.host.verify.run(move || Stage::SignBlock.within(|| signer.sign(style, &value, &der))).await?.ok()
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use frontend_shim::counters::FrontendCounters;
+use frontend_shim::stages::{self, StageReport};
 use frontend_shim::status::StatusReport;
 use frontend_shim::traffic::TrafficSnapshot;
 use serde::Serialize;
@@ -31,6 +32,8 @@ pub struct NodeReport {
     pub frontends: Vec<FrontendCounters>,
     /// Where connections come in.
     pub listeners: Vec<ListenerCounters>,
+    /// What each stage of an envelope's way has cost the process.
+    pub stages: StageReport,
 }
 
 /// What is told about one group.
@@ -71,6 +74,7 @@ impl NodeReport {
         section(sections, "block_catch_up", &of_groups(|group| serde_json::to_value(&group.catch_up)));
         section(sections, "frontends", &self.frontends);
         section(sections, "listeners", &self.listeners);
+        section(sections, stages::SECTION, &self.stages);
         report
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use frontend_shim::stages::{OTHER, Stage};
 use orderer_node::operations::render;
 
 use super::exposition::Exposition;
@@ -88,6 +89,15 @@ fn every_metric_that_dashboard_and_alerts_name_is_exported() {
         for name in named {
             assert!(exported.contains(&name), "{query} asks for {name}");
         }
+    }
+}
+
+#[test]
+fn every_stage_is_explained_to_the_operator() {
+    let manual = Path::new(env!("CARGO_MANIFEST_DIR")).join("../OPERATIONS.md");
+    let manual = std::fs::read_to_string(manual).unwrap();
+    for name in Stage::ALL.map(Stage::name).into_iter().chain([OTHER]) {
+        assert!(manual.contains(&format!("| `{name}` |")), "OPERATIONS.md does not speak of {name}");
     }
 }
 

@@ -71,6 +71,9 @@ fn figures_that_operators_lack_elsewhere_are_told_as_well() {
         ("ordering_certified_height{channel=\"mychannel\"}", 41.0),
         ("process_resident_memory_bytes", (300 << 20) as f64),
         ("process_open_fds", 64.0),
+        ("process_cpu_seconds_total", 5.0),
+        ("ordering_stage_processor_seconds_sum{stage=\"cut\"}", 1.5),
+        ("ordering_stage_processor_seconds_count{stage=\"cut\"}", 300.0),
         ("ordering_healthy", 1.0),
         ("ordering_ready{component=\"channel other\"}", 1.0),
     ];

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fabric_proto::ChannelId;
 use frontend_shim::counters::{FrontendCounters, NodeCounters};
+use frontend_shim::stages::{StageFigures, StageReport};
 use frontend_shim::status::{ChannelReport, CountersReport, StatusReport};
 use orderer_node::application::ApplicationCounts;
 use orderer_node::block_catch_up::CatchUpReport;
@@ -148,6 +149,10 @@ fn report() -> NodeReport {
         mesh_door: MeshDoorCounters { strangers: 2, ..MeshDoorCounters::default() },
         frontends: vec![frontend()],
         listeners: vec![ListenerCounters { accepted: 12, ..ListenerCounters::default() }],
+        stages: StageReport {
+            process_ns: 5_000_000_000,
+            stages: vec![StageFigures { stage: "cut".to_owned(), processor_ns: 1_500_000_000, entries: 300 }],
+        },
     }
 }
 
