@@ -1,5 +1,6 @@
 //! Tables and progress for people.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::numbers::Spread;
@@ -15,9 +16,13 @@ pub(super) fn targets(table: &TargetsTable) -> String {
         [row.name.clone(), figure, ends, row.unit.to_string(), goal, verdict(row).to_owned()]
     });
     text += &columns(std::iter::once(header).chain(rows).collect::<Vec<_>>().as_slice());
-    for row in &table.rows {
-        let _ = write!(text, "\n{}: {}\n  {}\n  {}\n", row.name, row.what, row.conditions, row.circumstances);
-        for failure in &row.failures {
+    for alike in table.rows.chunk_by(is_measured_alike) {
+        text.push('\n');
+        for row in alike {
+            let _ = writeln!(text, "{}: {}", row.name, row.what);
+        }
+        let _ = writeln!(text, "  {}\n  {}", alike[0].conditions, alike[0].circumstances);
+        for failure in alike.iter().flat_map(|row| &row.failures).collect::<BTreeSet<_>>() {
             let _ = writeln!(text, "  FAILED: {failure}");
         }
     }
@@ -25,6 +30,11 @@ pub(super) fn targets(table: &TargetsTable) -> String {
         let _ = writeln!(text, "\nskipped: {skipped}");
     }
     text
+}
+
+/// Do two rows come from the same runs?
+fn is_measured_alike(one: &Row, other: &Row) -> bool {
+    (&one.conditions, &one.circumstances) == (&other.conditions, &other.circumstances)
 }
 
 /// The same for programs: a line of numbers for each row, and a header that names units.

@@ -103,12 +103,13 @@ impl LoadPlan {
     pub(super) fn describe_pace(&self) -> String {
         match self.pace {
             Pace::Outstanding(count) => {
-                let streams = if self.is_to_one_door {
-                    "one stream".to_owned()
-                } else {
-                    format!("{} stream(s) to each frontend", self.streams)
+                let streams = match (self.is_to_one_door, self.streams) {
+                    (true, 1) => "one stream".to_owned(),
+                    (true, streams) => format!("{streams} streams"),
+                    (false, 1) => "a stream to each frontend".to_owned(),
+                    (false, streams) => format!("{streams} streams to each frontend"),
                 };
-                format!("closed loop, {streams}, {count} envelopes of each on their way")
+                format!("closed loop, {streams}, at most {count} of its envelopes on their way")
             }
             Pace::PerSecond(rate) => format!("open loop at {rate} envelopes/s"),
         }

@@ -85,7 +85,8 @@ impl Scenario {
                     match (self.loads.iter().any(is_opaque), plan.frontends) {
                         (true, _) => "the load generator is the frontend".to_owned(),
                         (false, 0) => "frontends embedded in the nodes".to_owned(),
-                        (false, count) => format!("{count} frontends that are processes of their own"),
+                        (false, 1) => "one frontend, a process of its own".to_owned(),
+                        (false, count) => format!("{count} frontends, processes of their own"),
                     },
                 ),
                 System::Stock(kind, block_envelopes_max) => (
@@ -221,7 +222,7 @@ fn latency() -> Scenario {
         system: System::Ours(NetworkPlan { block_envelopes_max: 10, ..NetworkPlan::USUAL }),
         loads: vec![LoadPlan { pace: Pace::PerSecond(1000), ..LoadPlan::USUAL }],
         figures: vec![
-            figure("latency-p50", "submit to delivered, half of the envelopes", 12.0, |outcomes| p50(outcomes)),
+            figure("latency-p50", "submit to delivered, half of the envelopes", 12.0, p50),
             figure("latency-p99", "submit to delivered, ninety-nine of a hundred", 40.0, |outcomes| {
                 Some(outcomes.first()?.report.latency.p99_ms)
             }),
@@ -240,7 +241,7 @@ fn idle() -> Scenario {
             what: "submit to delivered for one client that waits for each envelope, half of them",
             unit: Unit::Milliseconds,
             goal: Some(Goal::AtMost(4.0)),
-            of: |outcomes| p50(outcomes),
+            of: p50,
         }],
         is_long: false,
     }

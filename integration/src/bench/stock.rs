@@ -75,13 +75,10 @@ impl StockKind {
         }
     }
 
-    /// SmartBFT cuts by an interval of its own, which is that of Fabric's samples.
-    pub(super) fn block_timeout_ms(self) -> u64 {
+    /// SmartBFT cuts by an interval of its own.
+    pub(super) const fn block_timeout_ms(self) -> u64 {
         match self {
-            Self::SmartBft => {
-                let interval = fabric_channel::BftOptions::default().request_batch_max_interval;
-                u64::try_from(interval.as_millis()).unwrap_or(u64::MAX)
-            }
+            Self::SmartBft => BATCH_INTERVAL_MS,
             Self::Etcdraft => BLOCK_TIMEOUT_MS,
         }
     }
@@ -179,7 +176,10 @@ impl Setup<'_> {
         match kind {
             StockKind::SmartBft => {
                 let crypto = self.folder.join("crypto");
-                material::genesis_block(&material::profile_with(&crypto, CHANNEL, self.port, &cutting, &ids)?)
+                let mut profile = material::profile_with(&crypto, CHANNEL, self.port, &cutting, &ids)?;
+                profile.options.request_batch_max_interval = Duration::from_millis(BATCH_INTERVAL_MS);
+                profile.options.request_forward_timeout = FORWARD_TIMEOUT;
+                material::genesis_block(&profile)
             }
             StockKind::Etcdraft => {
                 let orderers = ids.iter().map(|id| self.address(*id)).collect();
@@ -258,6 +258,9 @@ impl Setup<'_> {
     }
 }
 
+/// Where Fabric's sample channel differs from the defaults of its library.
+const BATCH_INTERVAL_MS: u64 = 200;
+const FORWARD_TIMEOUT: Duration = Duration::from_secs(5);
 const CHANNEL: &str = "benchchannel";
 const SERVING: &str = "Beginning to serve requests";
 const POLL: Duration = Duration::from_millis(100);
