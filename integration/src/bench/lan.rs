@@ -162,7 +162,7 @@ async fn points(
     block_envelopes: u32,
     bound_of: impl Fn(usize) -> Option<f64>,
 ) -> Vec<ThroughputPoint> {
-    let plan = NetworkPlan { nodes, block_envelopes_max: block_envelopes, ..NetworkPlan::USUAL };
+    let plan = NetworkPlan { nodes, block_envelopes_max: block_envelopes, ..args.payload.network() };
     let network = DevProcess::start(&plan, &args.place).await;
     let mut measured = Vec::new();
     for &envelope_bytes in grid.sizes {
@@ -213,11 +213,19 @@ async fn point(
 impl PayloadKind {
     /// A load under which nodes do not wait.
     pub(super) const fn busy_load(self, bytes: usize) -> LoadPlan {
-        let (content, outstanding) = match self {
-            Self::Opaque => (Content::Opaque(bytes), OPAQUE_OUTSTANDING),
-            Self::Real => (Content::Real(bytes), REAL_OUTSTANDING),
+        let (content, streams, outstanding) = match self {
+            Self::Opaque => (Content::Opaque(bytes), 1, OPAQUE_OUTSTANDING),
+            Self::Real => (Content::Real(bytes), REAL_STREAMS, REAL_OUTSTANDING),
         };
-        LoadPlan { content, pace: Pace::Outstanding(outstanding), ..LoadPlan::USUAL }
+        LoadPlan { content, streams, pace: Pace::Outstanding(outstanding), ..LoadPlan::USUAL }
+    }
+
+    /// The network for it. Who verifies signed envelopes is no node, whose cost would fall with the number of nodes.
+    pub(super) const fn network(self) -> NetworkPlan {
+        match self {
+            Self::Opaque => NetworkPlan::USUAL,
+            Self::Real => NetworkPlan { frontends: 1, ..NetworkPlan::USUAL },
+        }
     }
 }
 
@@ -225,7 +233,7 @@ impl PayloadKind {
 pub(super) fn conditions(payload: PayloadKind) -> String {
     let envelopes = match payload {
         PayloadKind::Opaque => "unsigned envelopes, submitted by the load generator as a frontend of its own",
-        PayloadKind::Real => "envelopes signed by a client, verified by the frontends embedded in the nodes alone",
+        PayloadKind::Real => "envelopes signed by a client, verified by one frontend that is a process of its own",
     };
     format!("{envelopes}; journals synced to disk; all nodes, the load and the receivers on this machine")
 }
@@ -270,6 +278,7 @@ const SIGNED_BYTES: usize = 1024;
 /// Envelopes of a block whose signature is nothing beside them.
 const ORDERING_BLOCK: u32 = 400;
 const OPAQUE_OUTSTANDING: usize = 4000;
+const REAL_STREAMS: usize = 4;
 const REAL_OUTSTANDING: usize = 500;
 
 #[cfg(test)]

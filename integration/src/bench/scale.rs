@@ -112,17 +112,17 @@ async fn measure(args: &ScaleArgs, curve: ScaleCurve) -> Curve {
 }
 
 async fn with_nodes(args: &ScaleArgs, nodes: u64) -> anyhow::Result<Outcome> {
-    let network = start(args, NetworkPlan { nodes: u16::try_from(nodes)?, ..NetworkPlan::USUAL }).await?;
+    let network = start(args, NetworkPlan { nodes: u16::try_from(nodes)?, ..args.payload.network() }).await?;
     load_it(args, &network, Extent::Seconds(seconds(args))).await
 }
 
 async fn with_channels(args: &ScaleArgs, channels: u64) -> anyhow::Result<Outcome> {
-    let network = start(args, NetworkPlan { channels: u16::try_from(channels)?, ..NetworkPlan::USUAL }).await?;
+    let network = start(args, NetworkPlan { channels: u16::try_from(channels)?, ..args.payload.network() }).await?;
     load_it(args, &network, Extent::Seconds(seconds(args))).await
 }
 
 async fn with_receivers(args: &ScaleArgs, count: u64) -> anyhow::Result<Outcome> {
-    let network = start(args, NetworkPlan::USUAL).await?;
+    let network = start(args, args.payload.network()).await?;
     let receivers = Receivers::open(&network, usize::try_from(count)?).await?;
     let mut outcome = load_it(args, &network, Extent::Seconds(seconds(args))).await?;
     outcome.report.failures.extend(receivers.failure());
@@ -133,7 +133,7 @@ async fn with_receivers(args: &ScaleArgs, count: u64) -> anyhow::Result<Outcome>
 async fn with_ledger(args: &ScaleArgs, blocks: u64, growing: &mut Option<DevProcess>) -> anyhow::Result<Outcome> {
     let network = match growing {
         Some(network) => network,
-        None => growing.insert(start(args, NetworkPlan { block_envelopes_max: 1, ..NetworkPlan::USUAL }).await?),
+        None => growing.insert(start(args, NetworkPlan { block_envelopes_max: 1, ..args.payload.network() }).await?),
     };
     let height = network.height().await?;
     if height < blocks {
@@ -217,14 +217,13 @@ fn text(report: &ScaleReport) -> String {
     text
 }
 
-/// The slope for one more, and for a thousand more where one is nothing.
+/// The slope for one more, or for a thousand more of what there are many of.
 pub(super) fn describe(line: Option<Line>, against: &str) -> String {
     let Some(Line { slope, intercept, r_squared }) = line else { return "too few points for a line\n".to_owned() };
-    format!(
-        "line: {} us + {} us for each 1000 {against} (r^2 = {r_squared:.2})\n",
-        number(intercept),
-        number(1000.0 * slope)
-    )
+    let is_long = against == self::against(ScaleCurve::Ledger);
+    let (slope, more) = if is_long { (1000.0 * slope, "1000 ") } else { (slope, "one of the ") };
+    let (intercept, slope) = (number(intercept), number(slope));
+    format!("line: {intercept} us + {slope} us for each {more}{against} (r^2 = {r_squared:.2})\n")
 }
 
 const CURVES: [ScaleCurve; 4] = [ScaleCurve::Nodes, ScaleCurve::Channels, ScaleCurve::Receivers, ScaleCurve::Ledger];
