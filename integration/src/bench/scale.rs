@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{ScaleArgs, ScaleCurve};
+use super::args::{PayloadKind, ScaleArgs, ScaleCurve};
 use super::console::{columns, number};
 use super::lan::conditions;
 use super::load::{self, Extent, LoadPlan, Outcome};
@@ -130,16 +130,20 @@ async fn with_receivers(args: &ScaleArgs, count: u64) -> anyhow::Result<Outcome>
 }
 
 /// Lengthens the chain with blocks of one envelope until it has `blocks`, and measures then.
+///
+/// Whatever `--payload` says, envelopes are signed and go through a frontend that keeps its ledger: one in the load generator
+/// would begin with an empty one each time, and fetch the whole chain first.
 async fn with_ledger(args: &ScaleArgs, blocks: u64, growing: &mut Option<DevProcess>) -> anyhow::Result<Outcome> {
+    let kept = ScaleArgs { payload: PayloadKind::Real, ..args.clone() };
     let network = match growing {
         Some(network) => network,
-        None => growing.insert(start(args, NetworkPlan { block_envelopes_max: 1, ..args.payload.network() }).await?),
+        None => growing.insert(start(&kept, NetworkPlan { block_envelopes_max: 1, ..kept.payload.network() }).await?),
     };
     let height = network.height().await?;
     if height < blocks {
-        load_it(args, network, Extent::Count(blocks - height)).await?;
+        load_it(&kept, network, Extent::Count(blocks - height)).await?;
     }
-    load_it(args, network, Extent::Seconds(seconds(args))).await
+    load_it(&kept, network, Extent::Seconds(seconds(args))).await
 }
 
 async fn start(args: &ScaleArgs, plan: NetworkPlan) -> anyhow::Result<DevProcess> {
@@ -191,7 +195,7 @@ const fn conditions_of(curve: ScaleCurve) -> &'static str {
             "four nodes, blocks of 100; Deliver streams over TLS, spread over the nodes, besides the load's own"
         }
         ScaleCurve::Ledger => {
-            "four nodes, blocks of one envelope, so that a chain is long soon; the chain has so many blocks before"
+            "four nodes, signed envelopes in blocks of one, so that a chain is long soon; one frontend of its own; the chain has so many blocks before"
         }
     }
 }
