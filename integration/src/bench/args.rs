@@ -58,6 +58,9 @@ pub struct TargetsArgs {
     /// Also write it as numbers between commas
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
+    /// Also write a page to look at
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Where networks live.
     #[command(flatten)]
     pub place: Place,
@@ -78,6 +81,9 @@ pub struct LanArgs {
     /// Also write everything to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Also write a page to look at
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Where networks live.
     #[command(flatten)]
     pub place: Place,
@@ -101,6 +107,9 @@ pub struct ScaleArgs {
     /// Also write everything to a file
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+    /// Also write a page to look at
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Where networks live.
     #[command(flatten)]
     pub place: Place,
@@ -159,6 +168,7 @@ impl Default for TargetsArgs {
             list: false,
             json: None,
             csv: None,
+            html: None,
             place: Place::default(),
         }
     }
@@ -179,11 +189,11 @@ mod tests {
     fn what_makes_sense_is_understood_and_nothing_else() {
         for line in [
             "targets",
-            "targets --only idle --only latency --runs 1 --seconds 2 --json a --csv b --dir /data",
+            "targets --only idle --only latency --runs 1 --seconds 2 --json a --csv b --html c --dir /data",
             "targets --long",
-            "lan --quick --json a",
+            "lan --quick --json a --html b",
             "lan --payload real",
-            "scale --only nodes --only ledger",
+            "scale --only nodes --only ledger --html b",
             "compare --against a",
             "compare --against a --with b",
         ] {

@@ -33,7 +33,7 @@ pub(super) fn targets(table: &TargetsTable) -> String {
 }
 
 /// Do two rows come from the same runs?
-fn is_measured_alike(one: &Row, other: &Row) -> bool {
+pub(super) fn is_measured_alike(one: &Row, other: &Row) -> bool {
     (&one.conditions, &one.circumstances) == (&other.conditions, &other.circumstances)
 }
 

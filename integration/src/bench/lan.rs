@@ -17,7 +17,7 @@ use super::machine::MachineFacts;
 use super::network::{DevProcess, NetworkPlan};
 use super::receivers::Receivers;
 use super::table::SCHEMA;
-use super::{signing, write_json};
+use super::{html, signing, write_json, write_text};
 
 /// Both figures.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -123,6 +123,9 @@ pub(super) async fn run(args: &LanArgs) -> anyhow::Result<bool> {
     print!("{}", text(&report));
     if let Some(file) = &args.json {
         write_json(&report, file)?;
+    }
+    if let Some(file) = &args.html {
+        write_text(&html::lan(&report), file)?;
     }
     Ok(report.throughput.iter().all(|point| point.failures.is_empty()))
 }

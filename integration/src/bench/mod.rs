@@ -12,6 +12,7 @@
 mod args;
 pub mod compare;
 mod console;
+mod html;
 pub mod lan;
 mod load;
 mod machine;

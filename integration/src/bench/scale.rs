@@ -14,7 +14,7 @@ use super::network::{DevProcess, NetworkPlan};
 use super::numbers::Line;
 use super::receivers::Receivers;
 use super::table::SCHEMA;
-use super::write_json;
+use super::{html, write_json, write_text};
 
 /// All curves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub(super) async fn run(args: &ScaleArgs) -> anyhow::Result<bool> {
     print!("{}", text(&report));
     if let Some(file) = &args.json {
         write_json(&report, file)?;
+    }
+    if let Some(file) = &args.html {
+        write_text(&html::scale(&report), file)?;
     }
     let mut points = report.curves.iter().flat_map(|curve| &curve.points);
     Ok(points.all(|point| point.failures.is_empty()))

@@ -6,6 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::args::{Place, TargetsArgs};
 use super::console;
+use super::html;
 use super::load::{self, Outcome};
 use super::network::DevProcess;
 use super::numbers::Spread;
@@ -33,6 +34,9 @@ pub(super) async fn run(args: &TargetsArgs) -> anyhow::Result<bool> {
     }
     if let Some(file) = &args.csv {
         write_text(&console::targets_csv(&table), file)?;
+    }
+    if let Some(file) = &args.html {
+        write_text(&html::targets(&table), file)?;
     }
     Ok(table.is_met())
 }
