@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 
 use super::{FabricNetwork, run};
-use crate::material::{ORDERER_MSP_ID, PEER_MSP_ID};
+use crate::material::{Cutting, ORDERER_MSP_ID, PEER_MSP_ID};
 
 /// Who has to sign each block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,11 @@ pub fn raft_genesis(
     network: &FabricNetwork,
     channel: &str,
     signers: BlockSigners,
+    cutting: &Cutting,
 ) -> anyhow::Result<Bytes> {
     let folder = network.folder.join("configtx");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("configtx.yaml"), configuration(network, signers)?)?;
+    fs::write(folder.join("configtx.yaml"), configuration(network, signers, cutting)?)?;
     let block = folder.join("genesis.block");
     let mut command = Command::new(programs.join("configtxgen"));
     command.args(["-profile", "Raft", "-channelID", channel, "-configPath"]).arg(&folder);
@@ -39,7 +40,9 @@ pub fn raft_genesis(
     Ok(fs::read(&block)?.into())
 }
 
-fn configuration(network: &FabricNetwork, signers: BlockSigners) -> anyhow::Result<String> {
+fn configuration(network: &FabricNetwork, signers: BlockSigners, cutting: &Cutting) -> anyhow::Result<String> {
+    let Cutting { message_count_max, block_bytes_preferred, timeout } = cutting;
+    let timeout_ms = timeout.as_millis();
     let crypto = &network.crypto;
     let (orderers_msp, peers_msp) = (crypto.orderers_msp(), crypto.peers_msp());
     let (orderers_msp, peers_msp) = (orderers_msp.display(), peers_msp.display());
@@ -89,8 +92,8 @@ Profiles:
       Admins: {{Type: ImplicitMeta, Rule: MAJORITY Admins}}
     Orderer:
       OrdererType: etcdraft
-      BatchTimeout: 250ms
-      BatchSize: {{MaxMessageCount: 10, AbsoluteMaxBytes: 10 MB, PreferredMaxBytes: 2 MB}}
+      BatchTimeout: {timeout_ms}ms
+      BatchSize: {{MaxMessageCount: {message_count_max}, AbsoluteMaxBytes: 10 MB, PreferredMaxBytes: {block_bytes_preferred}}}
       Capabilities: {{V2_0: true}}
       Organizations: [*Orderers]
       Policies: {{<<: *Policies, BlockValidation: {signers}}}

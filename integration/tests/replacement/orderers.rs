@@ -71,7 +71,8 @@ impl Place {
     fn raft_genesis(&self, fabric: &Fabric, crypto: &CryptoFolder, signers: BlockSigners) -> Bytes {
         let orderers = (0..ORDERERS).map(|at| format!("127.0.0.1:{}", self.port + at)).collect();
         let network = FabricNetwork { crypto: crypto.clone(), orderers, folder: self.folder.path().to_owned() };
-        raft_genesis(&fabric.programs, &network, CHANNEL, signers).unwrap()
+        let cutting = Cutting { message_count_max: 10, ..Cutting::default() };
+        raft_genesis(&fabric.programs, &network, CHANNEL, signers, &cutting).unwrap()
     }
 
     /// Where a channel says that its nodes are.

@@ -4,10 +4,12 @@
 //! DATA/lock                held while a network runs on this folder
 //! DATA/crypto/             keys and certificates, unless they were given
 //! DATA/genesis.block       of the channel; the one that was given, or made here
+//! DATA/genesis2.block      of a second channel, and so on
 //! DATA/network.json        what runs, for programs
 //! DATA/nodes/oN/node.toml  configuration of a node, written at every start
 //! DATA/nodes/oN/node.log   what it says
 //! DATA/nodes/oN/data/      its journal and ledgers
+//! DATA/frontends/fN/       the same of a frontend of its own
 //! ```
 //!
 //! Keys, genesis block and ledgers are made once and never written over. What is asked for at a later start has to
@@ -30,11 +32,20 @@ pub(super) struct DataFolder {
     _lock: File,
 }
 
-/// Where the two things are that make a network.
+/// Where the things are that make a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Material {
     pub(super) genesis: PathBuf,
+    /// Genesis blocks of further channels of the same nodes.
+    pub(super) further: Vec<PathBuf>,
     pub(super) crypto: PathBuf,
+}
+
+impl Material {
+    /// The genesis blocks of all channels.
+    pub(super) fn all_genesis(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(&self.genesis).chain(&self.further).map(PathBuf::as_path)
+    }
 }
 
 /// Files of one node.
@@ -45,6 +56,15 @@ pub(super) struct NodeFiles {
     pub(super) data: PathBuf,
     pub(super) status_socket: PathBuf,
     pub(super) broadcast_socket: PathBuf,
+}
+
+/// Files of a frontend of its own.
+#[derive(Clone, Debug)]
+pub(super) struct FrontendFiles {
+    pub(super) config: PathBuf,
+    pub(super) log: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) status_socket: PathBuf,
 }
 
 impl DataFolder {
@@ -76,9 +96,14 @@ impl DataFolder {
     /// # Errors
     /// What is there does not agree with `options`, is incomplete, or cannot be read or written.
     pub(super) fn own_material(&self, options: &ChannelOptions) -> anyhow::Result<Material> {
-        let material = Material { genesis: self.root.join("genesis.block"), crypto: self.root.join("crypto") };
+        let mut material = Material {
+            genesis: self.root.join("genesis.block"),
+            further: self.further_genesis(),
+            crypto: self.root.join("crypto"),
+        };
+        let channels = 1 + material.further.len();
         match (material.crypto.exists(), material.genesis.exists()) {
-            (true, true) => options.check_against(&read_genesis(&material.genesis)?).with_context(|| {
+            (true, true) => options.check_against(&read_genesis(&material.genesis)?, channels).with_context(|| {
                 format!(
                     "{} was made with other options; choose another --data, or leave the option away",
                     self.root.display()
@@ -94,7 +119,7 @@ impl DataFolder {
                 if !has_keys {
                     crypto_folder::make(&material.crypto, plan.nodes)?;
                 }
-                self.make_genesis(&plan, &material)?;
+                self.make_genesis(&plan, &mut material)?;
             }
         }
         Ok(material)
@@ -123,7 +148,7 @@ impl DataFolder {
             self.reject_ledgers("without a genesis block")?;
             write_whole(&kept, &given)?;
         }
-        Ok(Material { genesis: kept, crypto })
+        Ok(Material { genesis: kept, further: Vec::new(), crypto })
     }
 
     /// The files of a node; its folder is made if it is not there.
@@ -131,11 +156,7 @@ impl DataFolder {
     /// # Errors
     /// It cannot be made.
     pub(super) fn node_files(&self, node: &NodePlan) -> anyhow::Result<NodeFiles> {
-        let folder = self.root.join("nodes").join(&node.name);
-        let sockets = self.sockets_folder(&folder);
-        for needed in [&folder, &sockets] {
-            fs::create_dir_all(needed).with_context(|| format!("cannot create {}", needed.display()))?;
-        }
+        let (folder, sockets) = self.process_folders("nodes", &node.name)?;
         Ok(NodeFiles {
             config: folder.join("node.toml"),
             log: folder.join("node.log"),
@@ -143,6 +164,30 @@ impl DataFolder {
             status_socket: sockets.join("status.sock"),
             broadcast_socket: sockets.join("broadcast.sock"),
         })
+    }
+
+    /// The files of a frontend of its own; its folder is made if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(super) fn frontend_files(&self, name: &str) -> anyhow::Result<FrontendFiles> {
+        let (folder, sockets) = self.process_folders("frontends", name)?;
+        Ok(FrontendFiles {
+            config: folder.join("frontend.toml"),
+            log: folder.join("frontend.log"),
+            data: folder.join("data"),
+            status_socket: sockets.join("status.sock"),
+        })
+    }
+
+    /// A process's folder, and the one for its sockets.
+    fn process_folders(&self, kind: &str, name: &str) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let folder = self.root.join(kind).join(name);
+        let sockets = self.sockets_folder(&folder);
+        for needed in [&folder, &sockets] {
+            fs::create_dir_all(needed).with_context(|| format!("cannot create {}", needed.display()))?;
+        }
+        Ok((folder, sockets))
     }
 
     /// The folder itself, unless the path of a socket in it would be longer than the system takes.
@@ -154,8 +199,25 @@ impl DataFolder {
         std::env::temp_dir().join(format!("orderer-node-{}", hex::encode(&digest[..8])))
     }
 
-    fn make_genesis(&self, plan: &ChannelPlan, material: &Material) -> anyhow::Result<()> {
+    /// The genesis block of the first channel is written last: without it nothing else counts.
+    fn make_genesis(&self, plan: &ChannelPlan, material: &mut Material) -> anyhow::Result<()> {
+        for left_behind in material.further.drain(..) {
+            fs::remove_file(&left_behind).with_context(|| format!("cannot remove {}", left_behind.display()))?;
+        }
+        for (number, further) in (2..).zip(plan.further()?) {
+            let path = self.further_path(number);
+            write_whole(&path, &further.genesis(&material.crypto)?)?;
+            material.further.push(path);
+        }
         write_whole(&material.genesis, &plan.genesis(&material.crypto)?)
+    }
+
+    fn further_genesis(&self) -> Vec<PathBuf> {
+        (2..).map(|number| self.further_path(number)).take_while(|path| path.exists()).collect()
+    }
+
+    fn further_path(&self, number: u16) -> PathBuf {
+        self.root.join(format!("genesis{number}.block"))
     }
 
     fn reject_ledgers(&self, why: &str) -> anyhow::Result<()> {

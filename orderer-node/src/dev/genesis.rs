@@ -25,6 +25,8 @@ pub(super) struct ChannelPlan {
     pub(super) base_port: u16,
     pub(super) message_count_max: u32,
     pub(super) batch_timeout: Duration,
+    /// How many channels of this kind; this is the first.
+    pub(super) channels: u16,
 }
 
 /// MSP ID of the organisation that runs the orderers.
@@ -36,6 +38,19 @@ impl ChannelPlan {
     /// Where the node with this consenter id listens.
     pub(super) fn port(&self, id: u16) -> u16 {
         self.base_port + (id - 1)
+    }
+
+    /// The further channels, which differ in nothing but their names.
+    ///
+    /// # Errors
+    /// A name that would be too long.
+    pub(super) fn further(&self) -> anyhow::Result<Vec<Self>> {
+        let named = |number| {
+            let name = format!("{}{number}", self.channel);
+            let channel = ChannelId::new(&name).with_context(|| format!("channel {name}"))?;
+            Ok(Self { channel, ..self.clone() })
+        };
+        (2..=self.channels).map(named).collect()
     }
 
     /// The encoded genesis block for the keys under `crypto`.

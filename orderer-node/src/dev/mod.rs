@@ -13,6 +13,7 @@ mod data_folder;
 mod display;
 mod fleet;
 mod follower;
+mod frontends;
 mod genesis;
 mod network;
 mod network_file;
@@ -24,7 +25,6 @@ mod scenario;
 mod tests;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
@@ -32,12 +32,13 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use data_folder::{DataFolder, Material, NodeFiles};
+use data_folder::{DataFolder, FrontendFiles, Material, NodeFiles};
 use display::Display;
 use fleet::Fleet;
+use frontends::FrontendPlan;
 use network::{Network, NodePlan};
-pub use network_file::{ClientEntry, NetworkFile, NodeEntry};
-pub use plan::ChannelOptions;
+pub use network_file::{ChannelEntry, ClientEntry, FrontendEntry, NetworkFile, NodeEntry};
+pub use plan::{ChannelOptions, VerificationOption};
 use scenario::Scenario;
 
 /// What network to run, and for how long.
@@ -50,11 +51,17 @@ pub struct DevArgs {
     #[command(flatten)]
     pub channel: ChannelOptions,
     /// Genesis block made by Fabric's tools, instead of one made here
-    #[arg(long, value_name = "FILE", requires = "crypto")]
+    #[arg(long, value_name = "FILE", requires = "crypto", conflicts_with = "channels")]
     pub genesis: Option<PathBuf>,
     /// The keys that go with it, in cryptogen's layout: the folder that holds ordererOrganizations
     #[arg(long, value_name = "DIR", requires = "genesis")]
     pub crypto: Option<PathBuf>,
+    /// Who checks the signatures of clients: the frontend and every node, or the frontend alone
+    #[arg(long, value_name = "WHO", value_enum, default_value_t)]
+    pub verification: VerificationOption,
+    /// Also run so many frontends as processes of their own, on the ports behind the nodes'
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=FRONTENDS_MAX))]
+    pub frontends: u16,
     /// Drive this many envelopes per second
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
     pub load: Option<u32>,
@@ -75,15 +82,19 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let data = DataFolder::open(&args.data)?;
     let material = args.material(&data)?;
     let network = Network::read(&material.genesis, &material.crypto)?;
-    args.channel.check_against(&network.config)?;
-    let nodes = prepare_nodes(&data, &network, &material, &args.log)?;
+    args.channel.check_against(&network.config, 1 + material.further.len())?;
+    let nodes = args.prepare_nodes(&data, &network, &material)?;
+    let frontends = args.prepare_frontends(&data, &network, &material)?;
     let description_file = data.root().join("network.json");
-    fleet::check_ports(&network.nodes).map_err(|error| anyhow!("{error:#}{}", leftovers(&description_file)))?;
+    let planned: Vec<FrontendPlan> = frontends.iter().map(|(plan, _)| plan.clone()).collect();
+    fleet::check_ports(&network.nodes, &planned)
+        .map_err(|error| anyhow!("{error:#}{}", leftovers(&description_file)))?;
 
     let mut display = Display::new();
-    let mut fleet = Fleet::start(&nodes)?;
-    let description = describe(&network, &nodes, &material, &fleet);
-    let scenario = Scenario::new(&network, &description, args.load, args.seconds.map(Duration::from_secs))?;
+    let mut fleet = Fleet::start(&nodes, &frontends)?;
+    let mut description = describe(&network, &nodes, &material, &fleet)?;
+    description.frontends = describe_frontends(&frontends, &fleet);
+    let scenario = Scenario::new(&network, &description, &args)?;
     description.write(&description_file)?;
     let mut failures = Vec::new();
     let ended = tokio::select! {
@@ -94,7 +105,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
         }
     };
     for name in fleet.stop().await {
-        display.say(&format!("node {name} did not stop when asked and was killed"));
+        display.say(&format!("{name} did not stop when asked and was killed"));
     }
     ended?;
     if !failures.is_empty() {
@@ -110,23 +121,42 @@ impl DevArgs {
             _ => data.own_material(&self.channel),
         }
     }
+
+    fn prepare_nodes(
+        &self,
+        data: &DataFolder,
+        network: &Network,
+        material: &Material,
+    ) -> anyhow::Result<Vec<(NodePlan, NodeFiles)>> {
+        let prepare = |node: &NodePlan| {
+            let files = data.node_files(node)?;
+            node_config::write(node, &files, material, self.verification, &self.log)?;
+            Ok((node.clone(), files))
+        };
+        network.nodes.iter().map(prepare).collect()
+    }
+
+    fn prepare_frontends(
+        &self,
+        data: &DataFolder,
+        network: &Network,
+        material: &Material,
+    ) -> anyhow::Result<Vec<(FrontendPlan, FrontendFiles)>> {
+        let prepare = |frontend: FrontendPlan| {
+            let files = data.frontend_files(&frontend.name)?;
+            frontends::write(&frontend, &files, material)?;
+            Ok((frontend, files))
+        };
+        frontends::plan(self.frontends, &network.nodes)?.into_iter().map(prepare).collect()
+    }
 }
 
-fn prepare_nodes(
-    data: &DataFolder,
+fn describe(
     network: &Network,
+    nodes: &[(NodePlan, NodeFiles)],
     material: &Material,
-    log: &str,
-) -> anyhow::Result<Vec<(NodePlan, NodeFiles)>> {
-    let prepare = |node: &NodePlan| {
-        let files = data.node_files(node)?;
-        node_config::write(node, &files, &material.genesis, log)?;
-        Ok((node.clone(), files))
-    };
-    network.nodes.iter().map(prepare).collect()
-}
-
-fn describe(network: &Network, nodes: &[(NodePlan, NodeFiles)], material: &Material, fleet: &Fleet) -> NetworkFile {
+    fleet: &Fleet,
+) -> anyhow::Result<NetworkFile> {
     let entry = |((plan, files), pid): (&(NodePlan, NodeFiles), u32)| NodeEntry {
         name: plan.name.clone(),
         address: plan.address.clone(),
@@ -140,24 +170,43 @@ fn describe(network: &Network, nodes: &[(NodePlan, NodeFiles)], material: &Mater
         log: files.log.clone(),
         data_dir: files.data.clone(),
     };
-    NetworkFile {
+    let channel = |genesis: &Path| {
+        let name = network::read_genesis(genesis)?.channel_id().to_string();
+        anyhow::Ok(ChannelEntry { name, genesis: genesis.to_owned() })
+    };
+    Ok(NetworkFile {
         channel: network.config.channel_id().to_string(),
         genesis: material.genesis.clone(),
+        channels: material.all_genesis().map(channel).collect::<anyhow::Result<_>>()?,
         crypto: material.crypto.clone(),
         pid: std::process::id(),
         nodes: nodes.iter().zip(fleet.pids()).map(entry).collect(),
+        frontends: Vec::new(),
         client: ClientEntry { msp_dir: network.client.msp_dir.clone(), msp_id: network.client.msp_id.clone() },
-    }
+    })
 }
 
-/// Nodes of an earlier run on this folder whose processes live: that run was killed and could not stop them.
+fn describe_frontends(frontends: &[(FrontendPlan, FrontendFiles)], fleet: &Fleet) -> Vec<FrontendEntry> {
+    let entry = |((plan, files), pid): (&(FrontendPlan, FrontendFiles), u32)| FrontendEntry {
+        name: plan.name.clone(),
+        address: plan.listen.to_string(),
+        pid,
+        status_socket: files.status_socket.clone(),
+        tls_ca: plan.tls_ca(),
+        config: files.config.clone(),
+        log: files.log.clone(),
+    };
+    frontends.iter().zip(fleet.frontend_pids()).map(entry).collect()
+}
+
+/// Processes of an earlier run on this folder that live: that run was killed and could not stop them.
 fn leftovers(description_file: &Path) -> String {
     let Ok(earlier) = NetworkFile::read(description_file) else { return String::new() };
-    let living: Vec<String> = earlier
-        .nodes
-        .iter()
-        .filter(|node| kill(Pid::from_raw(node.pid.cast_signed()), None).is_ok())
-        .map(|node| format!("{} as process {}", node.name, node.pid))
+    let nodes = earlier.nodes.iter().map(|node| (&node.name, node.pid));
+    let living: Vec<String> = nodes
+        .chain(earlier.frontends.iter().map(|frontend| (&frontend.name, frontend.pid)))
+        .filter(|(_, pid)| kill(Pid::from_raw(pid.cast_signed()), None).is_ok())
+        .map(|(name, pid)| format!("{name} as process {pid}"))
         .collect();
     if living.is_empty() {
         String::new()
@@ -192,5 +241,7 @@ impl StopSignals {
     }
 }
 
+/// More would only wait for each other's processors.
+const FRONTENDS_MAX: i64 = 64;
 /// More than one machine can sign.
 const RATE_MAX: i64 = 1_000_000;

@@ -15,14 +15,48 @@ pub struct NetworkFile {
     pub channel: String,
     /// Its genesis block.
     pub genesis: PathBuf,
+    /// All channels, that one first.
+    #[serde(default)]
+    pub channels: Vec<ChannelEntry>,
     /// The folder of keys and certificates.
     pub crypto: PathBuf,
     /// The process that started the nodes.
     pub pid: u32,
     /// By consenter id.
     pub nodes: Vec<NodeEntry>,
+    /// Frontends that are processes of their own, in front of all nodes.
+    #[serde(default)]
+    pub frontends: Vec<FrontendEntry>,
     /// Somebody who may act as a client.
     pub client: ClientEntry,
+}
+
+/// One channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChannelEntry {
+    /// Its name.
+    pub name: String,
+    /// Its genesis block.
+    pub genesis: PathBuf,
+}
+
+/// A frontend that is a process of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrontendEntry {
+    /// `f` and its number, from 1.
+    pub name: String,
+    /// Where it serves Broadcast and Deliver over TLS, `host:port`.
+    pub address: String,
+    /// Its process.
+    pub pid: u32,
+    /// HTTP with `/status`.
+    pub status_socket: PathBuf,
+    /// The authority of its server certificate, PEM.
+    pub tls_ca: PathBuf,
+    /// Its configuration file.
+    pub config: PathBuf,
+    /// What it says.
+    pub log: PathBuf,
 }
 
 /// One node.

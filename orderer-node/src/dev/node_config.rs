@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::data_folder::{NodeFiles, write_whole};
+use super::data_folder::{Material, NodeFiles, write_whole};
 use super::network::NodePlan;
+use super::plan::VerificationOption;
 use crate::config::Config;
 
 /// The keys of the file.
@@ -15,7 +16,8 @@ use crate::config::Config;
 struct NodeToml<'a> {
     listen_address: SocketAddr,
     data_dir: &'a Path,
-    channels: [&'a Path; 1],
+    verification: VerificationOption,
+    channels: Vec<&'a Path>,
     log: &'a str,
     msp: MspToml<'a>,
     tls: TlsToml,
@@ -44,12 +46,19 @@ struct SocketsToml<'a> {
 ///
 /// # Errors
 /// It cannot be written, or a path in it is not text.
-pub(super) fn write(node: &NodePlan, files: &NodeFiles, genesis: &Path, log: &str) -> anyhow::Result<()> {
+pub(super) fn write(
+    node: &NodePlan,
+    files: &NodeFiles,
+    material: &Material,
+    verification: VerificationOption,
+    log: &str,
+) -> anyhow::Result<()> {
     let tls = node.folder.join("tls");
     let content = NodeToml {
         listen_address: node.listen,
         data_dir: &files.data,
-        channels: [genesis],
+        verification,
+        channels: material.all_genesis().collect(),
         log,
         msp: MspToml { dir: node.folder.join("msp"), id: &node.msp_id },
         tls: TlsToml { certificate: tls.join("server.crt"), key: tls.join("server.key") },

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use fabric_channel::{ChannelConfig, go_duration};
 use fabric_proto::ChannelId;
+use serde::Serialize;
 
 use super::genesis::ChannelPlan;
 
@@ -30,6 +31,20 @@ pub struct ChannelOptions {
     /// How long an envelope waits for its block to fill, as 500ms or 2s [default: 500ms]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub batch_timeout: Option<Duration>,
+    /// How many channels, all alike: the further ones are named after the first, as devchannel2 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(CHANNELS_MAX)))]
+    pub channels: Option<u16>,
+}
+
+/// Who checks the signatures of clients, in the words of [`crate::config`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum VerificationOption {
+    /// The frontend that admits an envelope, and every node.
+    #[default]
+    Full,
+    /// The frontend that admits an envelope, and nobody else.
+    Frontends,
 }
 
 impl ChannelOptions {
@@ -47,6 +62,7 @@ impl ChannelOptions {
             base_port: self.base_port.unwrap_or(DEFAULT_BASE_PORT),
             message_count_max: self.max_message_count.unwrap_or(DEFAULT_MESSAGE_COUNT),
             batch_timeout: self.batch_timeout.unwrap_or(DEFAULT_BATCH_TIMEOUT),
+            channels: self.channels.unwrap_or(DEFAULT_CHANNELS),
         };
         if plan.base_port.checked_add(plan.nodes - 1).is_none() {
             bail!("--base-port {} leaves no room for {} nodes below port 65536", plan.base_port, plan.nodes);
@@ -54,11 +70,11 @@ impl ChannelOptions {
         Ok(plan)
     }
 
-    /// Does what is asked for agree with the channel that there is?
+    /// Does what is asked for agree with the channel that there is, the first of so many?
     ///
     /// # Errors
     /// The first option that does not.
-    pub(super) fn check_against(&self, config: &ChannelConfig) -> anyhow::Result<()> {
+    pub(super) fn check_against(&self, config: &ChannelConfig, channels: usize) -> anyhow::Result<()> {
         let consenters = config.consenters();
         let base_port = consenters.first().map_or(0, |first| first.port);
         check("--nodes", self.nodes.map(usize::from), consenters.len())?;
@@ -66,7 +82,11 @@ impl ChannelOptions {
         check("--channel", self.channel.as_ref(), config.channel_id())?;
         check("--max-message-count", self.max_message_count, config.batch_size().max_message_count)?;
         let batch_timeout = go_duration::format(config.batch_timeout());
-        check("--batch-timeout", self.batch_timeout.map(go_duration::format), batch_timeout)
+        check("--batch-timeout", self.batch_timeout.map(go_duration::format), batch_timeout)?;
+        match self.channels {
+            Some(asked) if usize::from(asked) != channels => bail!("--channels {asked}: there are {channels}"),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -87,8 +107,11 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 
 /// More would only wait for each other's processors.
 const NODES_MAX: u16 = 31;
+/// Each of them has its own ledger at every node.
+const CHANNELS_MAX: u16 = 1000;
 const DEFAULT_CHANNEL: &str = "devchannel";
 const DEFAULT_NODES: u16 = 4;
+const DEFAULT_CHANNELS: u16 = 1;
 const DEFAULT_BASE_PORT: u16 = 7050;
 const DEFAULT_MESSAGE_COUNT: u32 = 10;
 const DEFAULT_BATCH_TIMEOUT: Duration = Duration::from_millis(500);

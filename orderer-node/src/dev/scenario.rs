@@ -8,12 +8,14 @@ use blockcutter::config_block::cut_timeout;
 use fabric_channel::{ChannelConfig, go_duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::DevArgs;
 use super::agreement::{self, Agreement, Stretch};
 use super::display::Display;
 use super::fleet::{Fleet, Standing};
 use super::follower::Follower;
 use super::network::Network;
 use super::network_file::NetworkFile;
+use super::plan::VerificationOption;
 use crate::client::{Endpoint, EnvelopeFactory, Latencies, LatencyRecorder, LoadCounts, LoadPlan, OpenLoop};
 
 /// What is to happen, and with whom.
@@ -22,7 +24,10 @@ pub(super) struct Scenario<'a> {
     config: &'a ChannelConfig,
     /// The nodes by name.
     endpoints: Vec<(String, Endpoint)>,
+    /// Where a load is sent: the frontends of their own if there are any, otherwise the nodes.
+    doors: Vec<Endpoint>,
     factory: EnvelopeFactory,
+    verification: VerificationOption,
     rate_per_s: Option<u32>,
     duration: Option<Duration>,
 }
@@ -37,18 +42,27 @@ struct Underway {
 impl<'a> Scenario<'a> {
     /// # Errors
     /// The client's keys or an authority's certificate cannot be used.
-    pub(super) fn new(
-        network: &'a Network,
-        description: &'a NetworkFile,
-        rate_per_s: Option<u32>,
-        duration: Option<Duration>,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn new(network: &'a Network, description: &'a NetworkFile, args: &DevArgs) -> anyhow::Result<Self> {
         let client = &description.client;
         let factory = EnvelopeFactory::load(network.config.channel_id().clone(), &client.msp_dir, &client.msp_id)?;
         let endpoint =
             |node: &super::NodeEntry| Ok((node.name.clone(), Endpoint::tls(&node.address, &node.tls_ca, None)?));
-        let endpoints = description.nodes.iter().map(endpoint).collect::<anyhow::Result<_>>()?;
-        Ok(Self { description, config: &network.config, endpoints, factory, rate_per_s, duration })
+        let endpoints = description.nodes.iter().map(endpoint).collect::<anyhow::Result<Vec<_>>>()?;
+        let doors = description.frontends.iter().map(|it| Endpoint::tls(&it.address, &it.tls_ca, None));
+        let mut doors = doors.collect::<Result<Vec<_>, _>>()?;
+        if doors.is_empty() {
+            doors.extend(endpoints.iter().map(|(_, endpoint)| endpoint.clone()));
+        }
+        Ok(Self {
+            description,
+            config: &network.config,
+            endpoints,
+            doors,
+            factory,
+            verification: args.verification,
+            rate_per_s: args.load,
+            duration: args.seconds.map(Duration::from_secs),
+        })
     }
 
     /// Runs until the time is over, and judges; without an end, for ever. What goes wrong and does not end it is added
@@ -63,6 +77,9 @@ impl<'a> Scenario<'a> {
         failures: &mut Vec<String>,
     ) -> anyhow::Result<()> {
         let standings = fleet.wait_until_open(&self.description.channel).await?;
+        for further in self.description.channels.iter().skip(1) {
+            fleet.wait_until_open(&further.name).await?;
+        }
         let since = standings.iter().map(|standing| standing.height).max().unwrap_or(0).max(1);
         self.introduce(display, since);
         let mut underway = self.begin(since);
@@ -76,7 +93,7 @@ impl<'a> Scenario<'a> {
         ensure!(height >= since, "the nodes are at height {height}, and began at {since}");
         failures.extend(underway.follower.broken());
         if let Some(counts) = &counts {
-            display.say(&describe_load(counts));
+            display.say(&describe_load(counts, self.verification));
             if counts.due < self.expected_due() / 10 * 9 {
                 display.say("the load fell behind: this machine cannot sign and send as many");
             }
@@ -92,9 +109,9 @@ impl<'a> Scenario<'a> {
     fn begin(&self, since: u64) -> Underway {
         let recorder = Arc::new(LatencyRecorder::new());
         let endpoints: Vec<Endpoint> = self.endpoints.iter().map(|(_, endpoint)| endpoint.clone()).collect();
-        let follower = Follower::start(endpoints.clone(), self.factory.clone(), since, Arc::clone(&recorder));
+        let follower = Follower::start(endpoints, self.factory.clone(), since, Arc::clone(&recorder));
         let load = self.rate_per_s.map(|rate_per_s| {
-            let plan = LoadPlan { endpoints, streams_per_endpoint: 1, rate_per_s };
+            let plan = LoadPlan { endpoints: self.doors.clone(), streams_per_endpoint: 1, rate_per_s };
             OpenLoop::start(plan, self.factory.sign_ahead(DATA_BYTES), Arc::clone(&recorder))
         });
         Underway { recorder, follower, load }
@@ -209,6 +226,16 @@ impl<'a> Scenario<'a> {
                 node.log.display()
             ));
         }
+        for frontend in &network.frontends {
+            let (name, address, log) = (&frontend.name, &frontend.address, frontend.log.display());
+            display.say(&format!("  {name:<4} {address:<22} pid {:<8} log {log}", frontend.pid));
+        }
+        if let [_, further @ ..] = &network.channels[..]
+            && !further.is_empty()
+        {
+            let names: Vec<&str> = further.iter().map(|channel| channel.name.as_str()).collect();
+            display.say(&format!("further channels {}", names.join(", ")));
+        }
         let Some(first) = network.nodes.first() else { return };
         let (msp, ca) = (network.client.msp_dir.display(), first.tls_ca.display());
         display.say(&format!("genesis block   {}", network.genesis.display()));
@@ -226,21 +253,30 @@ impl<'a> Scenario<'a> {
 
 fn note_ended(fleet: &mut Fleet, display: &mut Display, failures: &mut Vec<String>) {
     for ended in fleet.newly_ended() {
-        let text = format!("node {} {}, see {}", ended.name, ended.how, ended.log.display());
+        let text = format!("{} {}, see {}", ended.name, ended.how, ended.log.display());
         display.say(&text);
         failures.push(text);
     }
 }
 
 /// What `dev` writes into the configuration of its nodes, in the words of [`crate::config`].
-const CONDITIONS: &str =
-    "verification full: client signatures by the frontend and by every node; durability full; window 1";
+const fn conditions(verification: VerificationOption) -> &'static str {
+    match verification {
+        VerificationOption::Full => {
+            "verification full: client signatures by the frontend and by every node; durability full; window 1"
+        }
+        VerificationOption::Frontends => {
+            "verification frontends: client signatures by the frontend alone; durability full; window 1"
+        }
+    }
+}
 
-fn describe_load(counts: &LoadCounts) -> String {
+fn describe_load(counts: &LoadCounts, verification: VerificationOption) -> String {
     let LoadCounts { due, acknowledged, refused, left_out, resent, .. } = counts;
     format!(
         "load: {due} envelopes due, {acknowledged} acknowledged, {refused} refused, {left_out} left out, {resent} sent again\n\
-         conditions: {CONDITIONS}"
+         conditions: {}",
+        conditions(verification)
     )
 }
 

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
+use blockcutter::Verification;
 use bytes::Bytes;
 use fabric_channel::{ChannelConfig, ConsensusType, Principal, Role};
 use fabric_proto::ChannelId;
@@ -15,7 +16,7 @@ use super::super::data_folder::{DataFolder, Material};
 use super::super::fleet::check_ports;
 use super::super::genesis::{ORDERER_MSP_ID, PEER_MSP_ID};
 use super::super::network::{Network, read_genesis};
-use super::super::plan::ChannelOptions;
+use super::super::plan::{ChannelOptions, VerificationOption};
 use super::super::{node_config, orderer_folders};
 use super::{options, reason};
 use crate::config::Config;
@@ -42,6 +43,7 @@ fn the_genesis_block_describes_the_channel_that_was_asked_for() {
         channel: Some(ChannelId::new("mychannel").unwrap()),
         max_message_count: Some(25),
         batch_timeout: Some(Duration::from_millis(1500)),
+        channels: None,
     };
     let (_, material) = made(dir.path(), &asked);
     let config = read_genesis(&material.genesis).unwrap();
@@ -101,6 +103,7 @@ fn other_options_than_those_of_the_channel_are_refused() {
     for (asked, expected) in [
         (ChannelOptions { nodes: Some(5), ..options() }, "--nodes 5: the channel there has 4"),
         (ChannelOptions { base_port: Some(1), ..options() }, "--base-port 1: the channel there has 7050"),
+        (ChannelOptions { channels: Some(2), ..options() }, "--channels 2: there are 1"),
         (ChannelOptions { max_message_count: Some(1), ..options() }, "--max-message-count 1: the channel there has 10"),
         (
             ChannelOptions { batch_timeout: Some(Duration::from_secs(2)), ..options() },
@@ -172,12 +175,13 @@ fn the_written_configuration_is_what_the_node_reads() {
     assert!(network.client.msp_dir.ends_with("users/User1@org1.example.com/msp"));
     let node = &network.nodes[2];
     let files = data.node_files(node).unwrap();
-    node_config::write(node, &files, &material.genesis, "debug").unwrap();
+    node_config::write(node, &files, &material, VerificationOption::Full, "debug").unwrap();
     let read = Config::load(&files.config).unwrap();
     assert_eq!((read.listen_address.port(), read.log.as_str()), (7052, "debug"));
     assert_eq!((&read.channels, &read.data_dir), (&vec![material.genesis.clone()], &files.data));
     assert_eq!((read.msp.id.as_str(), &read.msp.dir), (ORDERER_MSP_ID, &node.folder.join("msp")));
     assert_eq!(read.sockets.status.as_ref(), Some(&files.status_socket));
+    assert_eq!(read.verification, Verification::Full);
     assert!(read.embedded_frontend && read.tls.unwrap().server.certificate.starts_with(&node.folder));
 }
 
@@ -205,10 +209,10 @@ fn a_busy_port_is_named() {
     let base_port = Some(port - 1);
     let (_data, material) = made(dir.path(), &ChannelOptions { nodes: Some(2), base_port, ..options() });
     let network = Network::read(&material.genesis, &material.crypto).unwrap();
-    let error = reason(check_ports(&network.nodes[1..]));
+    let error = reason(check_ports(&network.nodes[1..], &[]));
     assert!(error.starts_with(&format!("port {port} is busy: 127.0.0.1:{port} is needed for node o2")), "{error}");
     drop(listener);
-    check_ports(&network.nodes[1..]).unwrap();
+    check_ports(&network.nodes[1..], &[]).unwrap();
 }
 
 #[test]

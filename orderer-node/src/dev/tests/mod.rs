@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod channel;
+mod frontends;
 mod given;
 mod keys;
 mod load;
