@@ -72,7 +72,7 @@ async fn opaque_envelopes_go_straight_to_nodes_that_leave_signatures_to_frontend
 fn assert_time_line(report: &Report) {
     let ticks = &report.timeline;
     assert!(ticks.len() >= 2 && ticks.is_sorted_by(|one, next| one.at_s < next.at_s), "{ticks:?}");
-    assert!(ticks.iter().map(|tick| tick.delivered).sum::<u64>() <= report.counts.delivered);
+    assert_eq!(ticks.iter().map(|tick| tick.delivered).sum::<u64>(), report.counts.delivered);
     assert!(ticks.iter().any(|tick| tick.delivered > 0 && tick.blocks > 0 && tick.p99_ms > 0.0), "{ticks:?}");
     for tick in ticks {
         assert_eq!(tick.processes.len(), report.nodes.len() + 1);

@@ -44,7 +44,7 @@ impl OpaqueMaker {
         let least = encode(channel, NUMBER_BYTES, 1).len();
         // Where a length begins to take a byte more, no data gives the exact size; a longer signature does.
         let shapes = (1..=SIGNATURE_BYTES_MAX).flat_map(|signature| {
-            let rest = envelope_bytes.checked_sub(least - NUMBER_BYTES).unwrap_or_default();
+            let rest = envelope_bytes.saturating_sub(least - NUMBER_BYTES);
             (rest.saturating_sub(LENGTHS_BYTES_MAX).max(NUMBER_BYTES)..=rest).map(move |data| (data, signature))
         });
         let mut fitting = shapes.map(|(data, signature)| encode(channel, data, signature));

@@ -29,7 +29,7 @@ use super::snapshot::{Measured, Snapshot, check_processes};
 use super::source::{Source, Sources};
 use super::stock::{Maker, Stock};
 use super::target::{Inside, Target};
-use super::ticker;
+use super::ticker::Ticker;
 use super::usage;
 use super::way::{Lanes, Way};
 
@@ -111,7 +111,7 @@ impl Load {
         let (endpoints, factories) = (&target.endpoints, &target.factories);
         let mut receivers = self.way.start_receivers(plan, &self.chains, endpoints, factories, shared);
         let lanes = self.way.start_lanes(plan, shared);
-        let ticker = ticker::start(Arc::clone(shared), &target.processes, plan.tick);
+        let ticker = Ticker::start(Arc::clone(shared), &target.processes, plan.tick);
         let mut failures = Vec::new();
         sleep(plan.before_window()).await;
         let from = self.open_window()?;
@@ -119,7 +119,7 @@ impl Load {
         let measured = Measured { from, until: self.close_window()? };
         self.cool_down().await;
         self.drain(lanes).await;
-        drop(ticker);
+        ticker.stop().await;
         sleep(self.settle_time()).await;
         for of_channel in &mut receivers {
             failures.extend(judge_receivers(of_channel).await);
