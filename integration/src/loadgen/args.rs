@@ -97,7 +97,7 @@ pub struct LoadgenArgs {
         long,
         value_name = "BYTES",
         requires = "network",
-        conflicts_with_all = ["size", "unsigned", "mix", "from"],
+        conflicts_with_all = ["endpoints", "unix_sockets", "size", "unsigned", "mix", "from"],
         value_parser = parse_opaque
     )]
     pub opaque: Option<usize>,
@@ -120,7 +120,7 @@ pub struct LoadgenArgs {
     #[arg(long, value_name = "R", conflicts_with = "outstanding", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
     pub rate: Option<u32>,
     /// Open loop: reach the rate in so long, in a straight line from nothing; the warm-up comes after it
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "rate", value_parser = clap::value_parser!(u64).range(..=RAMP_MAX))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "rate", conflicts_with = "outstanding", value_parser = clap::value_parser!(u64).range(..=RAMP_MAX))]
     pub ramp: u64,
     /// Open loop at several rates, one after the other, each measured by itself
     #[arg(
@@ -250,7 +250,7 @@ mod tests {
         .unwrap();
         assert_eq!((any.endpoints.len(), any.unix_sockets.len(), any.channels.len()), (2, 1, 2));
         assert_eq!(any.processes, [NamedProcess { name: "o".to_owned(), pid: 7 }]);
-        assert_eq!(parse("--network n --rates 500,1000,2000 --for 10").unwrap().rates, [500, 1000, 2000]);
+        assert_eq!(parse("--network n --rates 500,1000,2000 --for 10 --ramp 2").unwrap().rates, [500, 1000, 2000]);
     }
 
     #[test]
@@ -277,6 +277,8 @@ mod tests {
             "--network n --rate 5 --outstanding 5",
             "--network n --endpoint a:1 --msp m --mspid O --channel c",
             "--network n --unix s --msp m --mspid O --channel c",
+            "--endpoint a:1 --msp m --mspid O --channel c --opaque 40",
+            "--network n --rate 5 --ramp 5 --outstanding 5",
             "--network n --opaque 40 --size 200",
             "--network n --opaque 40 --mix signed=100",
             "--network n --mix signed=100 --unsigned",
@@ -289,7 +291,7 @@ mod tests {
             "--endpoint a:1 --mspid O --channel c",
             "--endpoint a:1 --msp m --channel c",
             "--unix s --msp m --mspid O",
-            "--endpoint a:1 --msp m --mspid O --channel c --opaque 40",
+            "--opaque 40",
             "--network n --ramp 5",
         ] {
             assert_eq!(parse(line).unwrap_err().kind(), ErrorKind::MissingRequiredArgument, "{line}");

@@ -47,6 +47,9 @@ pub(super) const SETTLE_USUAL: Duration = Duration::from_secs(1);
 /// And at most.
 pub(super) const SETTLE_MAX: Duration = Duration::from_secs(5);
 
+/// How long a process may take to say what its stages have cost.
+pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Envelopes to be refused that wait for the lane that sends them.
 pub(super) const STRAYS_DUE_MAX: usize = 1024;
 

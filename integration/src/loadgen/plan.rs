@@ -261,10 +261,10 @@ mod tests {
 
     #[test]
     fn what_is_said_is_done() {
-        let line = "--network n.json --size 4096 -n 7 --warmup 0 --rate 300 --ramp 5 --streams 2 --frontends 1 --receivers 3 --unsigned \
+        let line = "--network n.json --size 4096 -n 7 --warmup 0 --rate 300 --ramp 5 --streams 2 --frontends 1 --receivers 3 \
                     --tick-ms 100 --event 2.5=killed --mix signed=90,duplicate=10";
         let expected = Plan {
-            content: Content::Transactions { data_bytes: 4096, signatures: Signatures::Reused },
+            content: Content::Transactions { data_bytes: 4096, signatures: Signatures::Fresh },
             mix: Mix { signed: 90, unsigned: 0, duplicate: 10 },
             pace: Pace::OpenLoop { rate_per_s: 300, ramp: Duration::from_secs(5) },
             extent: Extent::Count(7),

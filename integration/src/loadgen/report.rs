@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mix::Mix;
 use super::percentiles::{LatencyPoint, Percentiles};
+use super::stages::ProcessStages;
 use super::timeline::{Event, Tick};
 use super::usage::Memory;
 
@@ -38,6 +39,9 @@ pub struct Report {
     pub acknowledgement: Percentiles,
     /// The processes of the orderer.
     pub nodes: Vec<ProcessCost>,
+    /// What that was used for, of those that say it.
+    #[serde(default)]
+    pub stages: Vec<ProcessStages>,
     /// Processes that did not run, or not from one end of the window to the other.
     pub absent: Vec<String>,
     /// This process.
@@ -201,6 +205,14 @@ pub struct Machine {
     pub load_average_before: Option<f64>,
     /// Processors busy with anything else within the window, on average; what the host took away is among it.
     pub processors_used_by_others: Option<f64>,
+}
+
+impl Report {
+    /// Microseconds of processor time for each envelope, on average over the nodes and frontends that ran.
+    pub(super) fn node_cost(&self) -> Option<f64> {
+        let costs: Vec<f64> = self.nodes.iter().filter_map(|node| node.cpu_us_per_envelope).collect();
+        (!costs.is_empty()).then(|| costs.iter().sum::<f64>() / costs.len() as f64)
+    }
 }
 
 impl ProcessCost {

@@ -5,6 +5,7 @@ use std::fmt;
 use super::mix::Mix;
 use super::percentiles::Percentiles;
 use super::report::{ChannelRates, Conditions, Counts, ProcessCost, Report};
+use super::stages::mean;
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,6 +42,9 @@ impl fmt::Display for Report {
         for process in self.nodes.iter().chain([&self.loadgen]) {
             line(f, &process.name, &process.to_string())?;
         }
+        if !self.stages.is_empty() {
+            line(f, "stages", &self.describe_stages())?;
+        }
         for name in &self.absent {
             line(f, name, "did not run, or not all the time")?;
         }
@@ -64,6 +68,14 @@ impl Report {
     pub(super) fn last_line(&self) -> String {
         let (count, seconds) = (self.counts.delivered_in_window, self.window_s);
         format!("tx: {count}, duration: {seconds:.3} s, tps: {:.1}", self.rates.delivered_per_s)
+    }
+
+    /// Each stage as the mean over the processes that tell, those that cost anything.
+    fn describe_stages(&self) -> String {
+        let of: Vec<_> = self.stages.iter().collect();
+        let costs = mean(&of).into_iter().filter(|cost| cost.us_per_envelope >= 0.05);
+        let costs: Vec<_> = costs.map(|cost| format!("{} {:.1}", cost.stage, cost.us_per_envelope)).collect();
+        format!("{} us/envelope, mean over {} processes", costs.join(", "), of.len())
     }
 
     fn describe_counts(&self) -> String {
@@ -143,15 +155,13 @@ pub(super) fn table_of_rates(reports: &[Report]) -> String {
         "rate /s", "delivered/s", "p50 ms", "p99 ms", "max ms", "us/env node", "us/env load", "verdict"
     );
     for report in reports {
-        let costs: Vec<f64> = report.nodes.iter().filter_map(|node| node.cpu_us_per_envelope).collect();
-        let of_node = (!costs.is_empty()).then(|| costs.iter().sum::<f64>() / costs.len() as f64);
         let us = |cost: Option<f64>| cost.map_or("?".to_owned(), |us| format!("{us:.1}"));
         let Percentiles { p50_ms, p99_ms, max_ms, .. } = report.latency;
         text += &format!(
             "{:>9} {:>11.0} {p50_ms:>9.1} {p99_ms:>9.1} {max_ms:>9.1} {:>12} {:>12}  {}\n",
             report.conditions.rate_per_s.unwrap_or_default(),
             report.rates.delivered_per_s,
-            us(of_node),
+            us(report.node_cost()),
             us(report.loadgen.cpu_us_per_envelope),
             if report.failures.is_empty() { "none lost, none twice" } else { "FAILED" },
         );

@@ -27,6 +27,7 @@ use super::report::{Machine, Report};
 use super::shared::{Common, Shared};
 use super::snapshot::{Measured, Snapshot, check_processes};
 use super::source::{Source, Sources};
+use super::stages::StageSnapshot;
 use super::stock::{Maker, Stock};
 use super::target::{Inside, Target};
 use super::ticker::Ticker;
@@ -110,13 +111,23 @@ impl Load {
         let Self { plan, target, shared, .. } = self;
         let (endpoints, factories) = (&target.endpoints, &target.factories);
         let mut receivers = self.way.start_receivers(plan, &self.chains, endpoints, factories, shared);
-        let lanes = self.way.start_lanes(plan, shared);
         let ticker = Ticker::start(Arc::clone(shared), &target.processes, plan.tick);
+        let mut stages = StageSnapshot::take(&target.status_sockets).await;
         let mut failures = Vec::new();
-        sleep(plan.before_window()).await;
-        let from = self.open_window()?;
+        let before = plan.before_window();
+        let (lanes, from) = if before.is_zero() {
+            // Nothing is sent before it counts.
+            let from = self.open_window()?;
+            (self.way.start_lanes(plan, shared), from)
+        } else {
+            let lanes = self.way.start_lanes(plan, shared);
+            sleep(before).await;
+            stages = StageSnapshot::take(&target.status_sockets).await;
+            (lanes, self.open_window()?)
+        };
         failures.extend(self.watch(&from, &lanes).await);
         let measured = Measured { from, until: self.close_window()? };
+        let stages = (stages, StageSnapshot::take(&target.status_sockets).await);
         self.cool_down().await;
         self.drain(lanes).await;
         ticker.stop().await;
@@ -127,7 +138,7 @@ impl Load {
         failures.extend(shared.sources.failures());
         drop(receivers);
         self.way.stop().await;
-        Ok(self.report(&measured, failures))
+        Ok(self.report(&measured, &stages, failures))
     }
 
     /// Nobody sends or receives meanwhile: what is within the window and what is not is the same for all.
@@ -224,7 +235,12 @@ impl Load {
         bar.set_message(text);
     }
 
-    fn report(&self, measured: &Measured, mut failures: Vec<String>) -> Report {
+    fn report(
+        &self,
+        measured: &Measured,
+        stages: &(StageSnapshot, StageSnapshot),
+        mut failures: Vec<String>,
+    ) -> Report {
         let (timeline, events) = self.shared.timeline().finish();
         let matching = self.shared.matching();
         let tally = matching.tally();
@@ -255,6 +271,7 @@ impl Load {
                 processors_used_by_others: measured.processors_used_by_others(),
             },
             nodes,
+            stages: stages.1.costs_since(&stages.0, &self.target.status_sockets, tally.delivered_in_window),
             absent,
             timeline,
             events,

@@ -18,6 +18,7 @@ use serde::Deserialize;
 
 use super::args::{LoadgenArgs, NamedProcess};
 use super::plan::ArgsError;
+use super::stages::StatusSocket;
 
 /// An ordering service.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Target {
     pub(super) factories: Vec<EnvelopeFactory>,
     /// Whose processor time is measured.
     pub(super) processes: Vec<NamedProcess>,
+    /// Where those of them that have one say what they do.
+    pub(super) status_sockets: Vec<StatusSocket>,
     pub(super) background: Background,
 }
 
@@ -89,6 +92,7 @@ struct FrontendEntry {
     address: String,
     pid: u32,
     tls_ca: PathBuf,
+    status_socket: Option<PathBuf>,
 }
 
 impl Target {
@@ -127,7 +131,12 @@ impl Target {
         };
         let nodes = network.nodes.iter().map(|node| NamedProcess { name: node.name.clone(), pid: node.pid });
         let in_front = frontends.iter().map(|one| NamedProcess { name: one.name.clone(), pid: one.pid });
+        let socket_of = |node: &NodeEntry| StatusSocket { name: node.name.clone(), path: node.status_socket.clone() };
+        let in_front_of =
+            |one: &FrontendEntry| one.status_socket.clone().map(|path| StatusSocket { name: one.name.clone(), path });
+        let status_sockets = network.nodes.iter().map(socket_of).chain(frontends.iter().filter_map(in_front_of));
         Ok(Self {
+            status_sockets: status_sockets.collect(),
             endpoints,
             factories: channels.iter().map(factory).collect::<Result<_, _>>()?,
             processes: nodes.chain(in_front).collect(),
@@ -164,7 +173,7 @@ impl Target {
         };
         let factory = |channel: &ChannelId| EnvelopeFactory::load(channel.clone(), msp, mspid);
         let factories = args.channels.iter().map(factory).collect::<Result<_, _>>()?;
-        Ok(Self { endpoints, factories, processes: Vec::new(), background })
+        Ok(Self { endpoints, factories, processes: Vec::new(), status_sockets: Vec::new(), background })
     }
 }
 

@@ -175,7 +175,7 @@ mod tests {
         let (_, events) = timeline.finish();
         let found: Vec<_> = events.iter().map(|event| (event.at_s, event.what.as_str())).collect();
         let expected = [
-            (1.0, "5 envelopes refused until 4.0 s"),
+            (1.0, "5 envelopes refused until 3.0 s"),
             (2.5, "leader killed"),
             (4.0, "4 envelopes refused until 5.0 s"),
         ];
