@@ -120,7 +120,14 @@ pub struct LoadgenArgs {
     #[arg(long, value_name = "R", conflicts_with = "outstanding", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
     pub rate: Option<u32>,
     /// Open loop: reach the rate in so long, in a straight line from nothing; the warm-up comes after it
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, requires = "rate", conflicts_with = "outstanding", value_parser = clap::value_parser!(u64).range(..=RAMP_MAX))]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        requires = "rate",
+        conflicts_with = "outstanding",
+        value_parser = clap::value_parser!(u64).range(..=RAMP_MAX)
+    )]
     pub ramp: u64,
     /// Open loop at several rates, one after the other, each measured by itself
     #[arg(
