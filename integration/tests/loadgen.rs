@@ -42,12 +42,9 @@ async fn a_mix_is_answered_as_it_should_be_and_nothing_is_ordered_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn opaque_envelopes_go_straight_to_nodes_that_leave_signatures_to_frontends() {
-    let mut network = Network::prepare(&Cutting { message_count_max: 100, ..Cutting::default() }).await.unwrap();
-    for id in network.ids() {
-        let file = config(&network, id);
-        let text = fs::read_to_string(&file).unwrap();
-        fs::write(&file, format!("verification = \"frontends\"\n{text}")).unwrap();
-    }
+    let cutting = Cutting { message_count_max: 100, ..Cutting::default() };
+    let mut network = Network::prepare(&cutting).await.unwrap();
+    serve_two_channels_without_verifying(&network, &cutting);
     network.start_all().unwrap();
     network.wait_until_open().await.unwrap();
     let file = network_file(&network);
@@ -60,12 +57,29 @@ async fn opaque_envelopes_go_straight_to_nodes_that_leave_signatures_to_frontend
     assert!((report.conditions.envelope_bytes - 40.0).abs() < 1e-9 && report.conditions.frontends_inside == 2);
     assert_eq!(report.nodes.len(), 4);
     assert_time_line(&report);
+    assert_both_channels(&report);
 
     // What arrives is what was said: so many bytes, every one of them once.
     let chain = one_chain(&network, &network.ids()).await.unwrap();
     let envelopes: Vec<_> = chain.iter().flat_map(|block| &block.envelopes).collect();
-    assert_eq!(envelopes.len() as u64, counts.delivered);
+    assert!(envelopes.iter().all(|envelope| envelope.len() == 40) && (envelopes.len() as u64) < counts.delivered);
     assert!(occurrences(&chain).values().all(|times| *times == 1));
+
+    let signed = run(&format!("--network {} --rate 200 --for 2 --warmup 0", file.display())).await;
+    assert_eq!(signed.failures, Vec::<String>::new(), "{signed}");
+    assert_both_channels(&signed);
+    let one = run(&format!("--network {} --channel {SECOND} --warmup 0 -n 50", file.display())).await;
+    assert_eq!((one.channels.len(), one.counts.delivered_in_window), (1, 50), "{one}");
+}
+
+/// The load is spread evenly.
+fn assert_both_channels(report: &Report) {
+    let names: Vec<_> = report.channels.iter().map(|channel| channel.channel.as_str()).collect();
+    assert_eq!(names, [CHANNEL, SECOND]);
+    let (one, other) = (&report.channels[0], &report.channels[1]);
+    let sum = one.delivered_per_s + other.delivered_per_s;
+    assert!((sum - report.rates.delivered_per_s).abs() < 1.0, "{report}");
+    assert!(one.delivered_per_s > sum / 4.0 && other.delivered_per_s > sum / 4.0, "{report}");
 }
 
 /// Ticks cover the load, name every process with its memory, and add up to the counts.
@@ -122,6 +136,25 @@ fn config(network: &Network, id: u32) -> PathBuf {
     network.status_socket(id).unwrap().with_file_name("node.toml")
 }
 
+/// Gives the nodes a second channel and lets them leave client signatures to frontends.
+fn serve_two_channels_without_verifying(network: &Network, cutting: &Cutting) {
+    let address = network.address(1);
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let second = material::genesis(SECOND, port.parse().unwrap(), cutting).unwrap();
+    fs::write(root(network).join("second.block"), second).unwrap();
+    for id in network.ids() {
+        let file = config(network, id);
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace("\"../genesis.block\"", "\"../genesis.block\", \"../second.block\"");
+        fs::write(&file, format!("verification = \"frontends\"\n{text}")).unwrap();
+    }
+}
+
+/// The folder of a network.
+fn root(network: &Network) -> PathBuf {
+    config(network, 1).parent().and_then(Path::parent).unwrap().to_owned()
+}
+
 /// Describes a network as `orderer-node dev` would.
 fn network_file(network: &Network) -> PathBuf {
     let node = |id: u32| NodeEntry {
@@ -137,11 +170,15 @@ fn network_file(network: &Network) -> PathBuf {
         log: config(network, id).with_file_name("node.log"),
         data_dir: config(network, id).with_file_name("data"),
     };
-    let root = config(network, 1).parent().and_then(Path::parent).unwrap().to_owned();
+    let root = root(network);
     let nodes: Vec<_> = network.ids().into_iter().map(node).collect();
     let file = json!({
         "channel": CHANNEL,
         "genesis": root.join("genesis.block"),
+        "channels": [
+            {"name": CHANNEL, "genesis": root.join("genesis.block")},
+            {"name": SECOND, "genesis": root.join("second.block")},
+        ],
         "crypto": material::crypto(),
         "pid": std::process::id(),
         "nodes": nodes,
@@ -151,3 +188,5 @@ fn network_file(network: &Network) -> PathBuf {
     fs::write(&path, file.to_string()).unwrap();
     path
 }
+
+const SECOND: &str = "second";
