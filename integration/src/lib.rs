@@ -16,6 +16,7 @@ pub mod loadgen;
 pub mod material;
 pub mod mutants;
 pub mod network;
+pub mod page;
 pub mod ports;
 pub mod process;
 pub mod sim;
