@@ -13,6 +13,7 @@ async fn main() -> ExitCode {
     let Cli { command, load } = Cli::parse();
     let outcome = match command {
         Some(Command::Sign(args)) => loadgen::sign(&args).map(|()| Vec::new()),
+        Some(Command::Report(args)) => loadgen::render_report(&args).map(|()| Vec::new()),
         None => loadgen::run_all(&load).await,
     };
     let failures = outcome.unwrap_or_else(|error| vec![format!("{error:#}")]);

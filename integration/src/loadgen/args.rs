@@ -29,6 +29,19 @@ pub struct Cli {
 pub enum Command {
     /// Sign envelopes and write them to a file, for --from
     Sign(SignArgs),
+    /// Make one page of what one or several loads have written with --json
+    Report(ReportArgs),
+}
+
+/// What to make a page of.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArgs {
+    /// What loads have written with --json
+    #[arg(value_name = "RUN.json", required = true)]
+    pub runs: Vec<PathBuf>,
+    /// The page to write, HTML
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
 }
 
 /// What to sign.

@@ -170,10 +170,10 @@ pub(super) fn table_of_rates(reports: &[Report]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn report(more: &str) -> Report {
+    pub(crate) fn report(more: &str) -> Report {
         let conditions = r#""orderer": "o", "nodes": 4, "payload_bytes": 200, "envelope_bytes": 900.0, "signatures": "s",
             "verification": "v", "block_envelopes_max": 10, "block_timeout_ms": 500, "durability": "d",
             "instances_open_max": 1, "frontends": 4, "streams": 4, "receivers": 1, "pace": "p", "rate_per_s": 500,
