@@ -82,7 +82,7 @@ fn results(runs: &[Run]) -> Section {
         let Report { rates, latency, counts, .. } = report;
         table.rows.push(vec![
             name.clone(),
-            report.conditions.pace.clone(),
+            pace(report),
             format!("{:.0}", rates.delivered_per_s),
             format!("{:.1}", rates.blocks_per_s),
             format!("{:.1}", latency.p50_ms),
@@ -105,6 +105,15 @@ fn results(runs: &[Run]) -> Section {
     });
     section.parts.push(table.into());
     section
+}
+
+/// In few words.
+fn pace(report: &Report) -> String {
+    match (report.conditions.rate_per_s, report.conditions.outstanding_per_stream) {
+        (Some(rate), _) => format!("{rate}/s offered"),
+        (None, Some(places)) => format!("{} x {places} under way", report.conditions.streams),
+        (None, None) => String::new(),
+    }
 }
 
 fn latencies(runs: &[Run]) -> Section {
