@@ -1,20 +1,22 @@
-//! `loadgen`: loads an ordering service through Fabric's own interface, and says what it cost. See [`integration::loadgen`].
+//! `loadgen`: loads an ordering service, and says what it cost. See [`integration::loadgen`].
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use integration::loadgen::{self, LoadgenArgs};
+use integration::loadgen::{self, Cli, Command};
 
 /// Exits with 1 when envelopes were lost or delivered twice, or when the load could not be made; with 2 when the
 /// arguments make no sense.
 #[tokio::main]
 async fn main() -> ExitCode {
-    let args = LoadgenArgs::parse();
-    let failures = match loadgen::run(&args).await {
-        Ok(report) => report.failures,
-        Err(error) => vec![format!("{error:#}")],
+    let Cli { command, load } = Cli::parse();
+    let outcome = match command {
+        Some(Command::Sign(args)) => loadgen::sign(&args).map(|()| Vec::new()),
+        Some(Command::Report(args)) => loadgen::render_report(&args).map(|()| Vec::new()),
+        None => loadgen::run_all(&load).await,
     };
+    let failures = outcome.unwrap_or_else(|error| vec![format!("{error:#}")]);
     for failure in &failures {
         eprintln!("loadgen: {failure}");
     }

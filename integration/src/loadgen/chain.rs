@@ -53,11 +53,15 @@ impl Chain {
         let newest = block_at(connection, factory, Position::Newest).await?;
         let genesis = block_at(connection, factory, Position::Oldest).await?;
         let header = newest.header.context("the newest block has no header")?;
-        let cutting = ChannelConfig::from_block(&genesis).ok().map(|config| Cutting {
-            message_count_max: config.batch_size().max_message_count,
-            timeout: config.batch_timeout(),
-        });
+        let cutting = ChannelConfig::from_block(&genesis).ok().map(|config| Cutting::of(&config));
         Ok(Self { height: header.number + 1, tip: header.hash(), cutting })
+    }
+}
+
+impl Cutting {
+    /// As a configuration says.
+    pub(super) fn of(config: &ChannelConfig) -> Self {
+        Self { message_count_max: config.batch_size().max_message_count, timeout: config.batch_timeout() }
     }
 }
 

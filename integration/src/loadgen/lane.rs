@@ -6,42 +6,44 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use fabric_proto::common::Status;
-use orderer_node::client::{
-    Answer, BroadcastClient, ClientError, Endpoint, EnvelopeKey, Pending, STREAM_OUTSTANDING_MAX,
-};
+use orderer_node::client::{Answer, BroadcastClient, ClientError, Endpoint, Pending, STREAM_OUTSTANDING_MAX};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::dues::Dues;
 use super::limits::RECONNECT_PAUSE;
 use super::matching::LaneIndex;
-use super::shared::Shared;
-use super::stock::Prepared;
+use super::shared::{Picked, Shared};
+use super::source::Prepared;
 
 pub(super) struct Lane {
     pub(super) index: LaneIndex,
+    /// Place of the frontend among those sent to.
+    pub(super) frontend: usize,
     pub(super) endpoint: Endpoint,
     pub(super) dues: Dues,
+    /// To the lane that sends what should be refused.
+    pub(super) stray: Option<mpsc::Sender<Instant>>,
     pub(super) shared: Arc<Shared>,
-}
-
-/// When the envelopes of a lane fall due.
-pub(super) enum Dues {
-    /// Whenever it has a free place.
-    WhenFree,
-    /// As the pacer says.
-    Paced(mpsc::Receiver<Instant>),
 }
 
 /// An envelope that could not be given to its stream, and so was not sent.
 struct Unsent {
     prepared: Prepared,
     due: Instant,
+    sending: Sending,
+}
+
+/// For the how manieth time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    First,
+    Again,
 }
 
 /// An envelope whose answer is awaited.
 struct Asked {
-    key: EnvelopeKey,
-    due: Instant,
+    unsent: Unsent,
     pending: Pending,
 }
 
@@ -51,19 +53,18 @@ impl Lane {
         let mut unsent = None;
         while let Some(client) = self.connect().await {
             let (asked, asking) = mpsc::channel(STREAM_OUTSTANDING_MAX);
-            let answers = AbortOnDropHandle::new(tokio::spawn(note_answers(asking, Arc::clone(&self.shared))));
-            unsent = self.drive(&client, asked, unsent).await;
+            let answers = note_answers(asking, self.index, Arc::clone(&self.shared));
+            let answers = AbortOnDropHandle::new(tokio::spawn(answers));
+            let ended = self.drive(&client, asked, unsent.take()).await;
             // The stream must stay until the last answer.
             drop(answers.await);
-            if unsent.is_none() {
-                return;
-            }
-            self.shared.reopened.fetch_add(1, Relaxed);
+            let Some((left, why)) = ended else { return };
+            self.shared.on_reopened(&format!("the stream to {}", self.endpoint.name()), &why);
+            unsent = Some(left);
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
-        if let Some(Unsent { prepared, .. }) = unsent {
-            let freed = self.shared.matching().on_unanswered(prepared.key);
-            self.shared.free(freed);
+        if let Some(unsent) = unsent {
+            note_unanswered(&self.shared, self.index, &unsent);
         }
     }
 
@@ -79,24 +80,29 @@ impl Lane {
         None
     }
 
-    /// Sends until nothing more is to be sent, or until the stream takes no more.
+    /// Sends until nothing more is to be sent, or until the stream takes no more: gives what is left then, and why.
     async fn drive(
         &mut self,
         client: &BroadcastClient,
         asked: mpsc::Sender<Asked>,
         unsent: Option<Unsent>,
-    ) -> Option<Unsent> {
+    ) -> Option<(Unsent, ClientError)> {
         let mut next = unsent;
         loop {
-            let Unsent { prepared, due } = match next.take() {
+            let unsent = match next.take() {
                 Some(unsent) => unsent,
                 None => self.next().await?,
             };
-            match client.submit(prepared.envelope.clone()).await {
-                Ok(pending) => drop(asked.send(Asked { key: prepared.key, due, pending }).await),
+            match client.submit(unsent.prepared.envelope.clone()).await {
+                Ok(pending) => {
+                    if unsent.sending == Sending::First {
+                        self.shared.on_given(self.frontend, &unsent.prepared);
+                    }
+                    drop(asked.send(Asked { unsent, pending }).await);
+                }
                 Err(error) => {
                     self.shared.on_trouble(&error);
-                    return Some(Unsent { prepared, due });
+                    return Some((unsent, error));
                 }
             }
         }
@@ -104,56 +110,73 @@ impl Lane {
 
     /// The next envelope, when it is due; nothing if there are to be no more.
     async fn next(&mut self) -> Option<Unsent> {
-        let due = self.next_due().await?;
-        let prepared = self.shared.stock.take();
-        // Noted before it is sent: it may be delivered before we come back from sending it.
-        self.shared.matching().on_sent(prepared.key, self.index, due);
-        Some(Unsent { prepared, due })
-    }
-
-    async fn next_due(&mut self) -> Option<Instant> {
-        let shared = &self.shared;
-        match &mut self.dues {
-            Dues::Paced(dues) => tokio::select! {
-                biased;
-                () = shared.stop.cancelled() => None,
-                due = dues.recv() => due,
-            },
-            Dues::WhenFree => {
-                let place = tokio::select! {
-                    biased;
-                    () = shared.stop.cancelled() => return None,
-                    place = shared.places(self.index).acquire() => place.ok()?,
-                };
-                // The place comes back when the envelope has come to its end.
-                place.forget();
-                shared.quota.take().then(Instant::now)
+        loop {
+            let due = self.dues.next(self.index, &self.shared).await?;
+            match self.shared.pick(self.frontend)? {
+                Picked::New(prepared) => {
+                    // Noted before it is sent: it may be delivered before we come back from sending it.
+                    self.shared.matching().on_sent(prepared.key, self.index, due);
+                    return Some(Unsent { prepared, due, sending: Sending::First });
+                }
+                Picked::Copy(prepared) => {
+                    self.shared.matching().on_copy_sent();
+                    return Some(Unsent { prepared, due, sending: Sending::Again });
+                }
+                Picked::Unsigned => {
+                    if self.stray.as_ref().is_none_or(|stray| stray.try_send(due).is_err()) {
+                        self.shared.left_out.fetch_add(1, Relaxed);
+                    }
+                    self.shared.free([self.index]);
+                }
             }
         }
     }
 }
 
 /// Answers come in the order of the envelopes.
-async fn note_answers(mut asking: mpsc::Receiver<Asked>, shared: Arc<Shared>) {
-    while let Some(Asked { key, due, pending }) = asking.recv().await {
-        let answer = pending.answer().await;
-        note_answer(&shared, key, due, answer);
+async fn note_answers(mut asking: mpsc::Receiver<Asked>, lane: LaneIndex, shared: Arc<Shared>) {
+    while let Some(Asked { unsent, pending }) = asking.recv().await {
+        match pending.answer().await {
+            Ok(answer) => note_answer(&shared, lane, &unsent, &answer),
+            Err(error) => {
+                shared.on_trouble(&error);
+                note_unanswered(&shared, lane, &unsent);
+            }
+        }
     }
 }
 
-fn note_answer(shared: &Shared, key: EnvelopeKey, due: Instant, answer: Result<Answer, ClientError>) {
-    let freed = match answer {
-        Ok(Answer { status: Status::Success, .. }) => {
-            shared.matching().on_acknowledged(key, due, Instant::now());
+fn note_answer(shared: &Shared, lane: LaneIndex, to: &Unsent, answer: &Answer) {
+    let (key, is_success) = (to.prepared.key, answer.status == Status::Success);
+    if !is_success {
+        shared.on_refusal(answer.status, &answer.info);
+    }
+    let mut matching = shared.matching();
+    let freed = match (to.sending, is_success) {
+        (Sending::First, true) => {
+            matching.on_acknowledged(key, to.due, Instant::now());
             None
         }
-        Ok(Answer { status, info }) => {
-            shared.on_trouble(&format_args!("{}: {info}", status.as_str_name()));
-            shared.matching().on_refused(key)
+        (Sending::First, false) => matching.on_refused(key),
+        (Sending::Again, true) => {
+            matching.on_copy_acknowledged(key);
+            Some(lane)
         }
-        Err(error) => {
-            shared.on_trouble(&error);
-            shared.matching().on_unanswered(key)
+        (Sending::Again, false) => {
+            matching.on_copy_refused();
+            Some(lane)
+        }
+    };
+    drop(matching);
+    shared.free(freed);
+}
+
+fn note_unanswered(shared: &Shared, lane: LaneIndex, unsent: &Unsent) {
+    let freed = match unsent.sending {
+        Sending::First => shared.matching().on_unanswered(unsent.prepared.key),
+        Sending::Again => {
+            shared.matching().on_copy_unanswered();
+            Some(lane)
         }
     };
     shared.free(freed);

@@ -46,3 +46,24 @@ pub(super) const SETTLE_USUAL: Duration = Duration::from_secs(1);
 
 /// And at most.
 pub(super) const SETTLE_MAX: Duration = Duration::from_secs(5);
+
+/// How long a process may take to say what its stages have cost.
+pub(super) const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Envelopes to be refused that wait for the lane that sends them.
+pub(super) const STRAYS_DUE_MAX: usize = 1024;
+
+/// Longest envelope that a file may hold.
+pub(super) const REPLAYED_ENVELOPE_BYTES_MAX: usize = 100 << 20;
+
+/// Memory for blocks that a frontend of this process has just stored, for each channel.
+pub(super) const DIRECT_LEDGER_CACHE_BYTES_MAX: usize = 8 << 20;
+
+/// How long the nodes may take to let a frontend of this process in.
+pub(super) const OPENING_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A chain that has not grown for so long has been collected to its end.
+pub(super) const CAUGHT_UP_AFTER: Duration = Duration::from_millis(500);
+
+/// Envelopes that `loadgen sign` signs before it writes them.
+pub(super) const SIGNED_AT_ONCE: u64 = 10_000;

@@ -1,31 +1,46 @@
 //! From sent to delivered: which envelope, how long it took, whether it happened at all, and whether it happened twice.
 //!
-//! Pure: times are arguments. An envelope is known by its digest alone. What has come to its end is remembered in a ring
+//! Pure: times are arguments. An envelope is known by its key alone. What has come to its end is remembered in a ring
 //! of bounded size; what is on its way is bounded by those who send.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap};
 use std::time::{Duration, Instant};
 
-use orderer_node::client::EnvelopeKey;
+use super::key::{Key, KeyHash};
+use super::percentiles::{LatencyHistogram, LatencyPoint, Percentiles};
 
-use super::percentiles::{LatencyHistogram, Percentiles};
-
-/// Place of a Broadcast stream among all of them.
+/// Place of a way to send among all of them: a Broadcast stream, or one to a frontend in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct LaneIndex(pub(super) usize);
+
+/// Place of a channel among those that are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ChannelIndex(pub(super) usize);
 
 /// Pairs what was sent with what was answered and what was delivered.
 #[derive(Debug)]
 pub(super) struct Matching {
-    envelopes: HashMap<EnvelopeKey, Fate>,
+    envelopes: HashMap<Key, Fate, KeyHash>,
     /// Keys of envelopes that are not on their way any more, oldest first.
-    settled: VecDeque<EnvelopeKey>,
+    settled: VecDeque<Key>,
     settled_max: usize,
     window: Window,
     tally: Tally,
     acknowledgement: LatencyHistogram,
     delivery: LatencyHistogram,
+    /// Since the last tick, whether it counts or not.
+    tick: LatencyHistogram,
+    channels: Vec<ChannelTally>,
+}
+
+/// What arrived of one channel within the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ChannelTally {
+    /// Envelopes delivered.
+    pub(super) delivered_in_window: u64,
+    /// Blocks with any of them.
+    pub(super) blocks_in_window: u64,
 }
 
 /// How many of what.
@@ -43,8 +58,14 @@ pub(super) struct Tally {
     pub(super) refused: u64,
     /// On a stream that ended before the answer.
     pub(super) unanswered: u64,
+    /// Envelopes sent again on purpose.
+    pub(super) copies: u64,
+    /// Of them, answered with SUCCESS.
+    pub(super) copies_acknowledged: u64,
     /// Delivered, each counted once.
     pub(super) delivered: u64,
+    /// Blocks with any of them.
+    pub(super) blocks: u64,
     /// Delivered within the window.
     pub(super) delivered_in_window: u64,
     /// Deliveries of what had been delivered before.
@@ -86,15 +107,17 @@ struct Window {
 
 impl Matching {
     /// Nothing sent yet. Remembers so many envelopes that have come to their end.
-    pub(super) fn new(settled_max: usize) -> Self {
+    pub(super) fn new(settled_max: usize, channels: usize) -> Self {
         Self {
-            envelopes: HashMap::new(),
+            envelopes: HashMap::default(),
             settled: VecDeque::new(),
             settled_max,
             window: Window::default(),
             tally: Tally::default(),
             acknowledgement: LatencyHistogram::new(),
             delivery: LatencyHistogram::new(),
+            tick: LatencyHistogram::new(),
+            channels: vec![ChannelTally::default(); channels],
         }
     }
 
@@ -109,7 +132,7 @@ impl Matching {
     }
 
     /// An envelope that fell due at `due` is about to be sent.
-    pub(super) fn on_sent(&mut self, key: EnvelopeKey, lane: LaneIndex, due: Instant) {
+    pub(super) fn on_sent(&mut self, key: Key, lane: LaneIndex, due: Instant) {
         let is_measured = self.window.contains(due);
         self.envelopes.insert(key, Fate::Underway(Underway { lane, due, is_measured, is_acknowledged: false }));
         self.tally.sent += 1;
@@ -119,7 +142,7 @@ impl Matching {
     }
 
     /// It was answered with SUCCESS.
-    pub(super) fn on_acknowledged(&mut self, key: EnvelopeKey, due: Instant, at: Instant) {
+    pub(super) fn on_acknowledged(&mut self, key: Key, due: Instant, at: Instant) {
         self.tally.acknowledged += 1;
         self.tally.acknowledged_in_window += u64::from(self.window.contains(at));
         if self.window.contains(due) {
@@ -131,26 +154,72 @@ impl Matching {
     }
 
     /// It was answered with another status. Gives the lane on which a place is free now.
-    pub(super) fn on_refused(&mut self, key: EnvelopeKey) -> Option<LaneIndex> {
+    pub(super) fn on_refused(&mut self, key: Key) -> Option<LaneIndex> {
         self.tally.refused += 1;
         self.abandon(key)
     }
 
     /// Its stream ended before the answer. Gives the lane on which a place is free now.
-    pub(super) fn on_unanswered(&mut self, key: EnvelopeKey) -> Option<LaneIndex> {
+    pub(super) fn on_unanswered(&mut self, key: Key) -> Option<LaneIndex> {
         self.tally.unanswered += 1;
         self.abandon(key)
     }
 
-    /// A block with these envelopes arrived at `at`. Gives a lane for each place that is free now.
-    pub(super) fn on_block(&mut self, keys: impl IntoIterator<Item = EnvelopeKey>, at: Instant) -> Vec<LaneIndex> {
+    /// An earlier envelope is about to be sent again.
+    pub(super) fn on_copy_sent(&mut self) {
+        self.tally.copies += 1;
+    }
+
+    /// The copy was answered with SUCCESS, which promises that the envelope is delivered, if only once.
+    pub(super) fn on_copy_acknowledged(&mut self, key: Key) {
+        self.tally.copies_acknowledged += 1;
+        if let Some(Fate::Underway(underway)) = self.envelopes.get_mut(&key) {
+            underway.is_acknowledged = true;
+        }
+    }
+
+    /// The copy was answered with another status.
+    pub(super) fn on_copy_refused(&mut self) {
+        self.tally.refused += 1;
+    }
+
+    /// Its stream ended before the answer.
+    pub(super) fn on_copy_unanswered(&mut self) {
+        self.tally.unanswered += 1;
+    }
+
+    /// A block of a channel with these envelopes arrived at `at`. Gives a lane for each place that is free now.
+    pub(super) fn on_block(
+        &mut self,
+        channel: ChannelIndex,
+        keys: impl IntoIterator<Item = Key>,
+        at: Instant,
+    ) -> Vec<LaneIndex> {
         let delivered_before = self.tally.delivered;
         let freed = keys.into_iter().filter_map(|key| self.on_delivered(key, at)).collect();
-        if self.tally.delivered > delivered_before {
+        let delivered = self.tally.delivered - delivered_before;
+        if delivered > 0 {
             self.tally.last_delivery = Some(at);
-            self.tally.blocks_in_window += u64::from(self.window.contains(at));
+            self.tally.blocks += 1;
+        }
+        if delivered > 0 && self.window.contains(at) {
+            self.tally.blocks_in_window += 1;
+            let of_channel = &mut self.channels[channel.0];
+            of_channel.blocks_in_window += 1;
+            of_channel.delivered_in_window += delivered;
         }
         freed
+    }
+
+    /// Ends a tick: how many of what there were so far, and how long what was delivered since the last one took.
+    /// `next` counts on from here.
+    pub(super) fn end_tick(&mut self, next: LatencyHistogram) -> (Tally, LatencyHistogram) {
+        (self.tally, std::mem::replace(&mut self.tick, next))
+    }
+
+    /// By channel, within the window.
+    pub(super) fn channels(&self) -> &[ChannelTally] {
+        &self.channels
     }
 
     /// How many of what so far.
@@ -174,7 +243,12 @@ impl Matching {
         self.delivery.percentiles()
     }
 
-    fn on_delivered(&mut self, key: EnvelopeKey, at: Instant) -> Option<LaneIndex> {
+    /// How that is distributed.
+    pub(super) fn delivery_distribution(&self) -> Vec<LatencyPoint> {
+        self.delivery.distribution()
+    }
+
+    fn on_delivered(&mut self, key: Key, at: Instant) -> Option<LaneIndex> {
         let Entry::Occupied(mut entry) = self.envelopes.entry(key) else {
             self.tally.foreign += 1;
             return None;
@@ -189,8 +263,10 @@ impl Matching {
         };
         self.tally.delivered += 1;
         self.tally.delivered_in_window += u64::from(self.window.contains(at));
+        let latency = at.saturating_duration_since(sent.due);
+        self.tick.record(latency);
         if sent.is_measured {
-            self.delivery.record(at.saturating_duration_since(sent.due));
+            self.delivery.record(latency);
         }
         if !is_underway {
             return None;
@@ -199,7 +275,7 @@ impl Matching {
         Some(sent.lane)
     }
 
-    fn abandon(&mut self, key: EnvelopeKey) -> Option<LaneIndex> {
+    fn abandon(&mut self, key: Key) -> Option<LaneIndex> {
         let fate = self.envelopes.get_mut(&key)?;
         let Fate::Underway(sent) = *fate else { return None };
         *fate = Fate::Abandoned(sent);
@@ -208,7 +284,7 @@ impl Matching {
     }
 
     /// It is not on its way any more.
-    fn settle(&mut self, key: EnvelopeKey, sent: Underway) {
+    fn settle(&mut self, key: Key, sent: Underway) {
         self.tally.underway -= 1;
         self.tally.underway_measured -= usize::from(sent.is_measured);
         if self.settled.len() == self.settled_max
@@ -237,11 +313,11 @@ impl Tally {
 mod tests {
     use super::*;
 
-    fn key(number: u32) -> EnvelopeKey {
-        EnvelopeKey::of(&number.to_be_bytes())
+    fn key(number: u32) -> Key {
+        Key::of(&number.to_be_bytes())
     }
 
-    fn keys(numbers: std::ops::Range<u32>) -> Vec<EnvelopeKey> {
+    fn keys(numbers: std::ops::Range<u32>) -> Vec<Key> {
         numbers.map(key).collect()
     }
 
@@ -250,14 +326,15 @@ mod tests {
     }
 
     const LANE: LaneIndex = LaneIndex(3);
+    const CHANNEL: ChannelIndex = ChannelIndex(0);
 
     #[test]
     fn a_delivery_frees_one_place_and_is_measured_from_when_it_was_due() {
-        let (mut matching, start) = (Matching::new(100), Instant::now());
+        let (mut matching, start) = (Matching::new(100, 1), Instant::now());
         matching.open_window(start);
         matching.on_sent(key(1), LANE, start);
         matching.on_acknowledged(key(1), start, start + ms(5));
-        assert_eq!(matching.on_block([key(1)], start + ms(20)), [LANE]);
+        assert_eq!(matching.on_block(CHANNEL, [key(1)], start + ms(20)), [LANE]);
         assert_eq!((matching.acknowledgement().count, matching.delivery().count), (1, 1));
         assert!((matching.acknowledgement().p50_ms - 5.0).abs() < 0.1, "{:?}", matching.acknowledgement());
         assert!((matching.delivery().p50_ms - 20.0).abs() < 0.1, "{:?}", matching.delivery());
@@ -271,64 +348,64 @@ mod tests {
 
     #[test]
     fn what_comes_twice_is_counted_and_frees_nothing_again() {
-        let (mut matching, now) = (Matching::new(100), Instant::now());
+        let (mut matching, now) = (Matching::new(100, 1), Instant::now());
         matching.on_sent(key(1), LANE, now);
-        assert_eq!(matching.on_block([key(1), key(1)], now), [LANE], "twice in one block");
-        assert_eq!(matching.on_block([key(1)], now), [], "and once more");
+        assert_eq!(matching.on_block(CHANNEL, [key(1), key(1)], now), [LANE], "twice in one block");
+        assert_eq!(matching.on_block(CHANNEL, [key(1)], now), [], "and once more");
         assert_eq!((matching.tally().repeated, matching.tally().delivered), (2, 1));
     }
 
     #[test]
     fn what_was_acknowledged_and_does_not_come_is_counted() {
-        let (mut matching, now) = (Matching::new(100), Instant::now());
+        let (mut matching, now) = (Matching::new(100, 1), Instant::now());
         for number in 0..4 {
             matching.on_sent(key(number), LANE, now);
         }
         for number in 0..3 {
             matching.on_acknowledged(key(number), now, now);
         }
-        matching.on_block([key(0)], now);
+        matching.on_block(CHANNEL, [key(0)], now);
         assert_eq!(matching.acknowledged_undelivered(), 2, "not the fourth, which nobody has promised anything about");
         assert_eq!(matching.tally().underway, 3);
     }
 
     #[test]
     fn an_acknowledgement_after_the_delivery_promises_nothing_more() {
-        let (mut matching, now) = (Matching::new(100), Instant::now());
+        let (mut matching, now) = (Matching::new(100, 1), Instant::now());
         matching.on_sent(key(1), LANE, now);
-        matching.on_block([key(1)], now);
+        matching.on_block(CHANNEL, [key(1)], now);
         matching.on_acknowledged(key(1), now, now);
         assert_eq!((matching.acknowledged_undelivered(), matching.tally().acknowledged), (0, 1));
     }
 
     #[test]
     fn what_is_given_up_frees_its_place_once_and_may_come_nevertheless() {
-        let (mut matching, now) = (Matching::new(100), Instant::now());
+        let (mut matching, now) = (Matching::new(100, 1), Instant::now());
         for number in 0..3 {
             matching.on_sent(key(number), LANE, now);
         }
         assert_eq!(matching.on_refused(key(0)), Some(LANE));
         assert_eq!(matching.on_unanswered(key(1)), Some(LANE));
         assert_eq!(matching.tally().underway, 1);
-        assert_eq!(matching.on_block(keys(0..3), now), [LANE], "only the third one had its place still");
+        assert_eq!(matching.on_block(CHANNEL, keys(0..3), now), [LANE], "only the third one had its place still");
         let tally = matching.tally();
         assert_eq!((tally.delivered, tally.repeated, tally.refused, tally.unanswered), (3, 0, 1, 1));
-        matching.on_block([key(0)], now);
+        matching.on_block(CHANNEL, [key(0)], now);
         assert_eq!(matching.tally().repeated, 1);
     }
 
     #[test]
     fn a_delivery_before_the_stream_ends_frees_the_place_once() {
-        let (mut matching, now) = (Matching::new(100), Instant::now());
+        let (mut matching, now) = (Matching::new(100, 1), Instant::now());
         matching.on_sent(key(1), LANE, now);
-        assert_eq!(matching.on_block([key(1)], now), [LANE]);
+        assert_eq!(matching.on_block(CHANNEL, [key(1)], now), [LANE]);
         assert_eq!(matching.on_unanswered(key(1)), None);
         assert_eq!(matching.tally().underway, 0);
     }
 
     #[test]
     fn only_what_was_due_within_the_window_has_a_latency() {
-        let (mut matching, start) = (Matching::new(100), Instant::now());
+        let (mut matching, start) = (Matching::new(100, 1), Instant::now());
         let (opens, closes) = (start + ms(1000), start + ms(2000));
         let dues = [start + ms(900), start + ms(1000), start + ms(1999), start + ms(2000)];
         for (number, due) in dues.into_iter().enumerate() {
@@ -344,8 +421,8 @@ mod tests {
             (matching.tally().sent, matching.tally().sent_measured, matching.tally().underway_measured),
             (4, 2, 2)
         );
-        matching.on_block(keys(0..1), start + ms(1100));
-        matching.on_block(keys(1..4), start + ms(3000));
+        matching.on_block(CHANNEL, keys(0..1), start + ms(1100));
+        matching.on_block(CHANNEL, keys(1..4), start + ms(3000));
         let tally = matching.tally();
         assert_eq!(matching.delivery().count, 2, "the first was due before, the last behind");
         assert_eq!(tally.delivered_in_window, 1, "by arrival it is the first one");
@@ -354,23 +431,63 @@ mod tests {
 
     #[test]
     fn the_envelopes_of_others_are_none_of_ours() {
-        let mut matching = Matching::new(100);
-        assert_eq!(matching.on_block(keys(0..5), Instant::now()), []);
+        let mut matching = Matching::new(100, 1);
+        assert_eq!(matching.on_block(CHANNEL, keys(0..5), Instant::now()), []);
         let tally = matching.tally();
         assert_eq!((tally.foreign, tally.delivered, tally.blocks_in_window, tally.last_delivery), (5, 0, 0, None));
     }
 
     #[test]
     fn memory_is_bounded_by_what_is_on_its_way() {
-        let (mut matching, now) = (Matching::new(10), Instant::now());
+        let (mut matching, now) = (Matching::new(10, 1), Instant::now());
         for number in 0..1000 {
             matching.on_sent(key(number), LANE, now);
-            matching.on_block([key(number)], now);
+            matching.on_block(CHANNEL, [key(number)], now);
         }
         assert_eq!((matching.envelopes.len(), matching.settled.len()), (10, 10));
-        matching.on_block([key(989)], now);
+        matching.on_block(CHANNEL, [key(989)], now);
         assert_eq!((matching.tally().repeated, matching.tally().foreign), (0, 1), "forgotten");
-        matching.on_block([key(990)], now);
+        matching.on_block(CHANNEL, [key(990)], now);
         assert_eq!(matching.tally().repeated, 1, "remembered");
+    }
+
+    #[test]
+    fn a_copy_is_counted_apart_and_promises_one_delivery() {
+        let (mut matching, now) = (Matching::new(100, 1), Instant::now());
+        matching.on_sent(key(1), LANE, now);
+        matching.on_copy_sent();
+        matching.on_copy_acknowledged(key(1));
+        assert_eq!(matching.acknowledged_undelivered(), 1);
+        matching.on_block(CHANNEL, [key(1)], now);
+        let tally = matching.tally();
+        assert_eq!((tally.sent, tally.acknowledged, tally.copies, tally.copies_acknowledged), (1, 0, 1, 1));
+        assert_eq!((matching.acknowledged_undelivered(), tally.delivered, tally.repeated), (0, 1, 0));
+        matching.on_block(CHANNEL, [key(1)], now);
+        assert_eq!(matching.tally().repeated, 1, "ordered for the copy too");
+    }
+
+    #[test]
+    fn channels_are_counted_apart() {
+        let (mut matching, now) = (Matching::new(100, 2), Instant::now());
+        matching.open_window(now);
+        (0..5).for_each(|number| matching.on_sent(key(number), LANE, now));
+        matching.on_block(ChannelIndex(0), keys(0..1), now);
+        matching.on_block(ChannelIndex(1), keys(1..3), now);
+        matching.on_block(ChannelIndex(1), keys(3..5), now);
+        let counted = |delivered_in_window, blocks_in_window| ChannelTally { delivered_in_window, blocks_in_window };
+        assert_eq!(matching.channels(), [counted(1, 1), counted(4, 2)]);
+    }
+
+    #[test]
+    fn a_tick_has_what_was_delivered_since_the_last_one() {
+        let (mut matching, start) = (Matching::new(100, 1), Instant::now());
+        for (number, took) in [(1, 10), (2, 20)] {
+            matching.on_sent(key(number), LANE, start);
+            matching.on_block(CHANNEL, [key(number)], start + ms(took));
+            let (tally, latencies) = matching.end_tick(LatencyHistogram::new());
+            assert_eq!((tally.delivered, tally.blocks), (u64::from(number), u64::from(number)));
+            let found = latencies.percentiles();
+            assert!(found.count == 1 && (found.max_ms - took as f64).abs() < 0.1, "{found:?}");
+        }
     }
 }

@@ -30,6 +30,15 @@ pub struct Percentiles {
     pub mean_ms: f64,
 }
 
+/// So large a share of the envelopes took at most so long.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LatencyPoint {
+    /// Milliseconds.
+    pub ms: f64,
+    /// From 0 to 1.
+    pub share: f64,
+}
+
 impl LatencyHistogram {
     /// Nothing measured yet.
     pub(super) fn new() -> Self {
@@ -55,7 +64,32 @@ impl LatencyHistogram {
             mean_ms: millis(self.0.mean()),
         }
     }
+
+    /// The distribution in not more than 200 points, closer together towards the slowest. Empty if nothing was measured.
+    pub(super) fn distribution(&self) -> Vec<LatencyPoint> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let even = (0..EVEN_POINTS).map(|number| number as f64 / EVEN_POINTS as f64);
+        let tails =
+            TAILS.into_iter().flat_map(|tail| (0..9).map(move |number| 1.0 - tail * (1.0 - number as f64 / 10.0)));
+        let mut points: Vec<LatencyPoint> = Vec::new();
+        for share in even.chain(tails).chain([1.0]) {
+            let ms = millis(self.0.value_at_quantile(share) as f64);
+            match points.last_mut() {
+                // A step: only its upper end is needed.
+                Some(last) if last.ms >= ms => last.share = share,
+                _ => points.push(LatencyPoint { ms, share }),
+            }
+        }
+        points
+    }
 }
+
+/// So many points at even shares.
+const EVEN_POINTS: u32 = 150;
+/// Behind them, nine points for each of these shares of the slowest.
+const TAILS: [f64; 4] = [1.0 / EVEN_POINTS as f64, 1e-3, 1e-4, 1e-5];
 
 fn millis(micros: f64) -> f64 {
     micros / 1000.0
@@ -102,5 +136,27 @@ mod tests {
         histogram.record(LATENCY_MAX * 3);
         let found = histogram.percentiles();
         assert!((found.max_ms - millis(LATENCY_MAX.as_micros() as f64)).abs() < found.max_ms / 500.0, "{found:?}");
+    }
+
+    #[test]
+    fn the_distribution_rises_to_all_of_them() {
+        let mut histogram = LatencyHistogram::new();
+        assert_eq!(histogram.distribution(), []);
+        (1..=100_000).for_each(|us| histogram.record(Duration::from_micros(us)));
+        let points = histogram.distribution();
+        assert!((150..=200).contains(&points.len()), "{} points", points.len());
+        assert!(points.is_sorted_by(|one, next| one.ms < next.ms && one.share < next.share));
+        assert!(points.iter().all(|point| (point.ms - point.share * 100.0).abs() < 0.2), "{points:?}");
+        assert!(points.last().is_some_and(|last| last.share >= 1.0));
+    }
+
+    #[test]
+    fn a_step_is_one_point() {
+        let mut histogram = LatencyHistogram::new();
+        (0..99).for_each(|_| histogram.record(Duration::from_millis(1)));
+        histogram.record(Duration::from_millis(500));
+        let points = histogram.distribution();
+        assert_eq!(points.len(), 2, "{points:?}");
+        assert!((points[0].share - 0.99).abs() < 0.01 && points[1].share >= 1.0, "{points:?}");
     }
 }

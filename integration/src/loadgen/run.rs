@@ -1,142 +1,144 @@
 //! One load from beginning to end.
 
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use indicatif::ProgressBar;
-use orderer_node::client::Endpoint;
-use tokio::sync::mpsc;
+use orderer_node::client::EnvelopeFactory;
 use tokio::time::sleep;
-use tokio_util::task::AbortOnDropHandle;
 
-use super::args::{Extent, LoadgenArgs, Pace, Plan, Signatures};
-use super::chain::Chain;
-use super::lane::{Dues, Lane};
+use super::args::LoadgenArgs;
+use super::chain::{Chain, Cutting};
+use super::describe::rates;
+use super::direct::DirectFrontends;
+use super::judge::{judge, judge_receivers};
 use super::limits::{
-    COOL_DOWN_MAX, COOL_DOWN_USUAL, DRAIN_PATIENCE, PREPARED_PER_S, RECEIVERS_PATIENCE, SETTLE_MAX, SETTLE_USUAL,
-    STALL_PATIENCE, STREAM_DUE_MAX, WATCH_INTERVAL,
+    COOL_DOWN_MAX, COOL_DOWN_USUAL, DRAIN_PATIENCE, PREPARED_PER_S, SETTLE_MAX, SETTLE_USUAL, STALL_PATIENCE,
+    WATCH_INTERVAL,
 };
-use super::matching::{LaneIndex, Tally};
-use super::pacer;
+use super::matching::Tally;
+use super::opaque::OpaqueMaker;
+use super::pacer::Schedule;
+use super::plan::{ArgsError, Content, Extent, Pace, Plan, Signatures};
 use super::progress::Progress;
-use super::receiver::{Receiver, Role};
-use super::report::{Conditions, Counts, Machine, Rates, Report};
-use super::shared::Shared;
+use super::replay::Replay;
+use super::report::{Machine, Report};
+use super::shared::{Common, Shared};
 use super::snapshot::{Measured, Snapshot, check_processes};
+use super::source::{Source, Sources};
+use super::stages::StageSnapshot;
 use super::stock::{Maker, Stock};
-use super::target::Target;
+use super::target::{Inside, Target};
+use super::ticker::Ticker;
 use super::usage;
-
-/// Loads an ordering service, prints what came out, and gives it. What should not be is among its failures.
-///
-/// # Errors
-/// The load could not be made at all.
-pub async fn run(args: &LoadgenArgs) -> anyhow::Result<Report> {
-    let report = Load::prepare(args).await?.run().await?;
-    print!("{report}");
-    if let Some(file) = &args.json {
-        write_json(&report, file)?;
-    }
-    Ok(report)
-}
-
-fn write_json(report: &Report, file: &Path) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(report).context("the report cannot be written as JSON")?;
-    std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))
-}
+use super::way::{Lanes, Way};
 
 /// Everything that is known before the first envelope is sent.
-struct Load {
-    plan: Plan,
-    target: Target,
-    /// The frontends sent to.
-    frontends: Vec<Endpoint>,
-    chain: Chain,
+pub(super) struct Load {
+    pub(super) plan: Plan,
+    pub(super) target: Target,
+    pub(super) way: Way,
+    /// Of each channel that is received by Deliver.
+    chains: Vec<Chain>,
+    /// Of the first channel, if its genesis block can be read.
+    pub(super) cutting: Option<Cutting>,
     load_average_before: Option<f64>,
     progress: Progress,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 impl Load {
-    async fn prepare(args: &LoadgenArgs) -> anyhow::Result<Self> {
-        let (plan, target) = (args.plan(), Target::resolve(args)?);
-        let frontends = target.endpoints[..plan.frontends.of(target.endpoints.len())?].to_vec();
+    /// Reads what there is to read, and makes what can be made before.
+    ///
+    /// # Errors
+    /// A file is not what it should be, or nobody answers.
+    pub(super) async fn prepare(args: &LoadgenArgs) -> anyhow::Result<Self> {
+        let (mut plan, target) = (args.plan()?, Target::resolve(args)?);
         check_processes(&target.processes)?;
-        let chain = Chain::ask_any(&target.endpoints, &target.factory).await?;
         let load_average_before = usage::load_average().ok();
         let progress = Progress::new();
-        let maker = Maker::new(target.factory.clone(), plan.data_bytes, plan.signatures)?;
-        let stock = tokio::task::block_in_place(|| {
-            let bar = progress.envelopes("signing", plan.envelopes_needed());
-            let stock = Stock::prepare(maker, plan.envelopes_needed(), || bar.inc(1));
-            bar.finish_and_clear();
-            stock
-        });
+        // Before anything is started: that the arguments make sense shows here.
+        let sources = sources(args, &plan, &target, &progress)?;
+        if plan.extent == Extent::File {
+            plan.extent = Extent::Count(sources.prepared());
+        }
+        let way = Self::way(args, &plan, &target).await?;
+        let mut chains = Vec::new();
+        for factory in target.factories.iter().filter(|_| plan.receivers > 0) {
+            chains.push(Chain::ask_any(&target.endpoints, factory).await?);
+        }
+        let cutting = match &way {
+            Way::Broadcast { .. } => chains.first().and_then(|chain| chain.cutting),
+            Way::Direct(direct) => direct.cutting(),
+        };
         let places = match plan.pace {
             Pace::ClosedLoop { outstanding_per_stream } => outstanding_per_stream.get(),
             // Places come back for every envelope, and nobody waits for one.
             Pace::OpenLoop { .. } => 0,
         };
-        let shared = Shared::new(stock, frontends.len() * plan.streams_per_frontend, places);
-        Ok(Self { plan, target, frontends, chain, load_average_before, progress, shared })
+        let shared = Shared::new(Common {
+            sources,
+            mix: plan.mix,
+            frontends: way.frontends(),
+            lanes: way.lane_count(&plan),
+            places,
+            events: plan.events.clone(),
+        });
+        Ok(Self { plan, target, way, chains, cutting, load_average_before, progress, shared })
     }
 
-    async fn run(&self) -> anyhow::Result<Report> {
-        let mut receivers = self.start_receivers();
-        let lanes = self.start_lanes();
-        let mut failures = Vec::new();
-        if self.plan.warmup > Duration::ZERO {
-            sleep(self.plan.warmup).await;
+    async fn way(args: &LoadgenArgs, plan: &Plan, target: &Target) -> anyhow::Result<Way> {
+        if let (Content::Opaque { .. }, Some(file)) = (plan.content, &args.network) {
+            let inside = Inside::from_network(file, &args.channels)?;
+            let count = plan.frontends.direct(target.background.nodes.unwrap_or(1));
+            return Ok(Way::Direct(DirectFrontends::start(count, &inside.genesis, &inside.identity).await?));
         }
-        let from = self.open_window()?;
+        let frontends = target.endpoints[..plan.frontends.of(target.endpoints.len())?].to_vec();
+        let stray = |factory: &EnvelopeFactory| {
+            let data_bytes = if let Content::Transactions { data_bytes, .. } = plan.content { data_bytes } else { 0 };
+            Maker::new(factory.clone(), data_bytes, Signatures::Reused)
+        };
+        let strays = target.factories.iter().filter(|_| plan.mix.unsigned > 0).map(stray);
+        Ok(Way::Broadcast { frontends, strays: strays.collect::<anyhow::Result<_>>()? })
+    }
+
+    /// Makes the load, and says what came of it.
+    ///
+    /// # Errors
+    /// The system does not say what this process has used.
+    pub(super) async fn run(&self) -> anyhow::Result<Report> {
+        let Self { plan, target, shared, .. } = self;
+        let (endpoints, factories) = (&target.endpoints, &target.factories);
+        let mut receivers = self.way.start_receivers(plan, &self.chains, endpoints, factories, shared);
+        let ticker = Ticker::start(Arc::clone(shared), &target.processes, plan.tick);
+        let mut stages = StageSnapshot::take(&target.status_sockets).await;
+        let mut failures = Vec::new();
+        let before = plan.before_window();
+        let (lanes, from) = if before.is_zero() {
+            // Nothing is sent before it counts.
+            let from = self.open_window()?;
+            (self.way.start_lanes(plan, shared), from)
+        } else {
+            let lanes = self.way.start_lanes(plan, shared);
+            sleep(before).await;
+            stages = StageSnapshot::take(&target.status_sockets).await;
+            (lanes, self.open_window()?)
+        };
         failures.extend(self.watch(&from, &lanes).await);
         let measured = Measured { from, until: self.close_window()? };
+        let stages = (stages, StageSnapshot::take(&target.status_sockets).await);
         self.cool_down().await;
         self.drain(lanes).await;
+        ticker.stop().await;
         sleep(self.settle_time()).await;
-        failures.extend(judge_receivers(&mut receivers).await);
-        self.report(&measured, failures)
-    }
-
-    fn start_receivers(&self) -> Vec<Receiver> {
-        let start = |index: usize| {
-            let mut endpoints = self.target.endpoints.clone();
-            let first = index % endpoints.len();
-            endpoints.rotate_left(first);
-            let role = if index == 0 { Role::Measures } else { Role::Follows };
-            Receiver::start(endpoints, self.target.factory.clone(), &self.chain, role, Arc::clone(&self.shared))
-        };
-        (0..self.plan.receivers).map(start).collect()
-    }
-
-    fn start_lanes(&self) -> Vec<AbortOnDropHandle<()>> {
-        let (mut lanes, mut queues) = (Vec::new(), Vec::new());
-        let homes = self.frontends.iter().cycle().take(self.lane_count());
-        for (index, endpoint) in homes.enumerate() {
-            let dues = match self.plan.pace {
-                Pace::ClosedLoop { .. } => Dues::WhenFree,
-                Pace::OpenLoop { .. } => {
-                    let (queue, dues) = mpsc::channel(STREAM_DUE_MAX);
-                    queues.push(queue);
-                    Dues::Paced(dues)
-                }
-            };
-            let lane =
-                Lane { index: LaneIndex(index), endpoint: endpoint.clone(), dues, shared: Arc::clone(&self.shared) };
-            lanes.push(AbortOnDropHandle::new(tokio::spawn(lane.run())));
+        for of_channel in &mut receivers {
+            failures.extend(judge_receivers(of_channel).await);
         }
-        if let Pace::OpenLoop { rate_per_s } = self.plan.pace {
-            pacer::start(rate_per_s, queues, Arc::clone(&self.shared));
-        }
-        lanes
-    }
-
-    fn lane_count(&self) -> usize {
-        self.frontends.len() * self.plan.streams_per_frontend
+        failures.extend(shared.sources.failures());
+        drop(receivers);
+        self.way.stop().await;
+        Ok(self.report(&measured, &stages, failures))
     }
 
     /// Nobody sends or receives meanwhile: what is within the window and what is not is the same for all.
@@ -159,15 +161,16 @@ impl Load {
     }
 
     /// Waits for the end of the window. Says what is wrong if nothing is delivered any more.
-    async fn watch(&self, from: &Snapshot, lanes: &[AbortOnDropHandle<()>]) -> Option<String> {
+    async fn watch(&self, from: &Snapshot, lanes: &Lanes) -> Option<String> {
         let bar = match self.plan.extent {
-            Extent::Count(count) => self.progress.envelopes("loading", count),
             Extent::For(duration) => self.progress.time("loading", duration),
+            Extent::Count(count) => self.progress.envelopes("loading", count),
+            Extent::File => self.progress.envelopes("loading", self.shared.sources.prepared()),
         };
         let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
         let wrong = loop {
             let pause = match self.plan.extent {
-                Extent::Count(_) => WATCH_INTERVAL,
+                Extent::Count(_) | Extent::File => WATCH_INTERVAL,
                 Extent::For(duration) => duration.saturating_sub(from.at.elapsed()).min(WATCH_INTERVAL),
             };
             tokio::select! {
@@ -175,11 +178,11 @@ impl Load {
                 () = sleep(pause) => {}
             }
             let tally = self.shared.matching().tally();
-            show(&bar, self.plan.extent, from.at.elapsed(), &tally);
-            let is_over = match self.plan.extent {
-                Extent::Count(_) => tally.underway == 0 && lanes.iter().all(AbortOnDropHandle::is_finished),
-                Extent::For(duration) => from.at.elapsed() >= duration,
-            };
+            self.show(&bar, from.at.elapsed(), &tally);
+            // A file may end before the time does.
+            let is_all_done = tally.underway == 0 && lanes.iter().all(|lane| lane.is_finished());
+            let is_time_over = matches!(self.plan.extent, Extent::For(duration) if from.at.elapsed() >= duration);
+            let is_over = is_all_done || is_time_over;
             if is_over {
                 break None;
             }
@@ -201,11 +204,11 @@ impl Load {
     }
 
     /// Waits until everything sent has come to its end, as long as that goes on.
-    async fn drain(&self, lanes: Vec<AbortOnDropHandle<()>>) {
+    async fn drain(&self, lanes: Lanes) {
         let since = Instant::now();
         loop {
             let tally = self.shared.matching().tally();
-            let is_over = tally.underway == 0 && lanes.iter().all(AbortOnDropHandle::is_finished);
+            let is_over = tally.underway == 0 && lanes.iter().all(|lane| lane.is_finished());
             if is_over || tally.quiet_for(since, Instant::now()) > DRAIN_PATIENCE {
                 return;
             }
@@ -215,27 +218,51 @@ impl Load {
 
     /// What comes again, comes within the time that a block may take to fill.
     fn settle_time(&self) -> Duration {
-        self.chain.cutting.map_or(SETTLE_USUAL, |cutting| (cutting.timeout * 2).min(SETTLE_MAX))
+        self.cutting.map_or(SETTLE_USUAL, |cutting| (cutting.timeout * 2).min(SETTLE_MAX))
     }
 
-    fn report(&self, measured: &Measured, mut failures: Vec<String>) -> anyhow::Result<Report> {
+    fn show(&self, bar: &ProgressBar, elapsed: Duration, tally: &Tally) {
+        let position = match self.plan.extent {
+            Extent::Count(_) | Extent::File => tally.delivered_in_window,
+            Extent::For(_) => elapsed.as_millis() as u64,
+        };
+        bar.set_position(position);
+        let per_s = |count: u64| count as f64 / elapsed.as_secs_f64().max(0.001);
+        let (acknowledged, delivered) = (per_s(tally.acknowledged_in_window), per_s(tally.delivered_in_window));
+        let text =
+            format!("{acknowledged:.0}/s acknowledged, {delivered:.0}/s delivered, {} on their way", tally.underway);
+        self.progress.line(elapsed, &text);
+        bar.set_message(text);
+    }
+
+    fn report(
+        &self,
+        measured: &Measured,
+        stages: &(StageSnapshot, StageSnapshot),
+        mut failures: Vec<String>,
+    ) -> Report {
+        let (timeline, events) = self.shared.timeline().finish();
         let matching = self.shared.matching();
         let tally = matching.tally();
         let counts = self.counts(&tally, matching.acknowledged_undelivered());
         failures.extend(judge(&counts));
         let window = match self.plan.extent {
-            Extent::Count(_) => {
+            Extent::Count(_) | Extent::File => {
                 tally.last_delivery.unwrap_or(measured.until.at).saturating_duration_since(measured.from.at)
             }
             Extent::For(_) => measured.until.at - measured.from.at,
         };
         let (nodes, absent) = measured.nodes(&self.target.processes, tally.delivered_in_window);
-        let report = Report {
+        Report {
             conditions: self.conditions(),
             window_s: window.as_secs_f64(),
+            window_from_s: measured.from.at.saturating_duration_since(self.shared.began).as_secs_f64(),
             counts,
+            refusals: self.shared.refusals(),
             rates: rates(&tally, window),
+            channels: self.channel_rates(matching.channels(), window),
             latency: matching.delivery(),
+            latency_distribution: matching.delivery_distribution(),
             acknowledgement: matching.acknowledgement(),
             loadgen: measured.own(tally.delivered_in_window),
             machine: Machine {
@@ -244,166 +271,94 @@ impl Load {
                 processors_used_by_others: measured.processors_used_by_others(),
             },
             nodes,
+            stages: stages.1.costs_since(&stages.0, &self.target.status_sockets, tally.delivered_in_window),
             absent,
+            timeline,
+            events,
             failures,
             trouble: self.shared.trouble(),
-        };
-        Ok(report)
-    }
-
-    fn conditions(&self) -> Conditions {
-        let Self { plan, target, chain, .. } = self;
-        let background = target.background.clone();
-        let (pace, rate_per_s, outstanding_per_stream) = match plan.pace {
-            Pace::ClosedLoop { outstanding_per_stream: places } => (
-                format!("closed loop, {places} envelopes of each stream sent and not delivered"),
-                None,
-                Some(places.get()),
-            ),
-            Pace::OpenLoop { rate_per_s } => (format!("open loop at {rate_per_s} envelopes/s"), Some(rate_per_s), None),
-        };
-        let signatures = match plan.signatures {
-            Signatures::Fresh => "each with an ECDSA P-256 signature of its own",
-            Signatures::Reused => "unsigned: all with the signature of the first",
-        };
-        Conditions {
-            orderer: background.orderer,
-            nodes: background.nodes,
-            payload_bytes: plan.data_bytes,
-            envelope_bytes: self.shared.stock.envelope_bytes,
-            signatures: signatures.to_owned(),
-            verification: background.verification,
-            block_envelopes_max: chain.cutting.map(|cutting| cutting.message_count_max),
-            block_timeout_ms: chain.cutting.map(|cutting| cutting.timeout.as_millis() as u64),
-            durability: background.durability,
-            instances_open_max: background.instances_open_max,
-            frontends: self.frontends.len(),
-            streams: self.lane_count(),
-            receivers: plan.receivers,
-            pace,
-            rate_per_s,
-            outstanding_per_stream,
-            warmup_s: plan.warmup.as_secs_f64(),
-        }
-    }
-
-    fn counts(&self, tally: &Tally, lost: u64) -> Counts {
-        Counts {
-            sent: tally.sent,
-            sent_measured: tally.sent_measured,
-            acknowledged: tally.acknowledged,
-            delivered: tally.delivered,
-            refused: tally.refused,
-            unanswered: tally.unanswered,
-            left_out: self.shared.left_out.load(Relaxed),
-            lost,
-            repeated: tally.repeated,
-            foreign: tally.foreign,
-            reopened: self.shared.reopened.load(Relaxed),
-            prepared: self.shared.stock.prepared,
-            made_late: self.shared.stock.made_late(),
         }
     }
 }
 
+/// For each channel, where its envelopes come from.
+fn sources(args: &LoadgenArgs, plan: &Plan, target: &Target, progress: &Progress) -> anyhow::Result<Sources> {
+    let channels = target.factories.len();
+    let mut of_channels = Vec::new();
+    for (index, factory) in target.factories.iter().enumerate() {
+        of_channels.push(match (plan.content, &args.from) {
+            (Content::Opaque { envelope_bytes }, _) => {
+                Source::Opaque(OpaqueMaker::new(factory.channel(), index as u16, envelope_bytes)?)
+            }
+            (Content::File, Some(path)) if channels == 1 => Source::Replay(Replay::open(path, factory.channel())?),
+            (Content::File, _) => return Err(ArgsError::Channels(channels).into()),
+            (Content::Transactions { data_bytes, signatures }, _) => {
+                let maker = Maker::new(factory.clone(), data_bytes, signatures)?;
+                let needed = plan.envelopes_needed().div_ceil(channels as u64);
+                let bar = progress.envelopes("signing", needed);
+                let prepare = || Stock::prepare(maker, needed, channels, || bar.inc(1));
+                let stock = tokio::task::block_in_place(prepare);
+                bar.finish_and_clear();
+                Source::Stock(stock)
+            }
+        });
+    }
+    Ok(Sources::new(of_channels))
+}
+
 impl Plan {
+    /// How long the load goes on before the window opens.
+    fn before_window(&self) -> Duration {
+        match self.pace {
+            Pace::OpenLoop { ramp, .. } => ramp + self.warmup,
+            Pace::ClosedLoop { .. } => self.warmup,
+        }
+    }
+
     /// How many envelopes to make beforehand.
     fn envelopes_needed(&self) -> u64 {
         // The window opens a little later than asked for.
         let before = if self.warmup.is_zero() { 0 } else { self.warmup.as_secs() + 1 };
-        let per_s = match self.pace {
-            Pace::OpenLoop { rate_per_s } => u64::from(rate_per_s),
-            Pace::ClosedLoop { .. } => PREPARED_PER_S,
+        let (per_s, of_ramp) = match self.pace {
+            Pace::OpenLoop { rate_per_s, ramp } => (u64::from(rate_per_s), Schedule { rate_per_s, ramp }.of_ramp()),
+            Pace::ClosedLoop { .. } => (PREPARED_PER_S, 0),
         };
         let measured = match self.extent {
             Extent::Count(count) => count,
             Extent::For(duration) => per_s.saturating_mul(duration.as_secs() + COOL_DOWN_USUAL.as_secs()),
+            Extent::File => 0,
         };
-        per_s.saturating_mul(before).saturating_add(measured)
+        per_s.saturating_mul(before).saturating_add(of_ramp).saturating_add(measured)
     }
-}
-
-fn show(bar: &ProgressBar, extent: Extent, elapsed: Duration, tally: &Tally) {
-    let position = match extent {
-        Extent::Count(_) => tally.delivered_in_window,
-        Extent::For(_) => elapsed.as_millis() as u64,
-    };
-    bar.set_position(position);
-    let per_s = |count: u64| count as f64 / elapsed.as_secs_f64().max(0.001);
-    let (acknowledged, delivered) = (per_s(tally.acknowledged_in_window), per_s(tally.delivered_in_window));
-    bar.set_message(format!(
-        "{acknowledged:.0}/s acknowledged, {delivered:.0}/s delivered, {} on their way",
-        tally.underway
-    ));
-}
-
-fn rates(tally: &Tally, window: Duration) -> Rates {
-    let per_s = |count: u64| if window.is_zero() { 0.0 } else { count as f64 / window.as_secs_f64() };
-    Rates {
-        acknowledged_per_s: per_s(tally.acknowledged_in_window),
-        delivered_per_s: per_s(tally.delivered_in_window),
-        blocks_per_s: per_s(tally.blocks_in_window),
-        envelopes_per_block: tally.delivered_in_window as f64 / tally.blocks_in_window.max(1) as f64,
-    }
-}
-
-/// What no load may end with.
-fn judge(counts: &Counts) -> Vec<String> {
-    let findings = [
-        (counts.lost, format!("{} acknowledged envelopes were never delivered", counts.lost)),
-        (counts.repeated, format!("envelopes were delivered again {} times", counts.repeated)),
-        (u64::from(counts.delivered == 0), "no envelope was delivered".to_owned()),
-    ];
-    findings.into_iter().filter(|(count, _)| *count > 0).map(|(_, what)| what).collect()
-}
-
-/// All must have come as far as the first one, along the same chain.
-async fn judge_receivers(receivers: &mut [Receiver]) -> Vec<String> {
-    let mut failures: Vec<String> = receivers.iter().filter_map(|receiver| receiver.standing().broken).collect();
-    let [first, others @ ..] = receivers else { return failures };
-    let first = first.standing();
-    for (index, other) in others.iter_mut().enumerate() {
-        let reached = tokio::time::timeout(RECEIVERS_PATIENCE, other.reach(first.next)).await;
-        let standing = reached.unwrap_or_else(|_| other.standing());
-        let name = format!("receiver {}", index + 2);
-        if standing.next < first.next {
-            failures.push(format!("{name} has come to height {}, the first one to {}", standing.next, first.next));
-        } else if standing.next == first.next && standing.tip != first.tip {
-            failures.push(format!("{name} has seen another chain than the first one"));
-        }
-    }
-    failures
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::mix::Mix;
+    use super::super::plan::Frontends;
     use super::*;
-
-    #[test]
-    fn only_what_must_not_be_is_a_failure() {
-        let fine = Counts { delivered: 5, refused: 2, unanswered: 1, left_out: 9, foreign: 3, ..Counts::default() };
-        assert_eq!(judge(&fine), Vec::<String>::new());
-        assert_eq!(judge(&Counts { lost: 2, ..fine }), ["2 acknowledged envelopes were never delivered"]);
-        assert_eq!(judge(&Counts { repeated: 1, ..fine }), ["envelopes were delivered again 1 times"]);
-        assert_eq!(judge(&Counts::default()), ["no envelope was delivered"]);
-    }
 
     #[test]
     fn enough_is_made_beforehand() {
         let plan = |pace, extent, seconds| Plan {
-            data_bytes: 200,
+            content: Content::Transactions { data_bytes: 200, signatures: Signatures::Fresh },
+            mix: Mix::PLAIN,
             pace,
             extent,
             warmup: Duration::from_secs(seconds),
             streams_per_frontend: 1,
-            frontends: super::super::args::Frontends::All,
+            frontends: Frontends::All,
             receivers: 1,
-            signatures: Signatures::Fresh,
+            tick: Duration::from_secs(1),
+            events: Vec::new(),
         };
         let closed = Pace::ClosedLoop { outstanding_per_stream: NonZeroUsize::MIN };
-        let open = Pace::OpenLoop { rate_per_s: 100 };
+        let open = Pace::OpenLoop { rate_per_s: 100, ramp: Duration::ZERO };
+        let rising = Pace::OpenLoop { rate_per_s: 100, ramp: Duration::from_secs(4) };
         let for_ten = Extent::For(Duration::from_secs(10));
         assert_eq!(plan(open, for_ten, 1).envelopes_needed(), 100 * (2 + 10 + 1));
+        assert_eq!(plan(rising, for_ten, 1).envelopes_needed(), 200 + 100 * (2 + 10 + 1));
+        assert_eq!(plan(rising, for_ten, 1).before_window(), Duration::from_secs(5));
         assert_eq!(plan(open, Extent::Count(7), 1).envelopes_needed(), 207);
         assert_eq!(plan(open, Extent::Count(7), 0).envelopes_needed(), 7);
         assert_eq!(plan(closed, Extent::Count(7), 0).envelopes_needed(), 7);

@@ -12,25 +12,19 @@ use std::thread;
 use anyhow::Context as _;
 use bytes::Bytes;
 use fabric_proto::common::{Envelope, Header, Payload, SignatureHeader};
-use orderer_node::client::{EnvelopeFactory, EnvelopeKey};
+use orderer_node::client::EnvelopeFactory;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
-use super::args::Signatures;
+use super::key::Key;
 use super::limits::PREPARED_BYTES_MAX;
+use super::plan::Signatures;
 
-/// An encoded envelope and what it is recognised by.
-#[derive(Clone, Debug)]
-pub(super) struct Prepared {
-    pub(super) key: EnvelopeKey,
-    pub(super) envelope: Bytes,
-}
-
-/// Envelopes to be sent, no two of them equal.
+/// Envelopes of one channel to be sent, no two of them equal.
 #[derive(Debug)]
 pub(super) struct Stock {
     maker: Maker,
-    ready: Mutex<VecDeque<Prepared>>,
+    ready: Mutex<VecDeque<(Key, Bytes)>>,
     made_late: AtomicU64,
     /// Bytes of an envelope, on average over those made beforehand.
     pub(super) envelope_bytes: f64,
@@ -62,9 +56,10 @@ pub(super) struct Stamp {
 }
 
 impl Stock {
-    /// Makes `count` envelopes, or as many as fit into memory set aside for them, on all processors; tells `on_made` of each.
-    pub(super) fn prepare(maker: Maker, count: u64, on_made: impl Fn() + Sync) -> Self {
-        let count = fitting(count, maker.make().envelope.len());
+    /// Makes `count` envelopes, or as many as fit into its part of the memory set aside for them if there are so many stocks,
+    /// on all processors; tells `on_made` of each.
+    pub(super) fn prepare(maker: Maker, count: u64, stocks: usize, on_made: impl Fn() + Sync) -> Self {
+        let count = fitting(count, maker.make().1.len() * stocks.max(1));
         let makers = thread::available_parallelism().map_or(1, usize::from);
         let mut ready = VecDeque::with_capacity(count);
         thread::scope(|scope| {
@@ -78,7 +73,7 @@ impl Stock {
                 ready.extend(made.join().expect("nothing in a maker panics while there is randomness"));
             }
         });
-        let bytes: usize = ready.iter().map(|prepared| prepared.envelope.len()).sum();
+        let bytes: usize = ready.iter().map(|(_, envelope)| envelope.len()).sum();
         Self {
             maker,
             made_late: AtomicU64::new(0),
@@ -89,7 +84,7 @@ impl Stock {
     }
 
     /// One that was made beforehand, or else one that is made now.
-    pub(super) fn take(&self) -> Prepared {
+    pub(super) fn take(&self) -> (Key, Bytes) {
         let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
         ready.unwrap_or_else(|| {
             self.made_late.fetch_add(1, Relaxed);
@@ -115,12 +110,13 @@ impl Maker {
         }
     }
 
-    fn make(&self) -> Prepared {
+    /// An envelope, and what it is recognised by.
+    pub(super) fn make(&self) -> (Key, Bytes) {
         let envelope = match self {
             Self::Signing { factory, data_bytes } => factory.transaction_of_size(*data_bytes),
             Self::Stamping(stamp) => stamp.make(),
         };
-        Prepared { key: EnvelopeKey::of(&envelope), envelope }
+        (Key::of(&envelope), envelope)
     }
 }
 
@@ -185,9 +181,9 @@ mod tests {
 
     #[test]
     fn the_stock_is_used_up_before_more_are_made() {
-        let stock = Stock::prepare(maker(200, Signatures::Fresh), 5, || {});
+        let stock = Stock::prepare(maker(200, Signatures::Fresh), 5, 1, || {});
         assert_eq!(stock.prepared, 5);
-        let taken: HashSet<_> = (0..8).map(|_| stock.take().key).collect();
+        let taken: HashSet<_> = (0..8).map(|_| stock.take().0).collect();
         assert_eq!((taken.len(), stock.made_late()), (8, 3));
     }
 
@@ -202,8 +198,8 @@ mod tests {
     fn the_size_is_that_of_the_data() {
         for signatures in [Signatures::Fresh, Signatures::Reused] {
             for data_bytes in [0, 200, 4096] {
-                let stock = Stock::prepare(maker(data_bytes, signatures), 1, || {});
-                let (payload, _) = open(&stock.take().envelope);
+                let stock = Stock::prepare(maker(data_bytes, signatures), 1, 1, || {});
+                let (payload, _) = open(&stock.take().1);
                 assert_eq!(payload.data.len(), data_bytes);
                 assert!(stock.envelope_bytes > data_bytes as f64 + 500.0, "headers, identity and signature");
             }
@@ -214,8 +210,8 @@ mod tests {
     fn a_stamped_envelope_is_another_transaction_with_the_same_signature() {
         let maker = maker(200, Signatures::Reused);
         let (one, other) = (maker.make(), maker.make());
-        assert!(one.key != other.key && one.envelope.len() == other.envelope.len());
-        let ((first, first_signature), (second, second_signature)) = (open(&one.envelope), open(&other.envelope));
+        assert!(one.0 != other.0 && one.1.len() == other.1.len());
+        let ((first, first_signature), (second, second_signature)) = (open(&one.1), open(&other.1));
         assert_eq!(first_signature, second_signature);
         for payload in [&first, &second] {
             let header = payload.header.clone().unwrap();
@@ -230,6 +226,6 @@ mod tests {
     #[test]
     fn a_signed_envelope_has_a_signature_of_its_own() {
         let maker = maker(200, Signatures::Fresh);
-        assert_ne!(open(&maker.make().envelope).1, open(&maker.make().envelope).1);
+        assert_ne!(open(&maker.make().1).1, open(&maker.make().1).1);
     }
 }
