@@ -10,6 +10,7 @@
 //! - [`compare`]: two tables, and what has become worse.
 
 mod args;
+mod bare;
 pub mod compare;
 mod console;
 mod html;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::args::Place;
+use super::bare;
 use super::load::Target;
 use crate::ports::free_ports;
 use crate::process::{Process, tail};
@@ -27,11 +28,14 @@ pub(super) struct NetworkPlan {
     pub(super) frontends: u16,
     pub(super) block_envelopes_max: u32,
     pub(super) verification: VerificationOption,
+    /// Nodes serve no clients. Whoever loads them is a frontend, or sends to one of those.
+    pub(super) is_bare: bool,
 }
 
 /// It. It ends when this is dropped.
 pub(super) struct DevProcess {
-    process: Option<Process>,
+    /// `dev`, or the nodes and frontends.
+    processes: Vec<Process>,
     file: NetworkFile,
     folder: TempDir,
 }
@@ -44,6 +48,7 @@ impl NetworkPlan {
         frontends: 0,
         block_envelopes_max: 100,
         verification: VerificationOption::Frontends,
+        is_bare: false,
     };
 }
 
@@ -80,27 +85,45 @@ impl DevProcess {
             ensure!(since.elapsed() < PATIENCE, "no network yet\n{}", tail(&process.log(), LOG_LINES));
             sleep(POLL).await;
         };
-        let mut started = Self { process: Some(process), file, folder };
-        started.wait_until_open(since).await?;
+        let mut started = Self { processes: vec![process], file, folder };
+        let nodes = started.file.nodes.iter().map(|node| node.status_socket.clone());
+        let frontends = started.file.frontends.iter().map(|frontend| frontend.status_socket.clone());
+        let (nodes, frontends): (Vec<_>, Vec<_>) = (nodes.collect(), frontends.collect());
+        started.wait_until_open(nodes.iter().chain(&frontends), since).await?;
+        if plan.is_bare {
+            started.stop();
+            started.processes = bare::start(&description, &mut started.file)?;
+            started.wait_until_open(&frontends, Instant::now()).await?;
+        }
         Ok(started)
     }
 
-    async fn wait_until_open(&mut self, since: Instant) -> anyhow::Result<()> {
-        let sockets = self.file.nodes.iter().map(|node| &node.status_socket);
-        let sockets: Vec<_> =
-            sockets.chain(self.file.frontends.iter().map(|frontend| &frontend.status_socket)).collect();
+    async fn wait_until_open(
+        &mut self,
+        sockets: impl IntoIterator<Item = &PathBuf>,
+        since: Instant,
+    ) -> anyhow::Result<()> {
         for socket in sockets {
             while !is_open(socket, self.file.channels.len()).await {
-                if let Some(process) = &mut self.process
-                    && let Some(status) = process.ended()?
-                {
-                    bail!("orderer-node dev has ended: {status}\n{}", tail(&process.log(), LOG_LINES));
+                for process in &mut self.processes {
+                    if let Some(status) = process.ended()? {
+                        bail!("{} has ended: {status}\n{}", process.name(), tail(&process.log(), LOG_LINES));
+                    }
                 }
                 ensure!(since.elapsed() < PATIENCE, "{} does not open its channels", socket.display());
                 sleep(POLL).await;
             }
         }
         Ok(())
+    }
+
+    /// In good order: `dev` could not end its nodes if it were killed.
+    fn stop(&mut self) {
+        for process in self.processes.drain(..) {
+            if let Err(error) = process.stop(Signal::SIGTERM, STOP_PATIENCE) {
+                eprintln!("bench: {error:#}");
+            }
+        }
     }
 
     /// Where files of a measurement may be put.
@@ -151,12 +174,7 @@ impl DevProcess {
 
 impl Drop for DevProcess {
     fn drop(&mut self) {
-        // Killed, it could not end its nodes.
-        if let Some(process) = self.process.take()
-            && let Err(error) = process.stop(Signal::SIGTERM, STOP_PATIENCE)
-        {
-            eprintln!("bench: {error:#}");
-        }
+        self.stop();
     }
 }
 

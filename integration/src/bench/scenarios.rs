@@ -141,8 +141,8 @@ pub(super) fn all() -> Vec<Scenario> {
 fn opaque(name: &'static str, what: &'static str, bytes: usize, limit: f64) -> Scenario {
     Scenario {
         name,
-        system: System::Ours(NetworkPlan::USUAL),
-        loads: vec![LoadPlan { content: Content::Opaque(bytes), pace: Pace::Outstanding(2000), ..LoadPlan::USUAL }],
+        system: System::Ours(NetworkPlan { is_bare: true, ..NetworkPlan::USUAL }),
+        loads: vec![LoadPlan { content: Content::Opaque(bytes), pace: Pace::Outstanding(4000), ..LoadPlan::USUAL }],
         figures: vec![cost(name, what, limit)],
         is_long: false,
     }
@@ -158,7 +158,7 @@ fn real_frontends() -> Scenario {
     };
     Scenario {
         name: "real-frontends",
-        system: System::Ours(NetworkPlan { frontends: 1, ..NetworkPlan::USUAL }),
+        system: System::Ours(NetworkPlan { frontends: 1, is_bare: true, ..NetworkPlan::USUAL }),
         loads: vec![BUSY_FRONTEND],
         figures: vec![
             cost(
@@ -178,6 +178,7 @@ fn real_nodes() -> Scenario {
         name: "real-nodes",
         system: System::Ours(NetworkPlan {
             frontends: 1,
+            is_bare: true,
             verification: VerificationOption::Full,
             ..NetworkPlan::USUAL
         }),
@@ -271,7 +272,7 @@ fn memory() -> Scenario {
     let extent = Extent::Count(MEMORY_ENVELOPES);
     Scenario {
         name: "memory",
-        system: System::Ours(NetworkPlan::USUAL),
+        system: System::Ours(NetworkPlan { is_bare: true, ..NetworkPlan::USUAL }),
         loads: vec![LoadPlan {
             content: Content::Opaque(40),
             pace: Pace::Outstanding(2000),
