@@ -2,7 +2,8 @@
 //!
 //! Batches come in over a bounded queue, each with what is to happen once its records are durable. The thread takes all
 //! that wait, makes them durable with one sync, and passes what follows on in order. While it syncs, the next batches
-//! gather: the slower the disk, the larger the commits.
+//! gather: the slower the disk, the larger the commits. Bodies of requests alone wait a little for company, because a vote
+//! that needs them is made durable together with them: at a thousand small requests a second that saves most of the syncs.
 //!
 //! A failed write ends the thread. The batches of that commit and all later ones are never passed on; the reason is
 //! given to whoever waits for [`DiskThread::stopped`].
@@ -13,10 +14,12 @@ use std::time::Duration;
 
 use frontend_shim::stages::Stage;
 use mod_smart::Record;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
 
 use crate::clock::Clock;
-use crate::journal::limits::{COMMIT_BATCHES_MAX, COMMIT_BYTES_MAX};
+use crate::journal::limits::{BODIES_WAIT_MAX, COMMIT_BATCHES_MAX, COMMIT_BYTES_MAX};
 use crate::journal::{Commit, Durability, Journal, JournalError};
 
 /// Records, and what must not happen before they are durable.
@@ -98,11 +101,12 @@ impl DiskThread {
         let metrics = Arc::new(DiskMetrics::default());
         let mut worker = Worker { journal, input, output: durable, metrics: Arc::clone(&metrics), clock };
         let run = move || {
-            let ended = worker.run();
+            let timer = Builder::new_current_thread().enable_time().build().map_err(DiskFault::Start);
+            let ended = timer.and_then(|timer| worker.run(&timer).map_err(DiskFault::Journal));
             // The queues close before the reason is given, so that who knows the reason finds them closed.
             drop(worker);
             // If nobody waits for the reason, nobody wants to know.
-            reason.send(ended.map_err(DiskFault::Journal)).unwrap_or_default();
+            reason.send(ended).unwrap_or_default();
         };
         std::thread::Builder::new().name("journal".to_owned()).spawn(run).map_err(DiskFault::Start)?;
         Ok((Self { metrics, stopped }, batches))
@@ -164,8 +168,17 @@ struct Worker<T> {
     clock: Clock,
 }
 
+impl<T> Batch<T> {
+    /// Is nobody kept waiting if this is made durable a little later? What has no records is passed on as soon as those before
+    /// it are durable.
+    fn can_wait(&self) -> bool {
+        !self.records.is_empty() && self.records.iter().all(|record| matches!(record, Record::Body(_)))
+    }
+}
+
 impl<T> Worker<T> {
-    fn run(&mut self) -> Result<(), JournalError> {
+    /// `timer` is for waits that end.
+    fn run(&mut self, timer: &Runtime) -> Result<(), JournalError> {
         let mut durable = Vec::new();
         while let Some(first) = self.input.blocking_recv() {
             let _entered = Stage::Journal.enter();
@@ -176,11 +189,7 @@ impl<T> Worker<T> {
                 }
                 continue;
             }
-            self.take(first, &mut durable)?;
-            while durable.len() < COMMIT_BATCHES_MAX && self.journal.uncommitted_bytes() < COMMIT_BYTES_MAX {
-                let Ok(next) = self.input.try_recv() else { break };
-                self.take(next, &mut durable)?;
-            }
+            self.gather(first, &mut durable, timer)?;
             self.clock.commit_begins();
             let commit = self.journal.commit();
             self.clock.commit_ends();
@@ -190,6 +199,25 @@ impl<T> Worker<T> {
                 if self.output.blocking_send(then).is_err() {
                     return Ok(());
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what waits, and while there are only bodies, what comes soon.
+    fn gather(&mut self, first: Batch<T>, durable: &mut Vec<T>, timer: &Runtime) -> Result<(), JournalError> {
+        let until = Instant::now() + BODIES_WAIT_MAX;
+        let (mut next, mut can_wait) = (Some(first), true);
+        while let Some(batch) = next {
+            can_wait &= batch.can_wait();
+            self.take(batch, durable)?;
+            if durable.len() >= COMMIT_BATCHES_MAX || self.journal.uncommitted_bytes() >= COMMIT_BYTES_MAX {
+                break;
+            }
+            next = self.input.try_recv().ok();
+            if next.is_none() && can_wait {
+                // No more may ever come: what is here is made durable all the same.
+                next = timer.block_on(async { timeout_at(until, self.input.recv()).await }).ok().flatten();
             }
         }
         Ok(())
@@ -292,6 +320,21 @@ mod tests {
         Record::Voted(Vote { kind: VoteKind::Accept, instance: InstanceId(instance), epoch: Epoch(0), digest })
     }
 
+    struct NoKey;
+
+    impl mod_smart::Signer for NoKey {
+        fn sign(&self, _: &[u8]) -> mod_smart::Signature {
+            mod_smart::Signature([0; 64])
+        }
+    }
+
+    fn body_record() -> Record {
+        let client = mod_smart::Client::Replica(mod_smart::ReplicaId(0));
+        let id = mod_smart::RequestId { client, session: mod_smart::SessionId(1), sequence: mod_smart::Sequence(1) };
+        let request = mod_smart::Request { id, body: bytes::Bytes::from_static(b"a body") };
+        Record::Body(request.seal(GroupId([1; 32]), &NoKey))
+    }
+
     fn batch(number: u64) -> Batch<u64> {
         Batch { records: vec![vote(number + 1), vote(number + 1)], then: number }
     }
@@ -332,6 +375,30 @@ mod tests {
             journalled(&disk.disk),
             (1..=500).flat_map(|number| [vote(number), vote(number)]).collect::<Vec<_>>()
         );
+    }
+
+    #[tokio::test]
+    async fn bodies_wait_for_company_and_what_is_said_about_them_waits_for_nothing() {
+        let (thread, batches, mut durable) = start(journal(MemDisk::default(), Durability::Full), 16);
+        let metrics = thread.metrics();
+        let body = |number| Batch { records: vec![body_record()], then: number };
+        for number in 0..3 {
+            batches.send(body(number)).await.unwrap();
+            tokio::time::sleep(BODIES_WAIT_MAX / 10).await;
+        }
+        let voted = std::time::Instant::now();
+        batches.send(batch(3)).await.unwrap();
+        for number in 0..=3 {
+            assert_eq!(durable.recv().await, Some(number));
+        }
+        // On a machine that is busy some may have waited long enough.
+        assert!(metrics.read().syncs < 4 || voted.elapsed() > BODIES_WAIT_MAX, "{:?}", metrics.read());
+        batches.send(body(4)).await.unwrap();
+        assert_eq!(durable.recv().await, Some(4), "alone it is made durable too");
+        batches.send(body(5)).await.unwrap();
+        drop(batches);
+        assert_eq!(durable.recv().await, Some(5), "and when nothing can come any more");
+        thread.stopped().await.unwrap();
     }
 
     #[tokio::test]

@@ -21,15 +21,15 @@ pub struct Row {
 
 /// In the order of [`super::rows::ALL`]: name, allocations, bytes.
 pub const TABLE: [Row; 9] = [
-    row("decoded and checked", 400, 11600),
+    row("decoded and checked", 200, 7200),
     row("bundled", 8, 131630),
     row("sealed", 5, 123390),
-    row("judged, frontends trusted", 415, 107256),
-    row("judged in full", 1515, 200456),
+    row("judged, frontends trusted", 215, 102856),
+    row("judged in full", 1315, 196056),
     row("agreed on by four", 247, 553658),
-    row("ordered into a block", 536, 167954),
-    row("body of a block read", 208, 135388),
-    row("stored and delivered", 33, 388584),
+    row("ordered into a block", 323, 164360),
+    row("body of a block read", 8, 130988),
+    row("stored and delivered", 31, 265534),
 ];
 
 const fn row(name: &'static str, allocations: u64, bytes: u64) -> Row {

@@ -1,5 +1,7 @@
 //! Every bound of the journal and its thread, in one place.
 
+use std::time::Duration;
+
 /// Bytes after which a segment takes no further commit. A segment is longer by at most one commit. Truncation deletes
 /// whole segments, so this is also how much of the journal is kept beyond what is needed.
 pub const SEGMENT_BYTES: u32 = 16 << 20;
@@ -35,6 +37,10 @@ pub const SEGMENTS_OPEN_MAX: usize = 16;
 
 /// Positions of bodies that are remembered after a search through the journal.
 pub const LOCATED_MAX: usize = 4096;
+
+/// How long bodies of requests wait for more before they are made durable, while nothing else waits. A client's SUCCESS comes later by
+/// this at most; a decision does not, for the votes that it takes wait for nothing.
+pub const BODIES_WAIT_MAX: Duration = Duration::from_millis(2);
 
 /// Batches that the disk thread takes into one commit.
 pub const COMMIT_BATCHES_MAX: usize = 1024;
