@@ -305,9 +305,13 @@ fn the_cache_is_bounded_and_old_blocks_are_read_from_disk() {
     let dir = dir();
     let ledger = small(dir.path());
     fill(&ledger, 1);
-    grow(&ledger, 50, 9_000);
+    grow(&ledger, 50, 4_500);
     let cached = (0..50).filter(|number| ledger.cached(*number).is_some()).collect::<Vec<_>>();
-    assert_eq!(cached, [46, 47, 48, 49], "four blocks of 9 kB fit 40 kB");
+    assert_eq!(
+        cached,
+        [46, 47, 48, 49],
+        "four blocks of 4.5 kB fit 40 kB, each with the message that it may be sent in"
+    );
     let old = ledger.read(5).unwrap().unwrap();
     // Whoever reads the same old block shares it, as long as somebody holds it.
     assert!(Arc::ptr_eq(&old, &ledger.read(5).unwrap().unwrap()));
