@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use fabric_channel::ChannelConfig;
@@ -69,9 +69,9 @@ pub enum NodeAddress {
 }
 
 impl NodeAddress {
-    fn directory(&self) -> Option<Arc<Directory>> {
+    fn directory(&self) -> Option<Weak<Directory>> {
         match self {
-            Self::Dial(directory) => Some(Arc::clone(directory)),
+            Self::Dial(directory) => Some(Arc::downgrade(directory)),
             Self::InProcess(_) => None,
         }
     }
@@ -111,7 +111,8 @@ struct Running {
     id: FrontendId,
     group: Arc<OrderingGroup>,
     identity: TlsIdentity,
-    directory: Arc<Directory>,
+    /// As long as links dial: it may lead to the ledgers, which are to close when the links have ended.
+    directory: Weak<Directory>,
     bodies: Bodies,
     relay: Relay,
     nodes: Vec<Arc<NodeHandle>>,
@@ -137,8 +138,7 @@ impl Frontend {
         let group = Arc::new(setup.group);
         let nodes: Vec<_> =
             view.replicas().map(|replica| Arc::new(NodeHandle::new(replica, group.name(replica)))).collect();
-        let directory = setup.nodes.iter().find_map(|node| node.address.directory());
-        let directory = directory.unwrap_or_else(|| Arc::new(Directory::of_group(&group)));
+        let directory = setup.nodes.iter().find_map(|node| node.address.directory()).unwrap_or_default();
         let ways = ways(setup.nodes, &setup.identity, nodes.len())?;
         let credential = Credential::issue(group.id(), key.id(), &setup.identity)?;
         let hello = Hello { version: VERSION, group: group.id(), credential, bodies: setup.bodies };
@@ -315,7 +315,9 @@ impl Submit for FrontendHandle {
         Box::pin(async move {
             let running = &frontend.0;
             let (connected, identity) = (frontend.connected(), &running.identity);
-            let reach = reach(&running.group, &connected, &running.directory, identity, &next).await;
+            let directory = running.directory.upgrade();
+            let directory = directory.unwrap_or_else(|| Arc::new(Directory::of_group(&running.group)));
+            let reach = reach(&running.group, &connected, &directory, identity, &next).await;
             reach.map_err(|error| error.to_string()).and_then(|reach| reach.check()).map_err(|why| {
                 let why = format!("error applying config update to existing channel '{channel}': {why}");
                 SubmitError::Refused(why)
