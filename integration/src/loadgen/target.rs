@@ -359,7 +359,8 @@ mod tests {
         let ca = material::tls_authority();
         let more = network(&format!(
             "\"channels\": [{{\"name\": \"one\", \"genesis\": \"a\"}}, {{\"name\": \"two\", \"genesis\": \"b\"}}],
-             \"frontends\": [{{\"name\": \"f1\", \"address\": \"127.0.0.1:2\", \"pid\": 42, \"tls_ca\": \"{}\", \"log\": \"l\"}}],",
+             \"frontends\": [{{\"name\": \"f1\", \"address\": \"127.0.0.1:2\", \"pid\": 42, \"status_socket\": \"s\", \"config\": \"c\",
+               \"tls_ca\": \"{}\", \"log\": \"l\"}}],",
             ca.display()
         ));
         let all = more.resolve("").unwrap();
