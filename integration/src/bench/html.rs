@@ -18,12 +18,12 @@ pub(super) fn targets(table: &TargetsTable) -> String {
     page.sections.push(section);
     let mut conditions = Section::new("Conditions");
     let failed = |row: &Row| (!row.failures.is_empty()).then(|| (row.name.clone(), row.failures.join("; ")));
-    let mut shown = Table::new(&["rows", "conditions", "the runs"]);
+    let mut shown = Vec::new();
     for alike in table.rows.chunk_by(is_measured_alike) {
         let names: Vec<&str> = alike.iter().map(|row| row.name.as_str()).collect();
-        shown.rows.push(vec![names.join(", "), alike[0].conditions.to_string(), alike[0].circumstances.to_string()]);
+        shown.push((names.join(", "), format!("{}. In the runs: {}.", alike[0].conditions, alike[0].circumstances)));
     }
-    conditions.parts.push(shown.into());
+    conditions.parts.push(Part::Facts(shown));
     page.sections.push(conditions);
     let mut failures: Vec<_> = table.rows.iter().filter_map(failed).collect();
     failures.extend(table.skipped.iter().map(|skipped| ("skipped".to_owned(), skipped.clone())));

@@ -70,5 +70,19 @@ fn is_gap(text: &str) -> bool {
 fn is_number(text: &str) -> bool {
     let text =
         text.trim_start().trim_start_matches(['-', '+', '\u{2212}', '<', '>', '=', '~', '\u{2264}', '\u{2265}', ' ']);
-    text.starts_with(|character: char| character.is_ascii_digit())
+    text.starts_with(|character: char| character.is_ascii_digit()) && text.len() <= NUMBER_BYTES_MAX
+}
+
+/// A number with its unit is shorter than a sentence that begins with one.
+const NUMBER_BYTES_MAX: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_begins_with_a_number_is_none() {
+        assert!(is_number("12.5 us/envelope") && is_number("<= 5"));
+        assert!(!is_number("1296 B on the wire, 100.0 envelopes in a block") && !is_number("none"));
+    }
 }
