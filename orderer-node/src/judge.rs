@@ -45,12 +45,6 @@ impl BodyJudge {
         stage.within(|| blockcutter::judge(body, origin, &configurations, self.verification))
     }
 
-    /// Does judging a request of so many bytes cost less than to hand it to another thread and back is worth?
-    #[must_use]
-    pub fn is_quick(&self, bytes: usize) -> bool {
-        self.verification == Verification::Frontends && bytes <= QUICK_BYTES_MAX
-    }
-
     /// The configurations in force, and when they change.
     #[must_use]
     pub fn configurations(&self) -> watch::Receiver<Arc<Configurations>> {
@@ -102,9 +96,6 @@ impl WaitingRoom {
 
 /// Bytes that one sender may have waiting here. What finds no room is sent again by a correct sender.
 const WAITING_BYTES_MAX: usize = 16 << 20;
-
-/// Thirty real envelopes: to decode them takes about as long as to verify the seal of the request, some forty microseconds.
-const QUICK_BYTES_MAX: usize = 32 << 10;
 
 /// Longer than a node that takes part is behind another.
 const AHEAD_WAIT_MAX: Duration = Duration::from_secs(5);

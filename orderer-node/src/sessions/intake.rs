@@ -16,9 +16,8 @@ impl SessionHost {
     /// Checks a request in the pool and hands it to the replica.
     pub(super) async fn take(&self, frontend: FrontendId, bytes: Bytes) -> Result<(), NotTaken> {
         let (keyring, group, judge) = (Arc::clone(&self.keyring), self.view.group(), self.judge.clone());
-        let is_quick = judge.is_quick(bytes.len());
         let check = move || Stage::Decode.within(|| check(bytes, frontend, group, &keyring, &judge));
-        let checked = if is_quick { Some(check()) } else { self.verify.run(check).await };
+        let checked = self.verify.run(check).await;
         let request = checked.ok_or(NotTaken::Panicked)??;
         drop(self.inbox.send(Event::Request(request)).await);
         Ok(())
