@@ -328,7 +328,10 @@ impl World {
         for ((instance, foretold), by) in &self.foretold {
             let voters = by.keys().copied().collect();
             if self.view.is_quorum(voters) && instance.0 <= longest.len() as u64 {
-                assert!(history(*instance).eq(foretold.iter().copied()), "{instance} was final, and is another: {by:?}");
+                assert!(
+                    history(*instance).eq(foretold.iter().copied()),
+                    "{instance} was final, and is another: {by:?}"
+                );
             }
         }
     }
