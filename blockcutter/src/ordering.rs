@@ -48,6 +48,12 @@ impl Ordering {
         }
     }
 
+    /// Among whom it orders.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
     /// The open channels, in the order of their names.
     pub fn channels(&self) -> impl ExactSizeIterator<Item = &ChannelId> {
         self.chains.keys()

@@ -289,7 +289,8 @@ impl Session {
         tokio::spawn(Stage::Push.follow(async move {
             // It ends with the session, whose credit's sender or queue is gone then, or with the channel.
             tokio::select! {
-                () = pusher.run(from, until) => {}
+                () = pusher.run(from, until.clone()) => {}
+                () = pusher.run_tentative(from, until) => {}
                 () = pushes.closed() => {}
                 () = pusher.joined.removed() => {}
             }
@@ -303,7 +304,7 @@ impl Session {
         let pusher = self.pusher(channel.clone(), joined);
         tokio::spawn(Stage::Push.follow(async move {
             if number > 0 {
-                pusher.push(number, true).await;
+                pusher.push_again(number).await;
             }
             drop(permit);
         }));
@@ -317,6 +318,7 @@ impl Session {
             channel,
             joined,
             pushes: self.pushes.clone(),
+            foretold: Arc::default(),
         }
     }
 
