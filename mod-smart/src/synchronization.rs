@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn a_claim_whose_certificate_holds_one_wrong_signature_is_refused() {
         let view = View::flat(GROUP, 4).unwrap();
-        let mut votes = votes(VoteKind::Write, Epoch(1));
+        let mut votes = votes_of(VoteKind::Write, Epoch(1));
         votes[1].signature = votes[0].signature;
         let claim = Claim::Written(WriteCertificate::collect(InstanceId(1), Epoch(1), DIGEST, &votes));
         assert_eq!(collect(0, 2, vec![claim]).verify(&view, &Names), Err(Reject::Signature));
