@@ -78,7 +78,11 @@ impl Instance {
             VoteKind::Write => &mut round.writes,
             VoteKind::Accept => &mut round.accepts,
         };
-        match tally.count(vote, view) {
+        let counted = match kind {
+            VoteKind::Write => tally.count(vote, |voters| view.is_certificate(voters)),
+            VoteKind::Accept => tally.count(vote, |voters| view.is_quorum(voters)),
+        };
+        match counted {
             Counted::Waiting => Progress::None,
             Counted::Double => Progress::Double,
             Counted::Reached => {

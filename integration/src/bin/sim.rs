@@ -36,6 +36,9 @@ struct Args {
     /// So many replicas, instead of as many as the seed says.
     #[arg(long)]
     n: Option<usize>,
+    /// Groups whose replicas only crash, in every world.
+    #[arg(long, conflicts_with = "actor")]
+    crash_only: bool,
     /// Runs this one seed only.
     #[arg(long)]
     seed: Option<u64>,
@@ -46,7 +49,7 @@ struct Args {
     #[arg(long, default_value_t = 1_000_000)]
     lines: usize,
     /// Runs this scenario, or all of them (`all`), or names them (`list`).
-    #[arg(long, conflicts_with_all = ["seed", "seeds", "actor", "n", "trace"])]
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "actor", "n", "crash_only", "trace"])]
     scenario: Option<String>,
 }
 
@@ -70,7 +73,7 @@ fn main() -> ExitCode {
 
 fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
     let lines = if args.trace { args.lines } else { 0 };
-    let outcome = run(&Options { seed, n: args.n, actor: args.actor.clone(), lines })?;
+    let outcome = run(&Options { seed, n: args.n, is_crash_only: args.crash_only, actor: args.actor.clone(), lines })?;
     for line in outcome.story {
         println!("{line}");
     }
@@ -83,7 +86,8 @@ fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
 }
 
 fn many(args: &Args) -> anyhow::Result<bool> {
-    let options = Options { n: args.n, actor: args.actor.clone(), ..Options::default() };
+    let options =
+        Options { n: args.n, is_crash_only: args.crash_only, actor: args.actor.clone(), ..Options::default() };
     let campaign = Campaign {
         from: args.from,
         seeds: args.seeds,

@@ -7,7 +7,7 @@ use blockcutter::{Configurations, CutBlock, CutTimers, Ordering, Output};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
-use mod_smart::{Decision, Time};
+use mod_smart::{Decision, Event, Regency, ReplicaId, Time};
 
 use super::genesis::channel;
 use super::queue::SharedBlock;
@@ -21,6 +21,8 @@ pub(super) struct Application {
     timers: CutTimers,
     /// Bytes that make the state as large as that of a busy service.
     padding: usize,
+    /// The hand-over that the last decision held.
+    hand_over: Option<(Regency, ReplicaId)>,
 }
 
 /// A block that is not the one this replica holds under its number.
@@ -28,7 +30,7 @@ pub(super) struct Diverged(pub u64);
 
 impl Application {
     pub fn new(ordering: Ordering, blocks: Vec<SharedBlock>, padding: usize, now: Time) -> Self {
-        Self { timers: CutTimers::of(&ordering, now), ordering, blocks, padding }
+        Self { timers: CutTimers::of(&ordering, now), ordering, blocks, padding, hand_over: None }
     }
 
     /// Reads the state back from a snapshot of the group that began so.
@@ -78,11 +80,13 @@ impl Application {
             let request = request.value();
             self.ordering.apply(request.id.client, &request.body, &mut outputs);
         }
+        self.hand_over = None;
         let mut new = Vec::new();
         for output in outputs {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
                 Output::CutOpened { channel, number, timeout } => self.timers.open(now, channel, number, timeout),
+                Output::HandOver { regency, to } => self.hand_over = Some((regency, to)),
                 // The channel of a world keeps its consenters.
                 Output::Opened { .. }
                 | Output::TakenUp { .. }
@@ -93,6 +97,12 @@ impl Application {
             }
         }
         Ok(new)
+    }
+
+    /// What the replica is to be told of the last decision.
+    pub fn take_hand_over(&mut self) -> Option<Event> {
+        let (regency, to) = self.hand_over.take()?;
+        Some(Event::HandOver { regency, to })
     }
 
     /// A replayed block must be the one that is stored.

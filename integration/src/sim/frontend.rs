@@ -204,7 +204,7 @@ impl Frontend {
         }
     }
 
-    /// The next block, if a quorum has signed it and its body is here.
+    /// The next block, if as many as must have signed it and its body is here.
     fn certified(&mut self, now: Time) -> Option<Vec<(ReplicaId, BlockPush)>> {
         let pushes = self.pushes.get_mut(&self.number)?;
         let follows = |header: &BlockHeader| self.before.is_none_or(|hash| header.previous_hash[..] == hash[..]);
@@ -218,7 +218,8 @@ impl Frontend {
                 None => candidates.push((&push.header, &push.metadata_value, [*replica].into_iter().collect())),
             }
         }
-        let (header, _, voters) = candidates.into_iter().find(|(_, _, voters)| self.view.is_quorum(*voters))?;
+        let (header, _, voters) =
+            candidates.into_iter().find(|(_, _, voters)| self.view.is_delivery_quorum(*voters))?;
         let (hash, expected) = (header.hash(), header.data_hash.clone());
         let (mut has_body, mut is_config) = (false, false);
         for push in pushes.values_mut().filter(|push| push.header.data_hash == expected) {

@@ -140,8 +140,10 @@ impl Replica {
     /// count for nothing any more.
     pub(super) fn on_vote(&mut self, now: Time, vote: SignedVote, actions: &mut Vec<Action>) {
         let id = vote.vote.instance;
-        let is_unheard_of = vote.vote.kind == VoteKind::Write && !self.view.has_writes();
-        if id <= self.delivered || vote.vote.epoch < self.epoch() || is_unheard_of {
+        if vote.vote.kind == VoteKind::Write && !self.view.has_writes() {
+            return;
+        }
+        if id <= self.delivered || vote.vote.epoch < self.epoch() {
             return;
         }
         if vote.vote.epoch > self.epoch() {
