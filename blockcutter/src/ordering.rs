@@ -107,6 +107,14 @@ impl Ordering {
             {
                 self.on_opening_ask(channel, replica, Way::AtTip { config_block, tip, ordered }, out);
             }
+            (Command::HandOver { regency, to }, Client::Replica(replica))
+                if self.view.leader(regency) == replica && self.view.has(to) =>
+            {
+                out.push(Output::HandOver { regency, to });
+            }
+            (Command::HandOver { .. }, _) => {
+                out.push(Output::Skipped { channel: None, reason: SkipReason::NotAllowed });
+            }
             (
                 Command::CutAfterTimeout { channel, .. }
                 | Command::OpenChannel { channel, .. }

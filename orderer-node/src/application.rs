@@ -9,7 +9,7 @@ use fabric_proto::ChannelId;
 use frontend_shim::certainty::Certainty;
 use frontend_shim::ledger::{LedgerError, Tip};
 use frontend_shim::stages::Stage;
-use mod_smart::{Decision, Tentative};
+use mod_smart::{Decision, Event, Regency, ReplicaId, Tentative};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -37,6 +37,8 @@ pub struct Application {
     left_overs: LeftOvers,
     counts: ApplicationCounts,
     outputs: Vec<Output>,
+    /// The last hand-over that was delivered and that the replica was not told of yet.
+    hand_over: Option<(Regency, ReplicaId)>,
 }
 
 /// What the application has done since the node started.
@@ -77,9 +79,20 @@ impl Application {
         left_overs: LeftOvers,
     ) -> Result<Self, Fault> {
         let (timers, counts, outputs) = (CutTimers::default(), ApplicationCounts::default(), Vec::new());
-        let ahead = Ahead::default();
-        let mut application =
-            Self { ordering, ahead, channels, signing, catch_up, timers, clock, in_force, left_overs, counts, outputs };
+        let mut application = Self {
+            ordering,
+            ahead: Ahead::default(),
+            channels,
+            signing,
+            catch_up,
+            timers,
+            clock,
+            in_force,
+            left_overs,
+            counts,
+            outputs,
+            hand_over: None,
+        };
         application.take_up()?;
         Ok(application)
     }
@@ -208,6 +221,7 @@ impl Application {
                 Output::CutOpened { channel, number, timeout } => {
                     self.timers.open(self.clock.now(), channel, number, timeout);
                 }
+                Output::HandOver { regency, to } => self.hand_over = Some((regency, to)),
                 Output::Skipped { channel, reason } => self.on_skipped(channel.as_ref(), &reason),
             }
         }
@@ -240,6 +254,12 @@ impl Application {
         self.counts.retractions += 1;
         self.ahead.retract();
         self.channels.list().values().for_each(|channel| channel.tentative.retract());
+    }
+
+    /// What the replica is to be told of what was delivered.
+    pub fn take_hand_over(&mut self) -> Option<Event> {
+        let (regency, to) = self.hand_over.take()?;
+        Some(Event::HandOver { regency, to })
     }
 
     /// The state, to be restored by [`Ordering::restore`].

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use frontend_shim::certainty::Certainty;
-use mod_smart::{Decision, Tentative, Time};
+use mod_smart::{Decision, Event, Regency, ReplicaId, Tentative, Time};
 
 use super::genesis::channel;
 use super::queue::SharedBlock;
@@ -25,6 +25,8 @@ pub(super) struct Application {
     timers: CutTimers,
     /// Bytes that make the state as large as that of a busy service.
     padding: usize,
+    /// The hand-over that the last decision held.
+    hand_over: Option<(Regency, ReplicaId)>,
 }
 
 /// A block that is not the one this replica holds under its number.
@@ -33,7 +35,8 @@ pub(super) struct Diverged(pub u64);
 impl Application {
     pub fn new(ordering: Ordering, blocks: Vec<SharedBlock>, padding: usize, now: Time) -> Self {
         let (ahead, foretold) = (Ahead::default(), BTreeMap::new());
-        Self { timers: CutTimers::of(&ordering, now), ordering, ahead, foretold, blocks, padding }
+        let timers = CutTimers::of(&ordering, now);
+        Self { timers, ordering, ahead, foretold, blocks, padding, hand_over: None }
     }
 
     /// Reads the state back from a snapshot of the group that began so.
@@ -84,11 +87,13 @@ impl Application {
             self.ordering.apply(decision.instance, request.id.client, &request.body, &mut outputs);
         }
         self.ahead.on_delivered(decision.instance);
+        self.hand_over = None;
         let mut new = Vec::new();
         for output in outputs {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
                 Output::CutOpened { channel, number, timeout } => self.timers.open(now, channel, number, timeout),
+                Output::HandOver { regency, to } => self.hand_over = Some((regency, to)),
                 // The channel of a world keeps its consenters.
                 Output::Opened { .. }
                 | Output::TakenUp { .. }
@@ -121,6 +126,12 @@ impl Application {
     pub fn known(&self, number: u64) -> Option<(Certainty, &SharedBlock)> {
         let stored = self.block(number).map(|block| (Certainty::Decided, block));
         stored.or_else(|| self.foretold.get(&number).map(|(certainty, block)| (*certainty, block)))
+    }
+
+    /// What the replica is to be told of the last decision.
+    pub fn take_hand_over(&mut self) -> Option<Event> {
+        let (regency, to) = self.hand_over.take()?;
+        Some(Event::HandOver { regency, to })
     }
 
     /// A replayed block must be the one that is stored.

@@ -80,21 +80,27 @@ impl World {
             return;
         }
         let node = &mut self.nodes[place];
-        let (Some(process), me) = (&mut node.process, node.me) else { return };
+        let Some(process) = &mut node.process else { return };
         process.timer_at = None;
         let expired = process.application.take_expired(self.now);
         if !expired.is_empty() {
-            let (session, sequence) = &mut process.numbers;
-            *sequence = sequence.next();
-            let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
             let asks = expired.into_iter().map(|(channel, number)| Command::CutAfterTimeout { channel, number });
-            let body = command::encode(&asks.collect::<Vec<_>>());
-            let request = Request { id, body }.seal(GROUP, &Key::vote(me));
-            self.observe(&Observation::Submitted(&request));
-            self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));
-            self.hear(place, Event::Request(request));
+            self.ask(place, &asks.collect::<Vec<_>>());
         }
         self.plan_cut_timer(place);
+    }
+
+    /// A node asks for something as a client of its own.
+    pub fn ask(&mut self, place: Place, commands: &[Command]) {
+        let node = &mut self.nodes[place];
+        let (Some(process), me) = (&mut node.process, node.me) else { return };
+        let (session, sequence) = &mut process.numbers;
+        *sequence = sequence.next();
+        let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
+        let request = Request { id, body: command::encode(commands) }.seal(GROUP, &Key::vote(me));
+        self.observe(&Observation::Submitted(&request));
+        self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));
+        self.hear(place, Event::Request(request));
     }
 }
 

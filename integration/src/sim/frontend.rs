@@ -210,7 +210,7 @@ impl Frontend {
         }
     }
 
-    /// The next block, if a quorum has signed it and its body is here.
+    /// The next block, if as many as must have signed it and its body is here.
     fn certified(&mut self, now: Time) -> Option<Vec<(ReplicaId, BlockPush)>> {
         let pushes = self.pushes.get_mut(&self.number)?;
         let follows = |header: &BlockHeader| self.before.is_none_or(|hash| header.previous_hash[..] == hash[..]);
@@ -225,7 +225,7 @@ impl Frontend {
             });
             candidates[at].2.add(*replica, push.certainty);
         }
-        let is_final = |support: &Support| support.together().find(|voters| self.view.is_quorum(*voters));
+        let is_final = |support: &Support| support.together().find(|voters| self.view.is_delivery_quorum(*voters));
         let (header, value, voters) =
             candidates.iter().find_map(|(header, value, support)| Some((*header, *value, is_final(support)?)))?;
         let (header, value) = (header.clone(), value.clone());

@@ -183,6 +183,8 @@ impl World {
                 return;
             }
         };
+        let hand_over = process.application.take_hand_over();
+        process.own.extend(hand_over);
         let config = process.application.config().cloned();
         if let Some(config) = config.filter(|config| config.sequence() == self.configurations.len() as u64)
             && self.is_believed(place)
