@@ -54,7 +54,7 @@ impl Reach {
     /// # Errors
     /// They could not order anything.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.view.is_quorum_of_witnesses(self.there) {
+        if self.view.is_founding_quorum(self.there) {
             return Ok(());
         }
         Err(format!(
