@@ -13,6 +13,7 @@ pub mod block_reading;
 mod body_search;
 pub mod broadcast;
 mod bundle_pace;
+pub mod certainty;
 pub mod certificate;
 pub mod channels;
 pub mod client;

@@ -180,6 +180,12 @@ impl View {
         self.quorum
     }
 
+    /// What a member weighs.
+    #[must_use]
+    pub fn weight(&self, replica: ReplicaId) -> Weight {
+        self.weights.get(replica.index()).copied().unwrap_or_default()
+    }
+
     /// All members, in order.
     pub fn replicas(&self) -> impl Iterator<Item = ReplicaId> + use<> {
         (0..self.weights.len() as u16).map(ReplicaId)

@@ -194,6 +194,8 @@ impl Performer {
             Action::Send(to, message) => self.send(to, message),
             Action::Answer(id, digest, answer) => self.sessions.answer(id, digest, answer),
             Action::Deliver(decision) => application.deliver(decision).await?,
+            Action::DeliverTentatively(tentative) => application.deliver_tentatively(&tentative).await?,
+            Action::Retract => application.retract(),
             Action::SendDecisions { to, from } => self.serving.send_decisions(to, from),
             Action::SendChunk { to, instance, index } => self.serving.send_chunk(to, instance, index),
             // A snapshot costs time, so it is taken only if it will be used.

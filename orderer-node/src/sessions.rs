@@ -295,7 +295,8 @@ impl Session {
         tokio::spawn(Stage::Push.follow(async move {
             // It ends with the session, whose credit's sender or queue is gone then, or with the channel.
             tokio::select! {
-                () = pusher.run(from, until) => {}
+                () = pusher.run(from, until.clone()) => {}
+                () = pusher.run_tentative(from, until) => {}
                 () = pushes.closed() => {}
                 () = pusher.joined.removed() => {}
             }
@@ -309,7 +310,7 @@ impl Session {
         let pusher = self.pusher(channel.clone(), joined);
         tokio::spawn(Stage::Push.follow(async move {
             if number > 0 {
-                pusher.push(number, true).await;
+                pusher.push_again(number).await;
             }
             drop(permit);
         }));
@@ -323,6 +324,7 @@ impl Session {
             channel,
             joined,
             pushes: self.pushes.clone(),
+            foretold: Arc::default(),
         }
     }
 

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+use mod_smart::Regency;
+
 use super::*;
 use crate::framing::FrameReader;
 
@@ -41,6 +43,7 @@ fn to_frontend() -> Vec<ToFrontend> {
     let push = Push {
         channel: channel(),
         number: 5,
+        certainty: Certainty::Decided,
         previous_hash: [1; 32],
         data_hash: [2; 32],
         metadata_value: Bytes::from_static(&[0x0a, 0]),
@@ -52,6 +55,7 @@ fn to_frontend() -> Vec<ToFrontend> {
         ToFrontend::Refused("another group".to_owned()),
         ToFrontend::Opened(opened),
         ToFrontend::Push(Push { body: Some(Bytes::from_static(b"body")), ..push.clone() }),
+        ToFrontend::Push(Push { certainty: Certainty::Tentative(Regency(3)), ..push.clone() }),
         ToFrontend::Push(push),
         ToFrontend::Pong(11),
     ];

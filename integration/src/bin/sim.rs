@@ -36,6 +36,9 @@ struct Args {
     /// So many replicas, instead of as many as the seed says.
     #[arg(long)]
     n: Option<usize>,
+    /// Gives batches to the applications before they are decided, and blocks to the frontends.
+    #[arg(long)]
+    tentative: bool,
     /// Runs this one seed only.
     #[arg(long)]
     seed: Option<u64>,
@@ -70,7 +73,8 @@ fn main() -> ExitCode {
 
 fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
     let lines = if args.trace { args.lines } else { 0 };
-    let outcome = run(&Options { seed, n: args.n, actor: args.actor.clone(), lines })?;
+    let options = Options { seed, n: args.n, actor: args.actor.clone(), tentative: args.tentative, lines };
+    let outcome = run(&options)?;
     for line in outcome.story {
         println!("{line}");
     }
@@ -83,7 +87,7 @@ fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
 }
 
 fn many(args: &Args) -> anyhow::Result<bool> {
-    let options = Options { n: args.n, actor: args.actor.clone(), ..Options::default() };
+    let options = Options { n: args.n, actor: args.actor.clone(), tentative: args.tentative, ..Options::default() };
     let campaign = Campaign {
         from: args.from,
         seeds: args.seeds,

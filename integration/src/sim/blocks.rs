@@ -2,6 +2,7 @@
 
 use blockcutter::{Command, command};
 use fabric_proto::common::BlockHeader;
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::body_source;
 use mod_smart::{Client, Event, Message, Recipients, Request, RequestId, Signature};
 
@@ -14,9 +15,9 @@ use super::world::World;
 
 impl World {
     /// Tells every frontend about a block.
-    pub fn push_block(&mut self, place: Place, block: &SharedBlock) {
+    pub fn push_block(&mut self, place: Place, certainty: Certainty, block: &SharedBlock) {
         for frontend in 0..self.frontends.len() {
-            let push = self.push_of(place, frontend, block, false);
+            let push = self.push_of(place, frontend, (certainty, block), false);
             self.push(place, push);
         }
     }
@@ -25,9 +26,10 @@ impl World {
     pub fn push_from(&mut self, place: Place, from: Place, number: u64) {
         let frontend = from - self.nodes.len();
         let Some(process) = &self.nodes[place].process else { return };
-        let known = (number..number + PUSHES_MAX).map_while(|number| process.application.block(number).cloned());
-        for block in known.collect::<Vec<_>>() {
-            let push = self.push_of(place, frontend, &block, false);
+        let known = |number| process.application.known(number).map(|(certainty, block)| (certainty, block.clone()));
+        let known = (number..number + PUSHES_MAX).map_while(known);
+        for (certainty, block) in known.collect::<Vec<_>>() {
+            let push = self.push_of(place, frontend, (certainty, &block), false);
             self.push(place, push);
         }
     }
@@ -35,17 +37,24 @@ impl World {
     /// A frontend asks for a body.
     pub fn push_body(&mut self, place: Place, from: Place, number: u64) {
         let Some(process) = &self.nodes[place].process else { return };
-        let Some(block) = process.application.block(number).cloned() else { return };
-        let push = self.push_of(place, from - self.nodes.len(), &block, true);
+        let Some((certainty, block)) = process.application.known(number) else { return };
+        let push = self.push_of(place, from - self.nodes.len(), (certainty, block), true);
         self.push(place, push);
     }
 
-    fn push_of(&self, place: Place, frontend: usize, block: &SharedBlock, is_asked: bool) -> BlockPush {
+    fn push_of(
+        &self,
+        place: Place,
+        frontend: usize,
+        (certainty, block): (Certainty, &SharedBlock),
+        is_asked: bool,
+    ) -> BlockPush {
         let me = self.nodes[place].me;
         let source = body_source(self.frontends[frontend].id(), block.header.number, self.nodes.len());
         let header = BlockHeader { ..block.header.clone() };
         let mut push = BlockPush {
             frontend,
+            certainty,
             header,
             metadata_value: block.metadata_value.clone(),
             data: (is_asked || source == me).then(|| block.data.clone()),

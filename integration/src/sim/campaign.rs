@@ -100,7 +100,8 @@ impl Campaign {
     pub fn replay(&self, seed: u64) -> String {
         let actor = self.options.actor.as_ref().map(|actor| format!(" --actor {actor}")).unwrap_or_default();
         let n = self.options.n.map(|n| format!(" --n {n}")).unwrap_or_default();
-        format!("cargo run --release -p integration --bin sim -- --seed {seed}{actor}{n} --trace")
+        let tentative = if self.options.tentative { " --tentative" } else { "" };
+        format!("cargo run --release -p integration --bin sim -- --seed {seed}{actor}{n}{tentative} --trace")
     }
 }
 
@@ -179,6 +180,12 @@ impl Summary {
                 counts.queue_max
             ),
         ];
+        if counts.foretold > 0 {
+            let (foretold, retractions) = (mean(counts.foretold), mean(counts.retractions));
+            lines.push(format!(
+                "per seed: {foretold:.1} blocks signed before their decision, {retractions:.1} times taken back"
+            ));
+        }
         let kinds: Vec<String> = counts.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         lines.push(format!("faults: {}", kinds.join(", ")));
         let tricks: Vec<String> = counts.tricks.iter().map(|(kind, count)| format!("{kind} {count}")).collect();

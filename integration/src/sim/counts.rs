@@ -28,6 +28,10 @@ pub struct Counts {
     pub envelopes: u64,
     /// Blocks certified, over all frontends.
     pub certified: u64,
+    /// Blocks signed before their decision, over all replicas.
+    pub foretold: u64,
+    /// Times that a replica took back what was tentative.
+    pub retractions: u64,
     /// Checkpoints saved, over all replicas.
     pub checkpoints: u64,
     /// States taken over from others.
@@ -120,6 +124,8 @@ impl AddAssign<&Self> for Counts {
         self.checkpoints += other.checkpoints;
         self.transfers += other.transfers;
         self.chunks += other.chunks;
+        self.foretold += other.foretold;
+        self.retractions += other.retractions;
         self.readmitted += other.readmitted;
         self.restarts += other.restarts;
         self.torn += other.torn;

@@ -23,6 +23,8 @@ pub struct Options {
     pub n: Option<usize>,
     /// As many liars of this kind as the group tolerates, instead of those that the seed says.
     pub actor: Option<String>,
+    /// Are batches given to the applications before they are decided?
+    pub tentative: bool,
     /// How many lines of the story to keep; none if 0.
     pub lines: usize,
 }
@@ -93,6 +95,7 @@ impl Plan {
             session_window: [16, 64, 256][random.usize(..3)],
             instances_open_max: [1, 1, 1, 2, 3][random.usize(..5)],
             instances_early_max: [2, 8][random.usize(..2)],
+            tentative: options.tentative,
             request_timeout: millis(random, 200..400),
             status_interval: millis(random, 200..500),
             fetch_interval: millis(random, 80..200),
