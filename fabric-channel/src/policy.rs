@@ -100,10 +100,7 @@ pub(crate) enum Rule {
     /// Index into the principals.
     SignedBy(usize),
     /// A threshold over rules; below 1 it is always met.
-    NOutOf {
-        n: i32,
-        rules: Vec<Rule>,
-    },
+    NOutOf { n: i32, rules: Vec<Rule> },
 }
 
 impl SignaturePolicy {

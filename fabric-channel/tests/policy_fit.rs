@@ -92,7 +92,10 @@ fn so_many_orderers_of_one_organization_are_so_many_consenters() {
     let five = made(5).config;
     let three = signature(n_out_of(3, vec![signed_by(0); 5]), vec![orderer()]);
     // What a v2.5 network has that counts to three: the light ones are enough, so nothing may leave early.
-    assert_eq!(fit(&with_policy(&five, &three), weighted(1, 1)), PolicyFit { lighter: Some(vec![1, 3, 4]), wanting: None });
+    assert_eq!(
+        fit(&with_policy(&five, &three), weighted(1, 1)),
+        PolicyFit { lighter: Some(vec![1, 3, 4]), wanting: None }
+    );
 }
 
 #[test]

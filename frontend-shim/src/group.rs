@@ -74,7 +74,8 @@ pub fn ordering_group_after(
 
 fn view(group: GroupId, ids: &[u32], settings: &GroupSettings) -> Result<View, ViewError> {
     let is_heavy = |id: &u32| settings.heavy().contains(id);
-    let heavy: Voters = (0..).map(ReplicaId).zip(ids).filter(|(_, id)| is_heavy(id)).map(|(replica, _)| replica).collect();
+    let heavy: Voters =
+        (0..).map(ReplicaId).zip(ids).filter(|(_, id)| is_heavy(id)).map(|(replica, _)| replica).collect();
     let (n, faults, delta) = (ids.len(), settings.weighted_faults(), settings.delta());
     let view = match (settings.fault_model(), heavy.is_empty()) {
         (FaultModel::Byzantine, true) => View::flat(group, n),
@@ -276,7 +277,8 @@ mod tests {
         assert_eq!(plain.id(), plain.plain_id());
         let known = "GROUPID";
         assert_eq!(plain.id().to_string(), known);
-        let all = ["window = 4", "tentative = true\nwindow = 1", "leaders = [3]\nwindow = 1", "fault_model = \"crash\""];
+        let all =
+            ["window = 4", "tentative = true\nwindow = 1", "leaders = [3]\nwindow = 1", "fault_model = \"crash\""];
         let mut ids: Vec<GroupId> = all.into_iter().map(|settings| under(settings).id()).collect();
         assert!(all.into_iter().all(|settings| under(settings).plain_id() == plain.id()));
         ids.push(plain.id());

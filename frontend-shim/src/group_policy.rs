@@ -1,7 +1,7 @@
 //! What a group of certain weights may do on a channel of a certain BlockValidation policy, and what its operators should know.
 
 use fabric_channel::{ChannelConfig, PolicyFitError, name_consenters, policy_fit};
-use mod_smart::Voters;
+use mod_smart::{View, Voters};
 
 use crate::group::OrderingGroup;
 use crate::group_settings::FaultModel;
@@ -23,9 +23,26 @@ pub enum WhyNot {
     Unknown(#[from] PolicyFitError),
 }
 
+/// Does nobody but a quorum make peers believe a block of a channel with this configuration? Looks at every set of its
+/// consenters, which are the members of the view: to be asked at start and at each configuration, not for each block.
+///
+/// # Errors
+/// [`WhyNot`].
+pub fn only_quorums_are_believed(view: &View, config: &ChannelConfig) -> Result<(), WhyNot> {
+    match policy_fit(config, |set| is_quorum(view, set))?.lighter {
+        Some(lighter) => Err(WhyNot::Lighter(lighter)),
+        None => Ok(()),
+    }
+}
+
+/// Bit `i` is the `i`-th consenter, which is replica `i`.
+fn is_quorum(view: &View, set: u32) -> bool {
+    view.is_quorum(Voters::from_bits(u128::from(set)))
+}
+
 impl OrderingGroup {
-    /// May the members sign blocks of a channel with this configuration before they are decided? Only if nobody but a quorum
-    /// makes peers believe one. Looks at every set of consenters: at start and at each configuration, not for each block.
+    /// May the members sign blocks of a channel with this configuration before they are decided? As expensive as
+    /// [`only_quorums_are_believed`].
     ///
     /// # Errors
     /// [`WhyNot`].
@@ -36,10 +53,7 @@ impl OrderingGroup {
         if !self.is_of(config) {
             return Err(WhyNot::OtherConsenters);
         }
-        match policy_fit(config, |set| self.is_quorum(set))?.lighter {
-            Some(lighter) => Err(WhyNot::Lighter(lighter)),
-            None => Ok(()),
-        }
+        only_quorums_are_believed(self.view(), config)
     }
 
     /// What operators should know of the policy of a channel beside the settings of the group; nothing where these are those
@@ -58,7 +72,7 @@ impl OrderingGroup {
         {
             remarks.push(format!("blocks of this channel are signed only once they are decided: {why}"));
         }
-        let Ok(fit) = policy_fit(config, |set| self.is_quorum(set)) else { return remarks };
+        let Ok(fit) = policy_fit(config, |set| is_quorum(self.view(), set)) else { return remarks };
         if let Some(lighter) = fit.lighter.filter(|_| is_weighted && !is_crash_only) {
             remarks.push(format!(
                 "peers of this channel believe blocks that {} sign, which are no quorum of the group by weight: give the policy \
@@ -74,11 +88,6 @@ impl OrderingGroup {
             ));
         }
         remarks
-    }
-
-    /// Bit `i` is the `i`-th consenter, which is replica `i`.
-    fn is_quorum(&self, set: u32) -> bool {
-        self.view().is_quorum(Voters::from_bits(u128::from(set)))
     }
 }
 

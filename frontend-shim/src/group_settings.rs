@@ -102,7 +102,9 @@ pub enum SettingsFlaw {
     #[error("with delta there are more than {IDS_MAX} consenters, which is the most a group can have")]
     TooManyHeavy,
     /// Where nobody lies one reply is believed, so it must be of something decided.
-    #[error("is for members that may lie: with fault_model crash a block is believed from one node, which must have decided it")]
+    #[error(
+        "is for members that may lie: with fault_model crash a block is believed from one node, which must have decided it"
+    )]
     TentativeCrash,
 }
 
@@ -206,7 +208,7 @@ impl SettingsFlaw {
             Self::Window => SettingKey::Window,
             Self::NobodyHeavy(_) | Self::NoSpare | Self::OddHeavy(_) | Self::HeavyTwice(_) | Self::TooManyHeavy => {
                 SettingKey::Heavy
-            },
+            }
             Self::LeaderTwice(_) | Self::TooManyLeaders => SettingKey::Leaders,
             Self::TentativeCrash => SettingKey::Tentative,
         }
@@ -287,9 +289,10 @@ impl GroupSettings {
     /// The first setting in which these, those of this side, differ from those of another.
     #[must_use]
     pub fn difference(&self, there: &Self) -> Option<Difference> {
-        self.shown().into_iter().zip(there.shown()).find_map(|((key, here), (_, there))| {
-            (here != there).then_some(Difference { key, here, there })
-        })
+        self.shown()
+            .into_iter()
+            .zip(there.shown())
+            .find_map(|((key, here), (_, there))| (here != there).then_some(Difference { key, here, there }))
     }
 
     /// One form of settings has one encoding: it is part of group ids and of handshakes.

@@ -55,8 +55,8 @@ impl OrderingOptions {
         if *self == Self::default() {
             return Ok(before.unwrap_or_default());
         }
-        let asked = GroupSettings::try_from(self.written())
-            .map_err(|flaw| anyhow::anyhow!("--{} {flaw}", flaw.key()))?;
+        let asked =
+            GroupSettings::try_from(self.written()).map_err(|flaw| anyhow::anyhow!("--{} {flaw}", flaw.key()))?;
         let ids: Vec<u32> = config.consenters().iter().map(|consenter| consenter.id).collect();
         if let Some(misfit) = asked.settle(&ids).misfit {
             return Err(misfit).context("--heavy");
@@ -65,7 +65,9 @@ impl OrderingOptions {
             bail!("--leaders names consenter {stranger}, which the channel does not have");
         }
         if let Some(difference) = before.as_ref().and_then(|before| asked.difference(before)) {
-            bail!("the network was made with other settings (here: now, there: then): {difference}; choose another --data");
+            bail!(
+                "the network was made with other settings (here: now, there: then): {difference}; choose another --data"
+            );
         }
         Ok(asked)
     }

@@ -333,7 +333,7 @@ impl HostedGroup {
 
 /// The limits of a group: what its members share is the same for all of them.
 fn limits_of(limits: &Limits, settings: &GroupSettings) -> Limits {
-    Limits { instances_open_max: settings.window(), ..limits.clone() }
+    Limits { instances_open_max: settings.window(), tentative: settings.is_tentative(), ..limits.clone() }
 }
 
 fn keyring(config: &ChannelConfig, ordering: &OrderingGroup) -> NodeKeyring {

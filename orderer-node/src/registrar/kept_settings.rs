@@ -66,8 +66,8 @@ fn others(groups: &Path, group: &OrderingGroup) -> anyhow::Result<Option<GroupSe
             Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
         };
-        let founded: Founded =
-            toml::from_str(&text).with_context(|| format!("{} does not tell the settings of a group", file.display()))?;
+        let founded: Founded = toml::from_str(&text)
+            .with_context(|| format!("{} does not tell the settings of a group", file.display()))?;
         if founded.consenters == hex::encode(group.plain_id().0) {
             return Ok(Some(founded.ordering));
         }
@@ -92,7 +92,8 @@ pub(super) fn is_known(groups: &Path, group: GroupId) -> bool {
 
 const FILE: &str = "settings.toml";
 const NEW: &str = "settings.new";
-const NOTICE: &str = "# What this group was founded with. It is part of the group's name: changes here mean nothing.\n\n";
+const NOTICE: &str =
+    "# What this group was founded with. It is part of the group's name: changes here mean nothing.\n\n";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

@@ -54,7 +54,10 @@ fn options_that_do_not_fit_the_nodes_are_refused() {
     assert_eq!(settings("").unwrap(), GroupSettings::default());
     for (line, expected) in [
         ("--window 0", "--window must be from 1 to 32"),
-        ("--delta 1 --heavy 1,2", "--heavy: delta 1 with 2 heavy consenters is for 5 consenters (f = 1), and there are 4"),
+        (
+            "--delta 1 --heavy 1,2",
+            "--heavy: delta 1 with 2 heavy consenters is for 5 consenters (f = 1), and there are 4",
+        ),
         ("--leaders 3,9", "--leaders names consenter 9, which the channel does not have"),
     ] {
         assert_eq!(reason(settings(line)), expected);

@@ -19,9 +19,11 @@ fn standing(families: &mut Families, groups: &[GroupReport]) {
         by_group(groups, &|group| value(&group.ordering).map(Sample::new))
     };
     families.gauge("ordering_replicas", "Nodes in the group.", each(&|it| Sample::new(it.replicas)));
-    families.gauge("ordering_window", "Decisions that may be under way at once.", each(&|it| {
-        Sample::new(it.settings.window())
-    }));
+    families.gauge(
+        "ordering_window",
+        "Decisions that may be under way at once.",
+        each(&|it| Sample::new(it.settings.window())),
+    );
     families.gauge(
         "ordering_tentative",
         "1 if blocks are signed before they are decided, on channels whose policy allows it.",
