@@ -15,6 +15,7 @@ use mod_smart::{Answer, Digest, FrontendId, GroupId, Regency, ReplicaId, Sequenc
 
 use crate::certainty::Certainty;
 use crate::framing::{Frame, encode_frame};
+use crate::group_terms::GroupTerms;
 use crate::keys::Credential;
 
 /// The version of the protocol that this crate speaks.
@@ -74,6 +75,8 @@ pub struct Hello {
     pub credential: Credential,
     /// Does it want the bodies of blocks?
     pub bodies: Bodies,
+    /// What it takes the group for.
+    pub terms: GroupTerms,
 }
 
 /// How a frontend comes by the bodies of blocks.
@@ -181,6 +184,7 @@ impl ToNode {
                     Bodies::Pushed => 0,
                     Bodies::SharedLedger => 1,
                 });
+                hello.terms.encode(&mut writer);
                 kind::HELLO
             }
             Self::Subscribe { channel, from, until } => {
@@ -219,16 +223,7 @@ impl ToNode {
         let mut reader = Reader::new(frame.payload.clone());
         let message = match frame.kind {
             kind::SUBMIT => return Ok(Self::Submit(frame.payload)),
-            kind::HELLO => Self::Hello(Hello {
-                version: reader.u16()?,
-                group: GroupId(reader.array()?),
-                credential: Credential::decode(&mut reader)?,
-                bodies: match reader.u8()? {
-                    0 => Bodies::Pushed,
-                    1 => Bodies::SharedLedger,
-                    tag => return Err(CodecError::Tag(tag)),
-                },
-            }),
+            kind::HELLO => Self::Hello(Hello::decode(&mut reader)?),
             kind::SUBSCRIBE => {
                 Self::Subscribe { channel: decode_channel(&mut reader)?, from: reader.u64()?, until: reader.u64()? }
             }
@@ -240,6 +235,19 @@ impl ToNode {
         };
         reader.finish()?;
         Ok(message)
+    }
+}
+
+impl Hello {
+    fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        let (version, group) = (reader.u16()?, GroupId(reader.array()?));
+        let credential = Credential::decode(reader)?;
+        let bodies = match reader.u8()? {
+            0 => Bodies::Pushed,
+            1 => Bodies::SharedLedger,
+            tag => return Err(CodecError::Tag(tag)),
+        };
+        Ok(Self { version, group, credential, bodies, terms: GroupTerms::decode(reader, group)? })
     }
 }
 

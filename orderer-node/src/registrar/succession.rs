@@ -18,7 +18,9 @@ use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
 use fabric_proto::metadata::last_config_index;
+use frontend_shim::channels::Channel;
 use frontend_shim::eras::Era;
+use frontend_shim::group::OrderingGroup;
 use frontend_shim::ledger::{Ledger, Tip};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -75,6 +77,10 @@ impl Inner {
             let asking = ask_to_go_on(inner, id.clone(), group_id, Arc::clone(&channel));
             tasks.push(AbortOnDropHandle::new(tokio::spawn(asking)));
         }
+        if group.settings().concern_policies() {
+            let watching = remark_on_policy(group.clone(), Arc::clone(&channel.served));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(watching)));
+        }
         let entry = Entry::Consenter { group: group_id, channel: Arc::clone(&channel), _tasks: tasks };
         self.entries().insert(id.clone(), entry);
         let channels = vec![(id, Arc::clone(&channel))];
@@ -83,7 +89,7 @@ impl Inner {
 
     /// A group that has ordered a stretch of a channel before, if it has worked here. `channel` is as it is ordered now.
     pub(super) fn rejoin_former(&self, id: &ChannelId, era: &Era, channel: Option<&JoinedChannel>) -> Option<Joining> {
-        let group = era.group().ok().filter(|group| self.hosting.has_worked(group.id()))?;
+        let group = era.group(self.hosting.settings()).ok().filter(|group| self.hosting.has_worked(group.id()))?;
         let membership = self.keys.membership(&group)?;
         let style = signature_style(&era.config, &group, membership.me);
         let former = channel.map(|now| JoinedChannel {
@@ -133,6 +139,25 @@ impl Joining {
     pub(super) fn add(&mut self, other: Self) {
         self.channels.extend(other.channels);
         self.former.extend(other.former);
+    }
+}
+
+/// Says what operators should know of the channel's policy beside the settings of its group: now, and when it changes.
+async fn remark_on_policy(group: OrderingGroup, channel: Arc<Channel>) {
+    let (mut sequences, mut said) = (channel.watch_sequence(), Vec::new());
+    loop {
+        sequences.mark_unchanged();
+        let (group, config) = (group.clone(), channel.config());
+        let Ok(remarks) = tokio::task::spawn_blocking(move || group.remarks_on_policy(&config)).await else { return };
+        if remarks != said {
+            for remark in &remarks {
+                tracing::warn!(channel = %channel.id(), "{remark}");
+            }
+            said = remarks;
+        }
+        if sequences.changed().await.is_err() {
+            return;
+        }
     }
 }
 

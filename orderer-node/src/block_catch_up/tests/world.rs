@@ -192,6 +192,7 @@ impl World {
         Arc::new(SessionHost {
             me: ReplicaId(replica),
             view: self.group.view().clone(),
+            terms: self.group.terms(),
             keyring,
             credentials: Arc::new(credentials),
             faults: Faults::channel().0,
