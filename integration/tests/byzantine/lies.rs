@@ -7,6 +7,7 @@ use fabric_proto::ChannelId;
 use fabric_proto::block::header_der;
 use fabric_proto::common::BlockData;
 use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage};
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::{Push, ToFrontend};
 use frontend_shim::framing::encode_frame;
 use orderer_node::keys::SigningIdentity;
