@@ -102,6 +102,7 @@ impl Signer {
         let push = Push {
             channel: self.channel.clone(),
             number: tip.next,
+            certainty: Certainty::Decided,
             previous_hash: tip.previous_hash,
             data_hash,
             metadata_value: value(),
