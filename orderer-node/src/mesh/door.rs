@@ -173,7 +173,8 @@ impl Inner {
         let (mut reader, mut writer) = (FrameReader::new(near, HELLO_FRAME_BYTES_MAX), FrameWriter::new(far));
         let heard = timeout(HELLO_TIME_MAX, hear(&mut reader)).await;
         let judged = heard.unwrap_or(Err(GreetingReject::Silent)).and_then(|hello| {
-            let mesh = self.meshes().get(&hello.group).cloned().ok_or_else(|| self.not_served(&hello))?;
+            let mesh = self.meshes().get(&hello.group).cloned();
+            let mesh = mesh.ok_or_else(|| self.not_served(&hello))?;
             acceptor::judge(&mesh, &hello, key)?;
             Ok((mesh, hello))
         });
