@@ -76,7 +76,7 @@ pub struct Hello {
     /// Does it want the bodies of blocks?
     pub bodies: Bodies,
     /// What it takes the group for.
-    pub terms: GroupTerms,
+    pub terms: Box<GroupTerms>,
 }
 
 /// How a frontend comes by the bodies of blocks.
@@ -247,7 +247,7 @@ impl Hello {
             1 => Bodies::SharedLedger,
             tag => return Err(CodecError::Tag(tag)),
         };
-        Ok(Self { version, group, credential, bodies, terms: GroupTerms::decode(reader, group)? })
+        Ok(Self { version, group, credential, bodies, terms: GroupTerms::decode(reader, group)?.into() })
     }
 }
 

@@ -141,7 +141,7 @@ impl Frontend {
         let directory = setup.nodes.iter().find_map(|node| node.address.directory()).unwrap_or_default();
         let ways = ways(setup.nodes, &setup.identity, nodes.len())?;
         let credential = Credential::issue(group.id(), key.id(), &setup.identity)?;
-        let (bodies, terms) = (setup.bodies, group.terms());
+        let (bodies, terms) = (setup.bodies, Box::new(group.terms()));
         let hello = Hello { version: VERSION, group: group.id(), credential, bodies, terms };
         let hello = ToNode::Hello(hello).encode();
 

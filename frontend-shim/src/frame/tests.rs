@@ -22,13 +22,13 @@ fn credential() -> Credential {
 
 fn to_node() -> Vec<ToNode> {
     let group = GroupId([1; 32]);
-    let terms = GroupTerms::plain(group);
+    let terms = Box::new(GroupTerms::plain(group));
     let hello = |bodies| Hello { version: VERSION, group, credential: credential(), bodies, terms: terms.clone() };
     let settled = GroupTerms { members: GroupId([2; 32]), settings: toml::from_str("window = 4").unwrap() };
     vec![
         ToNode::Hello(hello(Bodies::Pushed)),
         ToNode::Hello(hello(Bodies::SharedLedger)),
-        ToNode::Hello(Hello { terms: settled, ..hello(Bodies::Pushed) }),
+        ToNode::Hello(Hello { terms: settled.into(), ..hello(Bodies::Pushed) }),
         ToNode::Submit(Bytes::from_static(b"request")),
         ToNode::Subscribe { channel: channel(), from: 7, until: u64::MAX },
         ToNode::Unsubscribe { channel: channel() },

@@ -197,7 +197,7 @@ fn reading_seeds() -> Vec<Seed> {
 
 fn frame_seeds() -> Vec<Seed> {
     let channel = || ChannelId::new("ch1").expect("a good name");
-    let terms = GroupTerms::plain(GROUP);
+    let terms = Box::new(GroupTerms::plain(GROUP));
     let hello =
         |bodies| Hello { version: VERSION, group: GROUP, credential: credential(1), bodies, terms: terms.clone() };
     let settled = GroupTerms { members: GroupId([3; 32]), settings: settings() };
@@ -217,7 +217,7 @@ fn frame_seeds() -> Vec<Seed> {
     let to_node = [
         ("hello", ToNode::Hello(hello(Bodies::Pushed))),
         ("hello-shared", ToNode::Hello(hello(Bodies::SharedLedger))),
-        ("hello-settings", ToNode::Hello(Hello { terms: settled, ..hello(Bodies::Pushed) })),
+        ("hello-settings", ToNode::Hello(Hello { terms: settled.into(), ..hello(Bodies::Pushed) })),
         ("submit", ToNode::Submit(request(1, Bytes::from_static(b"body")).bytes().clone())),
         ("subscribe", ToNode::Subscribe { channel: channel(), from: 1, until: 9 }),
         ("unsubscribe", ToNode::Unsubscribe { channel: channel() }),
