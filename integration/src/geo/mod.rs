@@ -1,0 +1,9 @@
+//! The geo-distribution laboratory: what a request costs between continents, predicted, simulated and planned.
+//!
+//! A [`matrix`] of round trips says how far sites are; a [`deployment`] places a group over them. The [`mod@floor`] is what
+//! messages cost at least, computed from distances alone; the [`plan`]ner searches for the deployment with the lowest one.
+
+pub mod deployment;
+pub mod floor;
+pub mod matrix;
+pub mod plan;
