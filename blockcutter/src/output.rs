@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::BlockHeader;
+use mod_smart::InstanceId;
 
 use crate::admission::EnvelopeReject;
 use crate::chain::Tip;
@@ -90,11 +91,13 @@ pub struct CutBlock {
     pub header_hash: [u8; 32],
     /// The envelopes, never none.
     pub data: Vec<Bytes>,
-    /// What signatures cover beside the header: a marshalled `OrdererBlockMetadata` without consenter metadata, so that it
-    /// follows from the ordered commands alone.
+    /// What signatures cover beside the header: a marshalled `OrdererBlockMetadata` that names the last config block and the
+    /// instance. It follows from the ordered commands alone.
     pub metadata_value: Bytes,
     /// The number of the channel's last config block; its own if it is one.
     pub last_config: u64,
+    /// The instance that completed it.
+    pub ordered_by: InstanceId,
     /// Does it hold one CONFIG envelope?
     pub is_config: bool,
 }

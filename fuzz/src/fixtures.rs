@@ -8,8 +8,8 @@ use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
 use mod_smart::{
-    Client, FrontendId, GroupId, Keyring, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Signature,
-    Signer, View,
+    Client, FrontendId, GroupId, InstanceId, Keyring, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId,
+    Signature, Signer, View,
 };
 use prost::Message as _;
 
@@ -43,10 +43,15 @@ pub static ORDERING: LazyLock<Ordering> = LazyLock::new(|| {
     let mut ordering = Ordering::new(VIEW.clone());
     let open = Command::OpenChannel { channel: channel(), genesis: Bytes::from_static(CHAIN[0]) };
     for replica in VIEW.replicas() {
-        ordering.apply(Client::Replica(replica), &command::encode(std::slice::from_ref(&open)), &mut Vec::new());
+        ordering.apply(
+            InstanceId(1),
+            Client::Replica(replica),
+            &command::encode(std::slice::from_ref(&open)),
+            &mut Vec::new(),
+        );
     }
     let fill = Command::Envelopes { channel: channel(), sequence: 0, envelopes: vec![Bytes::from_static(ENVELOPE)] };
-    ordering.apply(frontend(), &command::encode(&[fill]), &mut Vec::new());
+    ordering.apply(InstanceId(1), frontend(), &command::encode(&[fill]), &mut Vec::new());
     ordering
 });
 

@@ -43,5 +43,5 @@ pub use record::Record;
 pub use replica::{Recovered, Replica, Restored};
 pub use request::Request;
 pub use seal::{Keyring, Reject, Sealed, Signature, Signer};
-pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients, Statement};
+pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients, Statement, Tentative};
 pub use synchronization::{Evidence, StopData, Sync};

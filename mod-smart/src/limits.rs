@@ -59,6 +59,8 @@ pub struct Limits {
     pub session_window: u64,
     /// Instances that may be open at once (alpha).
     pub instances_open_max: u64,
+    /// Are batches given to the application as soon as a quorum has written them ([`crate::Action::DeliverTentatively`])?
+    pub tentative: bool,
     /// Instances beyond the open ones for which votes and proposals that came early are kept.
     pub instances_early_max: u64,
     /// How long a request waits to be ordered before it is offered to every replica, the leader among them; after twice
@@ -92,6 +94,7 @@ impl Default for Limits {
             fetched_bytes_reserve: 64 << 20,
             session_window: 4096,
             instances_open_max: 1,
+            tentative: false,
             instances_early_max: 8,
             request_timeout: Duration::from_millis(400),
             request_timeout_max: Duration::from_secs(10),

@@ -12,6 +12,7 @@ mod patience;
 pub(crate) mod probation;
 mod repair;
 pub(crate) mod synchronization;
+mod tentative;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -46,6 +47,7 @@ pub struct Replica {
     pub(crate) delivered_by: Evidence,
     pub(crate) instances: Instances,
     pub(crate) pending: Pending,
+    pub(crate) ahead: tentative::Ahead,
     pub(crate) sessions: Sessions,
     pub(crate) peers: BTreeMap<ReplicaId, behind::Standing>,
     pub(crate) catching_up: behind::CatchingUp,
@@ -78,6 +80,7 @@ impl Replica {
             delivered: InstanceId(0),
             delivered_by: Evidence::Start,
             instances: Instances::new(),
+            ahead: tentative::Ahead::default(),
             peers: BTreeMap::new(),
             catching_up: behind::CatchingUp::default(),
             fetching: repair::Fetching::default(),
@@ -101,6 +104,7 @@ impl Replica {
             Event::Wake => self.on_wake(now, actions),
         }
         self.end_silence_if_due(now, actions);
+        self.deliver_tentatively(actions);
         self.propose(now, actions);
         debug_assert!(self.invariants().is_ok(), "{:?}", self.invariants());
     }
@@ -285,6 +289,7 @@ impl Replica {
         if !requests.is_empty() {
             self.patience.progressed(now, instance);
         }
+        self.settle(instance, decided.proof.digest(), actions);
         self.set_delivered(Evidence::Decision(decided.proof.clone()));
         self.instances.remove(&instance);
         let skipped = count - requests.len();

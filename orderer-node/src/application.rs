@@ -179,7 +179,7 @@ impl Application {
         let entered = Stage::Cut.enter();
         for request in &decision.requests {
             let request = request.value();
-            self.ordering.apply(request.id.client, &request.body, &mut self.outputs);
+            self.ordering.apply(decision.instance, request.id.client, &request.body, &mut self.outputs);
         }
         drop(entered);
         for output in std::mem::take(&mut self.outputs) {

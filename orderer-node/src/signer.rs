@@ -9,7 +9,7 @@ use aws_lc_rs::rand;
 use blockcutter::CutBlock;
 use bytes::Bytes;
 use fabric_proto::common::{Block, BlockData, MetadataSignature};
-use fabric_proto::metadata::{SignerHeader, block_metadata, signature_preimage};
+use fabric_proto::metadata::{SignerHeader, block_metadata, ordered_by, signature_preimage};
 use frontend_shim::ledger::Ledger;
 use frontend_shim::stages::Stage;
 use futures::StreamExt as _;
@@ -77,7 +77,7 @@ impl BlockSigner {
     /// The encoded block with this node's signature alone.
     fn assemble(&self, style: SignatureStyle, block: CutBlock) -> Result<(u64, Bytes), Fault> {
         let signature = self.sign(style, &block.metadata_value, &block.header.der())?;
-        let metadata = block_metadata(block.last_config, Bytes::new(), vec![signature]);
+        let metadata = block_metadata(block.last_config, ordered_by(block.ordered_by.0), vec![signature]);
         let number = block.header.number;
         let data = BlockData { data: block.data };
         let block = Block { header: Some(block.header), data: Some(data), metadata: Some(metadata) };

@@ -76,7 +76,7 @@ impl Application {
         let mut outputs = Vec::new();
         for request in &decision.requests {
             let request = request.value();
-            self.ordering.apply(request.id.client, &request.body, &mut outputs);
+            self.ordering.apply(decision.instance, request.id.client, &request.body, &mut outputs);
         }
         let mut new = Vec::new();
         for output in outputs {

@@ -123,6 +123,7 @@ impl Replica {
     fn enter(&mut self, now: Time, regency: Regency, actions: &mut Vec<Action>) {
         assert!(regency > self.regencies.current, "regencies only grow");
         self.move_to(now, regency);
+        self.retract(actions);
         actions.push(Action::Persist(Record::Entered(regency)));
         self.report_standing(actions);
         self.begin_when_enough(now, actions);
@@ -214,6 +215,7 @@ impl Replica {
                 self.regencies.reason = Some(StopReason::Shown);
             }
             self.move_to(now, sync.regency);
+            self.retract(actions);
         }
         if announce_to == Recipients::Others {
             actions.push(Action::Send(announce_to, Message::Sync(sync.clone())));
