@@ -21,7 +21,7 @@ pub struct Deployment {
 }
 
 /// Which messages a request costs (thesis, figure 5.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Pattern {
     /// Request, PROPOSE, WRITE, ACCEPT, reply: Mod-SMaRt.
     Standard,

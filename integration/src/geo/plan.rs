@@ -177,8 +177,7 @@ impl Search {
             let moved = reorder(&deployment, &order);
             mean(self.clients.iter().filter_map(|client| floor(&moved, matrix, *client, &[1]))).unwrap_or(f64::INFINITY)
         };
-        let mut followers: Vec<(f64, usize)> =
-            (1..deployment.n()).map(|replica| (cost(replica), replica)).collect();
+        let mut followers: Vec<(f64, usize)> = (1..deployment.n()).map(|replica| (cost(replica), replica)).collect();
         followers.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let order: Vec<usize> = [0].into_iter().chain(followers.into_iter().map(|(_, replica)| replica)).collect();
         reorder(&deployment, &order)
