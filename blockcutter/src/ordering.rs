@@ -48,6 +48,12 @@ impl Ordering {
         }
     }
 
+    /// Among whom it orders.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
+    }
+
     /// The open channels, in the order of their names.
     pub fn channels(&self) -> impl ExactSizeIterator<Item = &ChannelId> {
         self.chains.keys()
@@ -100,6 +106,14 @@ impl Ordering {
                 if self.view.has(replica) =>
             {
                 self.on_opening_ask(channel, replica, Way::AtTip { config_block, tip, ordered }, out);
+            }
+            (Command::HandOver { regency, to }, Client::Replica(replica))
+                if self.view.leader(regency) == replica && self.view.has(to) =>
+            {
+                out.push(Output::HandOver { regency, to });
+            }
+            (Command::HandOver { .. }, _) => {
+                out.push(Output::Skipped { channel: None, reason: SkipReason::NotAllowed });
             }
             (
                 Command::CutAfterTimeout { channel, .. }

@@ -29,7 +29,7 @@ fn the_headers_are_those_of_fabric() {
         assert_eq!(Some(&ours.header), real.header.as_ref());
         assert_eq!(ours.header_hash, real.header.as_ref().unwrap().hash());
         assert_eq!(ours.data, real.entries());
-        assert_eq!(&ours.metadata_value[..], [0x0a, 0], "last config 0, and nothing else");
+        assert_eq!(&ours.metadata_value[..], [0x0a, 0, 0x12, 2, 0x10, 1], "last config 0, instance 1, and nothing else");
         assert_eq!((ours.last_config, ours.is_config, &ours.channel), (0, false, &bftch()));
         assert_eq!(ordering.tip(&bftch()).unwrap().number, number);
     }
@@ -89,7 +89,7 @@ fn a_config_envelope_cuts_what_is_open_and_stands_alone() {
     assert_eq!((own.header.number, own.is_config, own.last_config), (2, true, 2));
     assert_eq!(own.data, [config.bytes().clone()]);
     assert_eq!(own.header.previous_hash, before.header_hash.as_slice());
-    assert_eq!(&own.metadata_value[..], [0x0a, 2, 8, 2], "a config block names itself");
+    assert_eq!(&own.metadata_value[..], [0x0a, 2, 8, 2, 0x12, 2, 0x10, 1], "a config block names itself");
     assert!(block::is_config(&own.data));
     assert_eq!((chain.last_config(), chain.config().sequence()), (2, 1));
 
@@ -103,7 +103,7 @@ fn a_config_envelope_cuts_what_is_open_and_stands_alone() {
     }
     let cut = chain.on_envelope(InstanceId(1), &Envelope::decode(envelope(21)).unwrap(), 1).unwrap();
     assert_eq!((cut.len(), cut[0].data.len(), cut[0].header.number, cut[0].last_config), (1, 20, 3, 2));
-    assert_eq!(&cut[0].metadata_value[..], [0x0a, 2, 8, 2]);
+    assert_eq!(&cut[0].metadata_value[..], [0x0a, 2, 8, 2, 0x12, 2, 0x10, 1]);
 }
 
 #[test]

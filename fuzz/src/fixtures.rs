@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
+use frontend_shim::group_settings::{GroupSettings, WrittenSettings};
 use mod_smart::{
     Client, FrontendId, GroupId, InstanceId, Keyring, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId,
     Signature, Signer, View,
@@ -15,6 +16,13 @@ use prost::Message as _;
 
 /// The ordering group of all targets.
 pub const GROUP: GroupId = GroupId([7; 32]);
+
+/// Settings of a group that are not plain.
+pub fn settings() -> GroupSettings {
+    let (heavy, leaders) = (Some(vec![1, 2]), Some(vec![3]));
+    let written = WrittenSettings { delta: Some(1), heavy, leaders, window: Some(4), ..WrittenSettings::default() };
+    GroupSettings::try_from(written).expect("settings")
+}
 
 /// The first blocks of a channel of type BFT, made by Hyperledger Fabric 3.1.
 pub const CHAIN: [&[u8]; 5] = [

@@ -82,6 +82,8 @@ pub struct Limits {
     pub founding_patience: Duration,
     /// How often at most a regency is changed to readmit the same replica after it lost its disk.
     pub readmission_interval: Duration,
+    /// How often at most the same leader is obeyed when it hands over.
+    pub hand_over_interval: Duration,
 }
 
 impl Default for Limits {
@@ -105,6 +107,7 @@ impl Default for Limits {
             checkpoint_interval: 150,
             founding_patience: Duration::from_secs(3),
             readmission_interval: Duration::from_secs(600),
+            hand_over_interval: Duration::from_secs(60),
         }
     }
 }

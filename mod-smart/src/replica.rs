@@ -3,10 +3,11 @@
 //! A replica owns its parts, which are plain values that do not know it; this file moves data between them. It is total:
 //! no event fails, blocks or panics. Files of its `impl`: this one holds the surface and delivery; `replica/` holds
 //! one file for each conversation: ordering an instance, judging and changing the leader, repairing links and bodies,
-//! catching up, checkpoints, taking over a state, coming back with a lost disk.
+//! handing over, catching up, checkpoints, taking over a state, coming back with a lost disk.
 
 mod behind;
 mod checkpoints;
+mod hand_over;
 mod ordering;
 mod patience;
 pub(crate) mod probation;
@@ -56,6 +57,7 @@ pub struct Replica {
     pub(crate) checkpoints: checkpoints::Checkpoints,
     pub(crate) transfer: transfer::Transfer,
     pub(crate) probation: probation::Probation,
+    pub(crate) hand_overs: hand_over::HandOvers,
     pub(crate) status_due: Time,
 }
 
@@ -88,6 +90,7 @@ impl Replica {
             checkpoints: checkpoints::Checkpoints::default(),
             transfer: transfer::Transfer::default(),
             probation: probation::Probation::default(),
+            hand_overs: hand_over::HandOvers::default(),
             status_due: Time(0),
         }
     }
@@ -101,6 +104,7 @@ impl Replica {
             Event::Connected(peer) => self.on_connected(peer, actions),
             Event::CheckpointTaken { instance, manifest } => self.on_checkpoint_taken(instance, manifest, actions),
             Event::StateInstalled(instance) => self.on_state_installed(now, instance, actions),
+            Event::HandOver { regency, to } => self.on_hand_over(now, regency, to, actions),
             Event::Wake => self.on_wake(now, actions),
         }
         self.end_silence_if_due(now, actions);

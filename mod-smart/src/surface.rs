@@ -27,6 +27,14 @@ pub enum Event {
     },
     /// The state that [`Action::InstallState`] gave is durable, and the application continues from it.
     StateInstalled(InstanceId),
+    /// The decided sequence holds a hand-over by the leader of this regency. Told when it is delivered; told again, or too late,
+    /// it does nothing.
+    HandOver {
+        /// The regency whose leader asked.
+        regency: Regency,
+        /// Who is to lead instead.
+        to: ReplicaId,
+    },
     /// The deadline that [`crate::Replica::deadline`] named has passed.
     Wake,
 }

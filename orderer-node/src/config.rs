@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blockcutter::Verification;
+use frontend_shim::group_settings::GroupSettings;
 use mod_smart::Limits;
 use serde::Deserialize;
 
@@ -58,8 +59,10 @@ pub struct Resolved {
     pub verification: Verification,
     /// Genesis blocks of the channels to join at start.
     pub channels: Vec<PathBuf>,
-    /// Limits of the protocol.
+    /// Limits of the protocol. Of what stands in both, [`Resolved::group_settings`] counts.
     pub limits: Limits,
+    /// What the members of a group share besides the channels' configurations.
+    pub group_settings: GroupSettings,
     /// Unix sockets to serve on.
     pub sockets: Sockets,
     /// Whether this process also runs a frontend: Broadcast and Deliver on its own listener.
@@ -338,7 +341,8 @@ impl Written {
                 WrittenVerification::Frontends => Verification::Frontends,
             },
             channels: self.channels.into_iter().map(|block| place.file(block)).collect(),
-            limits: self.ordering.resolve(&place)?,
+            limits: self.ordering.limits(&place)?,
+            group_settings: self.ordering.settings(&place)?,
             sockets,
             embedded_frontend: self.embedded_frontend,
             stage_times: self.stage_times,

@@ -4,7 +4,7 @@ use blockcutter::config_block::without_signatures;
 use blockcutter::{Command, Ordering, Output, Tip, Verification, check, command, judge};
 use bytes::Bytes;
 use fabric_proto::block::check_entries;
-use mod_smart::{Client, InstanceId, ReplicaId};
+use mod_smart::{Client, InstanceId, Regency, ReplicaId};
 
 use super::journal::size;
 use crate::fixtures::{CHAIN, ENVELOPE, ORDERING, VIEW, channel, frontend};
@@ -117,5 +117,6 @@ fn body_seeds() -> Vec<Seed> {
         Seed::new("mixed", command::encode(&[envelopes(1), cut, envelopes(1)])),
         Seed::new("open-channel", command::encode(&[open])),
         Seed::new("take-up-channel", command::encode(&[take_up()])),
+        Seed::new("hand-over", command::encode(&[Command::HandOver { regency: Regency(0), to: ReplicaId(2) }])),
     ]
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::patience::StopReason;
 use super::{Replica, report, send};
-use crate::certificate::SignedVote;
+use crate::certificate::{SignedVote, WriteCertificate};
 use crate::id::{Digest, InstanceId, Regency, ReplicaId, Time};
 use crate::message::{Message, Status};
 use crate::quorum::Voters;
@@ -249,6 +249,11 @@ impl Replica {
             return Binding::Unbound;
         }
         selection::binding(instance, self.regencies.collects())
+    }
+
+    /// Who can tell what the batch of a certificate is that the current regency's SYNC holds.
+    pub(super) fn holders_of(&self, written: &WriteCertificate) -> Voters {
+        selection::holders(written, self.regencies.collects())
     }
 
     /// The last instance that was delivered when the current regency began: nothing up to it may be proposed again.

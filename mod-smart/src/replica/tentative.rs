@@ -68,16 +68,19 @@ impl Replica {
     pub(super) fn settle(&mut self, instance: InstanceId, digest: Digest, actions: &mut Vec<Action>) {
         match self.ahead.batches.pop_front() {
             Some(front) if front == (instance, digest) => {}
-            Some(_) => self.retract(actions),
+            Some(front) => {
+                self.ahead.batches.push_front(front);
+                self.retract(actions);
+            }
             None => self.ahead.sessions = None,
         }
     }
 
-    /// The regency was left, or another history was taken over: what is not delivered need not come to be.
+    /// The regency was left, or a state is taken over: what is not delivered need not come to be.
     pub(super) fn retract(&mut self, actions: &mut Vec<Action>) {
-        if self.ahead.sessions.is_some() {
+        if !self.ahead.batches.is_empty() {
             actions.push(Action::Retract);
+            self.ahead = Ahead::default();
         }
-        self.ahead = Ahead::default();
     }
 }

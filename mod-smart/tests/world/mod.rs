@@ -76,6 +76,7 @@ pub enum Own {
     CheckpointWritten(Checkpoint),
     StateWritten(Checkpoint, mod_smart::StableCheckpoint),
     StateInstalled(InstanceId),
+    HandOver(Regency, ReplicaId),
 }
 
 impl World {
@@ -141,6 +142,13 @@ impl World {
         let client = Client::Frontend(FrontendId([client; 32]));
         let id = RequestId { client, session: SessionId(session), sequence: Sequence(sequence) };
         Request { id, body: Bytes::from(format!("body {client} {session} {sequence}")) }.seal(GROUP, &Name(client))
+    }
+
+    /// A replica asks, as a client of its own, that the leader of this regency be followed by another.
+    pub fn hand_over(client: u16, regency: u64, to: u16) -> Sealed<Request> {
+        let client = Client::Replica(ReplicaId(client));
+        let id = RequestId { client, session: SessionId(1 + regency), sequence: Sequence(1) };
+        Request { id, body: Bytes::from(format!("hand over {regency} to {to}")) }.seal(GROUP, &Name(client))
     }
 
     /// A client sends a request to these replicas.

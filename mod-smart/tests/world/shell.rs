@@ -52,6 +52,13 @@ impl Said {
     }
 }
 
+/// What the application makes of a request to hand over. Whether its client may ask is the application's to know.
+fn hand_over(request: &Sealed<mod_smart::Request>) -> Option<(Regency, ReplicaId)> {
+    let text = std::str::from_utf8(&request.value().body).ok()?.strip_prefix("hand over ")?;
+    let (regency, to) = text.split_once(" to ")?;
+    Some((Regency(regency.parse().ok()?), ReplicaId(to.parse().ok()?)))
+}
+
 impl World {
     pub(super) fn perform(&mut self, me: ReplicaId, actions: Vec<Action>) {
         let is_silent = self.nodes[me.index()].replica.as_ref().is_some_and(mod_smart::Replica::is_silent);
@@ -75,6 +82,9 @@ impl World {
                 }
                 Action::Deliver(decision) => {
                     decision.proof.verify(&self.view, &Names).unwrap();
+                    for (regency, to) in decision.requests.iter().filter_map(hand_over) {
+                        self.tell_itself(me, Own::HandOver(regency, to));
+                    }
                     let digests = decision.requests.iter().map(Sealed::<mod_smart::Request>::digest).collect();
                     let node = &mut self.nodes[me.index()];
                     if !node.ahead.is_empty() {
@@ -173,6 +183,7 @@ impl World {
                 Event::Wake
             }
             Own::StateInstalled(instance) => Event::StateInstalled(instance),
+            Own::HandOver(regency, to) => Event::HandOver { regency, to },
         }
     }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use frontend_shim::group_settings::GroupSettings;
 use serde::Serialize;
 
 use super::data_folder::{Material, NodeFiles, write_whole};
@@ -21,6 +22,7 @@ struct NodeToml<'a> {
     log: &'a str,
     msp: MspToml<'a>,
     tls: TlsToml,
+    ordering: &'a GroupSettings,
     sockets: SocketsToml<'a>,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn write(
     node: &NodePlan,
     files: &NodeFiles,
     material: &Material,
+    settings: &GroupSettings,
     verification: VerificationOption,
     log: &str,
 ) -> anyhow::Result<()> {
@@ -62,6 +65,7 @@ pub(super) fn write(
         log,
         msp: MspToml { dir: node.folder.join("msp"), id: &node.msp_id },
         tls: TlsToml { certificate: tls.join("server.crt"), key: tls.join("server.key") },
+        ordering: settings,
         sockets: SocketsToml { broadcast: &files.broadcast_socket, status: &files.status_socket },
     };
     let text = toml::to_string(&content).with_context(|| format!("cannot write {}", files.config.display()))?;
