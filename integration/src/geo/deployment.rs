@@ -93,10 +93,11 @@ impl Deployment {
         self.replicas[0]
     }
 
-    /// The replica at a site.
+    /// Can the service be run like this?
     #[must_use]
-    pub fn replica_at(&self, site: Site) -> Option<usize> {
-        self.replicas.iter().position(|at| *at == site)
+    pub const fn is_in_service(&self) -> bool {
+        let is_known = matches!(self.pattern, Pattern::Standard | Pattern::Tentative | Pattern::Crash);
+        is_known && self.quorum.is_none()
     }
 
     /// Where, who leads, who is heavy, in words.

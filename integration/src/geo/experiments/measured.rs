@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::Conditions;
-use crate::geo::deployment::{Deployment, Pattern};
+use crate::geo::deployment::Deployment;
 use crate::geo::floor::floor;
 use crate::geo::matrix::{Matrix, Site};
 use crate::geo::stats::{p50, percent_above, percentile};
@@ -57,8 +57,7 @@ pub fn measure(
 
 /// The core, where the service has such a group, and counters elsewhere.
 pub fn engine_of(deployment: &Deployment) -> Engine {
-    let is_known = matches!(deployment.pattern, Pattern::Standard | Pattern::Tentative);
-    if is_known && deployment.quorum.is_none() { Engine::Core } else { Engine::Steps }
+    if deployment.is_in_service() { Engine::Core } else { Engine::Steps }
 }
 
 impl Measured {

@@ -16,18 +16,19 @@ use crate::sim::plan::GROUP;
 /// # Errors
 /// The service has no such groups.
 pub(super) fn view_of(deployment: &Deployment) -> anyhow::Result<View> {
-    let (n, f) = (deployment.n(), deployment.f);
+    let (n, f, delta) = (deployment.n(), deployment.f, deployment.delta());
     anyhow::ensure!(
-        deployment.quorum.is_none(),
-        "quorums of another weight than safety asks for are not in the service"
+        deployment.is_in_service(),
+        "{} executions, or quorums that need not meet",
+        deployment.pattern.name()
     );
-    let is_known = matches!(deployment.pattern, Pattern::Standard | Pattern::Tentative);
-    anyhow::ensure!(is_known, "{} executions are not in the service", deployment.pattern.name());
-    if deployment.heavy.is_empty() {
-        return Ok(View::flat(GROUP, n)?);
-    }
     let heavy = deployment.heavy.iter().map(|replica| ReplicaId(*replica as u16)).collect();
-    Ok(View::weighted(GROUP, f, deployment.delta(), heavy)?)
+    Ok(match (deployment.heavy.is_empty(), deployment.pattern == Pattern::Crash) {
+        (true, true) => View::crash_only(GROUP, n)?,
+        (true, false) => View::flat(GROUP, n)?,
+        (false, true) => View::crash_only_weighted(GROUP, f, delta, heavy)?,
+        (false, false) => View::weighted(GROUP, f, delta, heavy)?,
+    })
 }
 
 /// The limits of a replica in a laboratory: no patience runs out, since nobody fails, and a batch takes all that waits.
