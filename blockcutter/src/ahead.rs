@@ -66,6 +66,6 @@ const fn has_to_wait(output: &Output) -> bool {
     match output {
         Output::Block(block) => block.is_config,
         Output::Opened { .. } | Output::TakenUp { .. } | Output::Configured { .. } | Output::Moved { .. } => true,
-        Output::LeftOver { .. } | Output::CutOpened { .. } | Output::Skipped { .. } => false,
+        Output::LeftOver { .. } | Output::CutOpened { .. } | Output::Skipped { .. } | Output::HandOver { .. } => false,
     }
 }

@@ -29,7 +29,11 @@ fn the_headers_are_those_of_fabric() {
         assert_eq!(Some(&ours.header), real.header.as_ref());
         assert_eq!(ours.header_hash, real.header.as_ref().unwrap().hash());
         assert_eq!(ours.data, real.entries());
-        assert_eq!(&ours.metadata_value[..], [0x0a, 0, 0x12, 2, 0x10, 1], "last config 0, instance 1, and nothing else");
+        assert_eq!(
+            &ours.metadata_value[..],
+            [0x0a, 0, 0x12, 2, 0x10, 1],
+            "last config 0, instance 1, and nothing else"
+        );
         assert_eq!((ours.last_config, ours.is_config, &ours.channel), (0, false, &bftch()));
         assert_eq!(ordering.tip(&bftch()).unwrap().number, number);
     }

@@ -207,7 +207,7 @@ impl Candidate {
             let signers: Vec<VerifiedSigner> = signed.map(|(_, (signer, _))| signer.clone()).collect();
             judge.verifier.policy().is_satisfied(&signers)
         };
-        self.support.together().find(|voters| judge.group.view().is_quorum(*voters) && is_final(voters))
+        self.support.together().find(|voters| judge.group.view().is_delivery_quorum(*voters) && is_final(voters))
     }
 }
 

@@ -20,13 +20,14 @@ use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::judge::InForce;
 use crate::left_over::LeftOvers;
 use crate::signer::SigningJob;
-use crate::tentative::may_sign;
+use crate::tentative::Permissions;
 
 /// The ordering application of one group, with what surrounds it at this node.
 #[derive(Debug)]
 pub struct Application {
     ordering: Ordering,
     ahead: Ahead,
+    permissions: Permissions,
     channels: JoinedChannels,
     signing: mpsc::Sender<SigningJob>,
     /// Fetches blocks that the ledgers lack.
@@ -82,6 +83,7 @@ impl Application {
         let mut application = Self {
             ordering,
             ahead: Ahead::default(),
+            permissions: Permissions::default(),
             channels,
             signing,
             catch_up,
@@ -237,8 +239,8 @@ impl Application {
         let blocks = Stage::Cut.within(|| self.ahead.execute(&self.ordering, tentative));
         for block in blocks {
             let Some(channel) = self.channels.get(&block.channel) else { continue };
-            let may_sign =
-                self.ordering.chain(&block.channel).is_some_and(|chain| may_sign(self.ordering.view(), chain.config()));
+            let Some(chain) = self.ordering.chain(&block.channel) else { continue };
+            let may_sign = self.permissions.may_sign(self.ordering.view(), chain.config());
             if !may_sign || block.header.number < channel.ledger.height() {
                 continue;
             }

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
+use fabric_proto::ChannelId;
 use fabric_proto::common::{BlockHeader, MetadataSignature};
-use mod_smart::{Regency, View, Voters};
+use frontend_shim::group_policy::only_quorums_are_believed;
+use mod_smart::{Regency, View};
 use tokio::sync::watch;
 
 /// A block with our signature that a quorum has written.
@@ -84,16 +86,24 @@ impl TentativeBlocks {
     }
 }
 
-/// May a node of this group sign blocks of a channel with this configuration before they are decided? Only if whoever
-/// satisfies BlockValidation is a quorum: a peer must not believe fewer than those who make a block final.
-///
-/// Asks only how few signers satisfy the policy, so a policy that names its signers by weight may be refused.
-#[must_use]
-pub fn may_sign(view: &View, config: &ChannelConfig) -> bool {
-    let Some(fewest) = config.block_policy().policy().fewest_signers() else { return true };
-    let mut lightest: Vec<_> = view.replicas().collect();
-    lightest.sort_by_key(|replica| view.weight(*replica));
-    view.is_quorum(lightest.into_iter().take(fewest).collect::<Voters>())
+/// In which channels blocks may be signed before they are decided: where peers believe nobody less than a quorum. Looked at
+/// once for each configuration.
+#[derive(Debug, Default)]
+pub struct Permissions(BTreeMap<ChannelId, (u64, bool)>);
+
+impl Permissions {
+    /// May blocks of a channel with this configuration be signed before their decision?
+    pub fn may_sign(&mut self, view: &View, config: &ChannelConfig) -> bool {
+        let sequence = config.sequence();
+        match self.0.get(config.channel_id()) {
+            Some((looked_at, may_sign)) if *looked_at == sequence => *may_sign,
+            _ => {
+                let may_sign = only_quorums_are_believed(view, config).is_ok();
+                self.0.insert(config.channel_id().clone(), (sequence, may_sign));
+                may_sign
+            }
+        }
+    }
 }
 
 /// Blocks that may wait for their decision, in a channel.

@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use frontend_shim::block_reading::{Ask, GivenBlock, LINKS_MAX, Told};
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::{Bodies, Hello, Opened, Push, Read, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{Frame, FrameError, FrameReader, encode_frame};
 use frontend_shim::group_terms::GroupTerms;
 use frontend_shim::ledger::Link;
 use futures::FutureExt as _;
-use mod_smart::{Answer, Digest, GroupId, ReplicaId, Sequence, SessionId};
+use mod_smart::{Answer, Digest, GroupId, Regency, ReplicaId, Sequence, SessionId};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::journal::size;
@@ -124,6 +125,7 @@ fn frame(input: &[u8]) -> Outcome {
         assert_eq!(message.encode(), sent, "one message has one encoding");
         match &message {
             ToFrontend::Push(push) if push.body.is_some() => "a block with its body",
+            ToFrontend::Push(push) if push.certainty != Certainty::Decided => "a tentative block",
             ToFrontend::Push(_) => "a block",
             _ => "another answer",
         }
@@ -196,7 +198,8 @@ fn reading_seeds() -> Vec<Seed> {
 fn frame_seeds() -> Vec<Seed> {
     let channel = || ChannelId::new("ch1").expect("a good name");
     let terms = GroupTerms::plain(GROUP);
-    let hello = |bodies| Hello { version: VERSION, group: GROUP, credential: credential(1), bodies, terms: terms.clone() };
+    let hello =
+        |bodies| Hello { version: VERSION, group: GROUP, credential: credential(1), bodies, terms: terms.clone() };
     let settled = GroupTerms { members: GroupId([3; 32]), settings: settings() };
     let opened = || Opened { channel: channel(), genesis: [1; 32], height: 4 };
     let answer =
@@ -204,6 +207,7 @@ fn frame_seeds() -> Vec<Seed> {
     let push = |body| Push {
         channel: channel(),
         number: 1,
+        certainty: Certainty::Decided,
         previous_hash: [1; 32],
         data_hash: [2; 32],
         metadata_value: Bytes::from_static(&[10, 0]),
@@ -228,6 +232,7 @@ fn frame_seeds() -> Vec<Seed> {
         ("held", ToFrontend::Answer(answer(Answer::Held))),
         ("stale", ToFrontend::Answer(answer(Answer::Stale))),
         ("push", ToFrontend::Push(push(None))),
+        ("push-tentative", ToFrontend::Push(Push { certainty: Certainty::Tentative(Regency(3)), ..push(None) })),
         ("push-body", ToFrontend::Push(push(Some(Bytes::from_static(&CHAIN[1][80..400]))))),
         ("opened", ToFrontend::Opened(opened())),
         ("pong", ToFrontend::Pong(1)),

@@ -1,6 +1,6 @@
 //! What a run came to, in numbers: at its end, and over its course.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 use std::time::Duration;
 
@@ -106,8 +106,8 @@ impl Counts {
 
     /// What is special about a world.
     pub(super) fn world(&mut self, view: &View, alpha: u64) {
-        let weights = view.replicas().map(|one| view.weight(one));
-        let is_weighted = weights.clone().max() != weights.min();
+        let weights: BTreeSet<_> = view.replicas().map(|one| view.weight(one)).collect();
+        let is_weighted = weights.len() > 1;
         let is_special = [
             ("crash-only", view.fault_model() == FaultModel::Crash),
             ("weighted", is_weighted),
