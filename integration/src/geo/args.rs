@@ -62,7 +62,7 @@ pub struct WorldArgs {
     #[arg(long, global = true, default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub requests: u32,
     /// Instances that may be open at once, where more than one may.
-    #[arg(long, global = true, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=32))]
+    #[arg(long, global = true, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=32))]
     pub window: u64,
     /// Of the deviations of the matrix, so much is there where there is jitter.
     #[arg(long, global = true, default_value_t = 1.0)]

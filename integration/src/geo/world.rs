@@ -287,9 +287,7 @@ fn nodes(setup: &Setup, clients: &[Client]) -> anyhow::Result<Vec<Box<dyn Node>>
     let application = view::application_of(setup, &view)?;
     let ids: Vec<_> = clients.iter().map(|client| client.id).collect();
     let node = |me: ReplicaId| {
-        let told = (ids.clone(), setup.bodies);
-        let limits = view::limits_of(setup);
-        Box::new(CoreNode::new((me, view.clone()), limits, application.clone(), told, setup.cost)) as Box<dyn Node>
+        Box::new(CoreNode::new((me, view.clone()), application.clone(), ids.clone(), setup)) as Box<dyn Node>
     };
     Ok(view.replicas().map(node).collect())
 }

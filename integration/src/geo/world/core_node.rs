@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use blockcutter::{Ahead, CutBlock, Ordering, Output};
-use mod_smart::{
-    Action, Decision, Event, FrontendId, InstanceId, Limits, Message, Recipients, Replica, ReplicaId, Time, View,
-};
+use frontend_shim::frame::body_source;
+use mod_smart::{Action, Decision, Event, FrontendId, InstanceId, Message, Recipients, Replica, ReplicaId, Time, View};
 
 use super::frame::{Frame, Push, Standing};
 use super::links::Place;
 use super::node::{Node, Wish};
-use super::setup::{Bodies, Cost};
+use super::setup::{Bodies, Cost, Setup};
+use super::view::limits_of;
 use crate::sim::keys::Key;
 use crate::sim::plan::GROUP;
 
@@ -23,6 +23,7 @@ pub(super) struct CoreNode {
     ordering: Ordering,
     ahead: Ahead,
     bodies: Bodies,
+    heavy: Vec<ReplicaId>,
     /// Who is told of blocks.
     clients: Vec<FrontendId>,
     cost: Cost,
@@ -38,24 +39,19 @@ pub(super) struct CoreNode {
 }
 
 impl CoreNode {
-    pub fn new(
-        (me, view): (ReplicaId, View),
-        limits: Limits,
-        ordering: Ordering,
-        (clients, bodies): (Vec<FrontendId>, Bodies),
-        cost: Cost,
-    ) -> Self {
+    pub fn new((me, view): (ReplicaId, View), ordering: Ordering, clients: Vec<FrontendId>, setup: &Setup) -> Self {
         let mut ahead = Ahead::default();
         ahead.on_delivered(InstanceId(0));
         Self {
             me,
-            replica: Replica::new(me, view.clone(), limits),
+            replica: Replica::new(me, view.clone(), limits_of(setup)),
             view,
             ordering,
             ahead,
-            bodies,
+            bodies: setup.bodies,
+            heavy: setup.deployment.heavy.iter().map(|replica| ReplicaId(*replica as u16)).collect(),
             clients,
-            cost,
+            cost: setup.cost,
             own: VecDeque::new(),
             waiting: VecDeque::new(),
             syncing: Vec::new(),
@@ -169,11 +165,17 @@ impl CoreNode {
             wishes.push(Wish::Worked(self.cost.sign));
             let whole = Push::new(block, standing);
             for (client, id) in self.clients.iter().enumerate() {
-                let is_source = frontend_shim::frame::body_source(*id, whole.number, self.view.n()) == self.me;
+                let source = match self.bodies {
+                    Bodies::HeavyInTurn if !self.heavy.is_empty() => {
+                        self.heavy[body_source(*id, whole.number, self.heavy.len()).index()]
+                    }
+                    _ => body_source(*id, whole.number, self.view.n()),
+                };
+                let is_source = source == self.me;
                 let push = match self.bodies {
                     Bodies::Everybody => whole.clone(),
-                    Bodies::InTurn if is_source => whole.clone(),
-                    Bodies::InTurn => Push { data: None, ..whole.clone() },
+                    Bodies::InTurn | Bodies::HeavyInTurn if is_source => whole.clone(),
+                    Bodies::InTurn | Bodies::HeavyInTurn => Push { data: None, ..whole.clone() },
                     Bodies::Embedded => Push { is_data_free: true, ..whole.clone() },
                 };
                 wishes.push(Wish::Send(self.view.n() + client, Frame::Push(push)));
