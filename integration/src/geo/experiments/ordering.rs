@@ -71,7 +71,8 @@ pub fn run(conditions: &Conditions) -> anyhow::Result<Finding> {
                 clients.iter().map(|client| floor(&group, &matrix, *client, &[]).unwrap_or(f64::NAN)).collect()
             });
             window_targets(&mut finding, &latencies, &floors);
-            floor_target(&mut finding, conditions, &matrix, &floors[1])?;
+            load_targets(&mut finding, &latencies, &floors[1]);
+            floor_table(&mut finding, conditions, &matrix, &floors[1])?;
         }
     }
     finding.data = json!({"window": conditions.window, "envelopes_per_s": RATE, "rows": data});
@@ -142,8 +143,18 @@ fn window_targets(finding: &mut Finding, latencies: &[Vec<Vec<f64>>], floors: &[
     }
 }
 
-/// One envelope at a time through the whole service, against four one-way delays.
-fn floor_target(finding: &mut Finding, conditions: &Conditions, matrix: &Matrix, floors: &[f64]) -> anyhow::Result<()> {
+/// The whole service under load against four one-way delays, at the frontend that is farthest above them.
+fn load_targets(finding: &mut Finding, latencies: &[Vec<Vec<f64>>], floors: &[f64]) {
+    for (at, bodies) in [(3, "bodies from every replica or from the own node"), (4, "bodies in turn")] {
+        let times = latencies[at].iter().zip(floors).map(|(values, floor)| p50(values) / floor);
+        let worst = times.fold(0.0, f64::max);
+        let what = format!("WHEAT with a window: delivered p50 against the floor, {bodies}");
+        finding.target(&what, "<= 1.10 x", format!("{worst:.2} x"), worst <= 1.10);
+    }
+}
+
+/// One envelope at a time through the whole service, beside four one-way delays.
+fn floor_table(finding: &mut Finding, conditions: &Conditions, matrix: &Matrix, floors: &[f64]) -> anyhow::Result<()> {
     let clients = sites(matrix, &FRONTENDS)?;
     let wheat = deployment(matrix, true)?;
     let ways = [("every replica sends bodies", Bodies::Everybody), ("the body in turn", Bodies::InTurn)];
@@ -160,9 +171,6 @@ fn floor_target(finding: &mut Finding, conditions: &Conditions, matrix: &Matrix,
         for (at, row) in rows.iter_mut().enumerate() {
             row.push(format!("{:.1}, {:.2} x", medians[at], times(at)));
         }
-        let worst = (0..floors.len()).map(times).fold(0.0, f64::max);
-        let what = format!("delivered p50 against the floor, {name}");
-        finding.target(&what, "<= 1.10 x", format!("{worst:.2} x"), worst <= 1.10);
     }
     table.rows = rows;
     finding.tables.push(table);
