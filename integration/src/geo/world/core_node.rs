@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use blockcutter::{Ahead, CutBlock, Ordering, Output};
 use frontend_shim::frame::body_source;
+use mod_smart::message::DecidedBatch;
 use mod_smart::{Action, Decision, Event, FrontendId, InstanceId, Message, Recipients, Replica, ReplicaId, Time, View};
 
 use super::frame::{Frame, Push, Standing};
@@ -35,6 +36,8 @@ pub(super) struct CoreNode {
     is_syncing: bool,
     /// The last blocks as they were pushed, for clients that lack a body.
     blocks: BTreeMap<u64, Push>,
+    /// The last decisions, for replicas that a late message has left behind.
+    decisions: BTreeMap<InstanceId, DecidedBatch>,
     complaint: Option<String>,
 }
 
@@ -57,6 +60,7 @@ impl CoreNode {
             syncing: Vec::new(),
             is_syncing: false,
             blocks: BTreeMap::new(),
+            decisions: BTreeMap::new(),
             complaint: None,
         }
     }
@@ -113,10 +117,12 @@ impl CoreNode {
                     self.complain(format!("{} accuses {}: {}", self.me, misbehaviour.replica, misbehaviour.kind));
                 }
                 Action::SendDecisions { to, from } => {
-                    self.complain(format!("{to} was left behind at instance {from}"));
+                    let known = self.decisions.range(from..).map(|(_, batch)| batch.clone());
+                    let batches: Vec<DecidedBatch> = known.take(DECISIONS_SENT_MAX).collect();
+                    self.send(Recipients::One(to), Message::Decisions(batches), wishes);
                 }
                 // Clients of this world ask once and wait for blocks. Nothing is ever restarted, so records are only
-                // waited for; and nobody takes over a state.
+                // waited for; and nobody falls so far behind that it takes over a state.
                 Action::Answer(..)
                 | Action::Persist(_)
                 | Action::TakeCheckpoint { .. }
@@ -148,6 +154,14 @@ impl CoreNode {
             self.ordering.apply(decision.instance, request.id.client, &request.body, &mut outputs);
         }
         self.ahead.on_delivered(decision.instance);
+        if decision.skipped > 0 {
+            self.complain(format!("{} requests were ordered twice", decision.skipped));
+        }
+        let batch = DecidedBatch { proof: decision.proof.clone(), requests: decision.requests.clone() };
+        self.decisions.insert(decision.instance, batch);
+        while self.decisions.len() > DECISIONS_KEPT {
+            self.decisions.pop_first();
+        }
         let mut blocks = Vec::new();
         for output in outputs {
             match output {
@@ -234,3 +248,7 @@ impl Node for CoreNode {
 
 /// A client that lacks a body asks within seconds.
 const BLOCKS_KEPT: usize = 4_096;
+
+/// Who lags by seconds finds here what it lacks.
+const DECISIONS_KEPT: usize = 1_024;
+const DECISIONS_SENT_MAX: usize = 64;
