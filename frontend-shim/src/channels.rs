@@ -21,6 +21,7 @@ use crate::config_difference::difference;
 use crate::ledger::{Ledger, LedgerError};
 use crate::limits::{CHANNELS_MAX, LEDGER_SYNC_INTERVAL};
 use crate::stages::Stage;
+use crate::tentative_blocks::TentativeBlocks;
 use crate::traffic::ChannelTraffic;
 
 /// All channels of this process. Clones share them.
@@ -58,6 +59,7 @@ pub struct Channel {
     ledger: Arc<Ledger>,
     state: watch::Sender<ChannelState>,
     governed: Governed,
+    tentative: TentativeBlocks,
     traffic: ChannelTraffic,
     /// Of the registry.
     revision: watch::Sender<u64>,
@@ -142,6 +144,7 @@ impl Channels {
             ledger,
             state: watch::Sender::new(ChannelState::Opening),
             governed: Governed::default(),
+            tentative: TentativeBlocks::default(),
             traffic: ChannelTraffic::default(),
             revision: self.registry.revision.clone(),
         });
@@ -246,6 +249,12 @@ impl Channel {
     #[must_use]
     pub fn watch_sequence(&self) -> watch::Receiver<u64> {
         self.sequence.subscribe()
+    }
+
+    /// Blocks that a node of this process has signed and that are not decided yet.
+    #[must_use]
+    pub const fn tentative(&self) -> &TentativeBlocks {
+        &self.tentative
     }
 
     /// How far the configuration in force is known to have come.

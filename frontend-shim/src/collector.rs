@@ -239,7 +239,7 @@ impl Collector {
         pushes: &[(ReplicaId, Push)],
     ) -> Result<bool, CollectorError> {
         if self.bodies == Bodies::SharedLedger {
-            return Ok(false);
+            return self.store_tentative(certified).await;
         }
         let matching = pushes.iter().filter(|(_, push)| push.data_hash == certified.data_hash);
         for (replica, body) in matching.filter_map(|(replica, push)| Some((*replica, push.body.clone()?))) {
@@ -255,6 +255,18 @@ impl Collector {
         }
         self.seek_body(certified, Instant::now());
         Ok(false)
+    }
+
+    /// Where a node shares the ledger the block comes with its decision. If it is final before that, its body is what the
+    /// node has signed.
+    async fn store_tentative(&self, certified: &Arc<Certified>) -> Result<bool, CollectorError> {
+        let hash = certified.header_hash(self.number);
+        let blocks = self.channel.tentative().from(self.number);
+        let Some(block) = blocks.first().filter(|it| it.header.number == self.number && it.header_hash == hash) else {
+            return Ok(false);
+        };
+        self.store(certified.clone(), block.data.clone()).await?;
+        Ok(true)
     }
 
     /// Stores the block with its certificate. Hashing a large body and writing it takes longer than a task may.

@@ -55,6 +55,7 @@ pub mod standalone;
 pub mod status;
 mod subscriptions;
 mod tally;
+pub mod tentative_blocks;
 pub mod tls;
 pub mod tls_clients;
 pub mod tls_identity;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
+use frontend_shim::group_settings::WrittenSettings;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -45,6 +46,10 @@ impl Network {
     /// # Errors
     /// The program cannot be built, or files cannot be written.
     pub async fn prepare(cutting: &Cutting) -> anyhow::Result<Self> {
+        Self::prepare_with(cutting, &WrittenSettings::default()).await
+    }
+
+    async fn prepare_with(cutting: &Cutting, settings: &WrittenSettings) -> anyhow::Result<Self> {
         let alone = alone().await;
         // It may take as long as a build.
         tokio::task::spawn_blocking(orderer_node).await??;
@@ -62,7 +67,7 @@ impl Network {
                 broadcast_socket: of_node.join("broadcast.sock"),
                 status_socket: of_node.join("status.sock"),
             };
-            write_config(&of_node, id, &door)?;
+            write_config(&of_node, id, &door, settings)?;
             doors.insert(id, door);
         }
         let site = Site { genesis, user: material::user(CHANNEL)?, doors };
@@ -74,7 +79,15 @@ impl Network {
     /// # Errors
     /// It does not come to that in time.
     pub async fn start(cutting: &Cutting) -> anyhow::Result<Self> {
-        let mut network = Self::prepare(cutting).await?;
+        Self::start_with(cutting, &WrittenSettings::default()).await
+    }
+
+    /// The same with these settings of the group.
+    ///
+    /// # Errors
+    /// As [`Network::start`].
+    pub async fn start_with(cutting: &Cutting, settings: &WrittenSettings) -> anyhow::Result<Self> {
+        let mut network = Self::prepare_with(cutting, settings).await?;
         network.start_all()?;
         network.wait_until_open().await?;
         Ok(network)
@@ -227,7 +240,7 @@ pub fn temporary_folder() -> anyhow::Result<TempDir> {
     Ok(tempfile::Builder::new().prefix("ordering-").tempdir()?)
 }
 
-fn write_config(folder: &Path, id: NodeId, door: &Door) -> anyhow::Result<()> {
+fn write_config(folder: &Path, id: NodeId, door: &Door, settings: &WrittenSettings) -> anyhow::Result<()> {
     let keys = material::orderer(id);
     let config = toml::Table::from_iter([
         ("listen_address".to_owned(), door.address.clone().into()),
@@ -243,6 +256,7 @@ fn write_config(folder: &Path, id: NodeId, door: &Door) -> anyhow::Result<()> {
             "sockets".to_owned(),
             table([("broadcast", path(&door.broadcast_socket)), ("status", path(&door.status_socket))]),
         ),
+        ("ordering".to_owned(), toml::Value::try_from(settings)?),
     ]);
     fs::create_dir_all(folder)?;
     fs::write(folder.join("node.toml"), toml::to_string(&config)?)?;

@@ -10,6 +10,7 @@ mod checkpoints;
 mod hand_over;
 mod ordering;
 mod patience;
+mod pipeline;
 pub(crate) mod probation;
 mod repair;
 pub(crate) mod synchronization;
@@ -54,6 +55,7 @@ pub struct Replica {
     pub(crate) catching_up: behind::CatchingUp,
     pub(crate) fetching: repair::Fetching,
     pub(crate) patience: patience::Patience,
+    pub(crate) pipeline: pipeline::Pipeline,
     pub(crate) checkpoints: checkpoints::Checkpoints,
     pub(crate) transfer: transfer::Transfer,
     pub(crate) probation: probation::Probation,
@@ -87,6 +89,7 @@ impl Replica {
             catching_up: behind::CatchingUp::default(),
             fetching: repair::Fetching::default(),
             patience: patience::Patience::default(),
+            pipeline: pipeline::Pipeline::default(),
             checkpoints: checkpoints::Checkpoints::default(),
             transfer: transfer::Transfer::default(),
             probation: probation::Probation::default(),
@@ -118,7 +121,8 @@ impl Replica {
     pub fn deadline(&self) -> Time {
         let fetch = self.fetching.deadline();
         let behind = self.catching_up.deadline();
-        let others = [self.patience_deadline(), self.transfer.deadline(), self.probation.deadline()];
+        let others =
+            [self.pipeline_deadline(), self.patience_deadline(), self.transfer.deadline(), self.probation.deadline()];
         [fetch, behind].into_iter().chain(others).flatten().fold(self.status_due, Time::min)
     }
 

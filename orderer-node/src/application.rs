@@ -255,7 +255,7 @@ impl Application {
     pub fn retract(&mut self) {
         self.counts.retractions += 1;
         self.ahead.retract();
-        self.channels.list().values().for_each(|channel| channel.tentative.retract());
+        self.channels.list().values().for_each(|channel| channel.served.tentative().retract());
     }
 
     /// What the replica is to be told of what was delivered.

@@ -13,6 +13,7 @@ use fabric_proto::metadata::{SignerHeader, block_metadata, ordered_by, signature
 use frontend_shim::certainty::Certainty;
 use frontend_shim::ledger::LedgerError;
 use frontend_shim::stages::Stage;
+use frontend_shim::tentative_blocks::TentativeBlock;
 use futures::StreamExt as _;
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -21,7 +22,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use crate::fault::{Fault, Faults};
 use crate::joined::JoinedChannel;
 use crate::keys::SigningIdentity;
-use crate::tentative::TentativeBlock;
 use crate::work_pool::WorkPool;
 
 /// Blocks that may be waiting for their signature or for the ledger, for all channels of a group together.
@@ -100,7 +100,7 @@ impl BlockSigner {
 
     /// The encoded block with this node's signature alone: the one that was made before the decision, if there is one.
     fn assemble(&self, channel: &JoinedChannel, block: CutBlock) -> Result<(u64, Bytes), Fault> {
-        let made = channel.tentative.signature(block.header.number, &block.header_hash, &block.metadata_value);
+        let made = channel.served.tentative().signature(block.header.number, &block.header_hash, &block.metadata_value);
         let signature = made.map_or_else(|| self.sign_block(channel, &block), Ok)?;
         let metadata = block_metadata(block.last_config, ordered_by(block.ordered_by.0), vec![signature]);
         let number = block.header.number;
@@ -142,9 +142,9 @@ impl Signed {
         match self {
             Self::Decided(channel, number, encoded) => {
                 channel.ledger.append(number, encoded)?;
-                channel.tentative.decided(number);
+                channel.served.tentative().decided(number);
             }
-            Self::Tentative(channel, block) => channel.tentative.put(block),
+            Self::Tentative(channel, block) => channel.served.tentative().put(block),
         }
         Ok(())
     }

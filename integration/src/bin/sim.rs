@@ -36,7 +36,7 @@ struct Args {
     /// So many replicas, instead of as many as the seed says.
     #[arg(long)]
     n: Option<usize>,
-    /// Gives batches to the applications before they are decided, and blocks to the frontends.
+    /// Gives batches to the applications before they are decided, and blocks to the frontends, in every world.
     #[arg(long)]
     tentative: bool,
     /// Groups whose replicas only crash, in every world.

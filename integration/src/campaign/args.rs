@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use frontend_shim::group_settings::WrittenSettings;
 
 use super::absent::{AbsentPlan, absent};
 use super::figures::Figures;
@@ -78,6 +79,12 @@ struct KillAllArgs {
     /// Repeats the choices of an earlier campaign [default: a new one]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// How many decisions may be under way at once
+    #[arg(long, value_name = "N")]
+    window: Option<u64>,
+    /// Let blocks leave before they are decided
+    #[arg(long)]
+    tentative: bool,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -119,9 +126,10 @@ impl CampaignArgs {
             Campaign::Wipe(WipeArgs { rounds, blocks, load }) => {
                 wiped(&WipedPlan { rounds, blocks_before: blocks, load: load.plan() }).await
             }
-            Campaign::KillAll(KillAllArgs { rounds, seed, load }) => {
+            Campaign::KillAll(KillAllArgs { rounds, seed, window, tentative, load }) => {
                 let seed = seed.unwrap_or_else(|| fastrand::u64(..));
-                killings(&KillingsPlan { rounds, seed, load: load.plan() }).await
+                let settings = WrittenSettings { window, tentative: Some(tentative), ..WrittenSettings::default() };
+                killings(&KillingsPlan { rounds, seed, load: load.plan(), settings }).await
             }
             Campaign::CatchUp(args) => absent(&args.plan()).await,
             Campaign::Quiet(QuietArgs { minutes, calibration }) => {

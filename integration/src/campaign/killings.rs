@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use fastrand::Rng;
+use frontend_shim::group_settings::{GroupSettings, WrittenSettings};
 
 use super::audit::Audit;
 use super::figures::Figures;
@@ -15,7 +16,7 @@ use crate::network::Network;
 use crate::site::NodeId;
 
 /// What to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct KillingsPlan {
     /// How often all nodes are killed. Between any two such times some of them are, one time in two.
     pub rounds: u32,
@@ -23,6 +24,8 @@ pub struct KillingsPlan {
     pub seed: u64,
     /// To each node.
     pub load: LoadPlan,
+    /// What the members agree on.
+    pub settings: WrittenSettings,
 }
 
 /// Runs it.
@@ -31,8 +34,9 @@ pub struct KillingsPlan {
 /// What is not as it should be.
 pub async fn killings(plan: &KillingsPlan) -> anyhow::Result<Figures> {
     let cutting = Cutting::default();
-    let mut network = Network::start(&cutting).await?;
+    let mut network = Network::start_with(&cutting, &plan.settings).await?;
     let mut figures = Figures::under(&cutting).with_load(plan.load, network.ids().len());
+    figures.note("settings", settled(&plan.settings)?);
     let outcome = drive(&mut network, plan, &mut figures).await.with_context(|| format!("with seed {}", plan.seed));
     network.judged(outcome)?;
     Ok(figures)
@@ -114,3 +118,8 @@ const DEATH_MAX: Duration = Duration::from_millis(1500);
 const BETWEEN_MAX: Duration = Duration::from_millis(100);
 const ENVELOPES_BETWEEN: usize = 100;
 const ENVELOPES_AFTER: usize = 300;
+
+/// How status displays name these settings.
+fn settled(settings: &WrittenSettings) -> anyhow::Result<String> {
+    Ok(GroupSettings::try_from(settings.clone())?.to_string())
+}

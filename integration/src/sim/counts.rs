@@ -5,7 +5,7 @@ use std::ops::AddAssign;
 use std::time::Duration;
 
 use mod_smart::replica::StopReason;
-use mod_smart::{Client, Decision, FaultModel, InstanceId, Message, Regency, ReplicaId, Time, View};
+use mod_smart::{Client, Decision, FaultModel, InstanceId, Limits, Message, Regency, ReplicaId, Time, View};
 
 use super::checkers::Observation;
 
@@ -105,13 +105,14 @@ impl Counts {
     }
 
     /// What is special about a world.
-    pub(super) fn world(&mut self, view: &View, alpha: u64) {
+    pub(super) fn world(&mut self, view: &View, limits: &Limits) {
         let weights: BTreeSet<_> = view.replicas().map(|one| view.weight(one)).collect();
         let is_weighted = weights.len() > 1;
         let is_special = [
             ("crash-only", view.fault_model() == FaultModel::Crash),
             ("weighted", is_weighted),
-            ("window above 1", alpha > 1),
+            ("window above 1", limits.instances_open_max > 1),
+            ("tentative", limits.tentative),
             ("order of leaders", view.replicas().any(|one| view.leader(Regency(one.0.into())) != one)),
         ];
         for (what, _) in is_special.into_iter().filter(|(_, is_so)| *is_so) {

@@ -25,7 +25,7 @@ pub struct Options {
     pub is_crash_only: bool,
     /// As many liars of this kind as the group tolerates, instead of those that the seed says.
     pub actor: Option<String>,
-    /// Are batches given to the applications before they are decided?
+    /// Batches are given to the applications before they are decided, in every world and not in every other one.
     pub tentative: bool,
     /// How many lines of the story to keep; none if 0.
     pub lines: usize,
@@ -99,7 +99,8 @@ impl Plan {
             session_window: [16, 64, 256][random.usize(..3)],
             instances_open_max: draw_alpha(random),
             instances_early_max: [2, 8][random.usize(..2)],
-            tentative: options.tentative,
+            // Where nobody writes nothing is tentative.
+            tentative: view.has_writes() && (options.tentative || random.bool()),
             request_timeout: millis(random, 200..400),
             status_interval: millis(random, 200..500),
             fetch_interval: millis(random, 80..200),

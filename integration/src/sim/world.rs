@@ -142,7 +142,7 @@ impl World {
             )
         });
         self.counts.liars(liars.len() as u64);
-        self.counts.world(&plan.view, plan.limits.instances_open_max);
+        self.counts.world(&plan.view, &plan.limits);
         for place in 0..self.nodes.len() {
             let wait = Duration::from_micros(self.random.u64(..STARTS_WITHIN_US));
             self.queue.after(self.now, wait, Happening::Start(place));

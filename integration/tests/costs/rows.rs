@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fabric_proto::Envelope;
 use frontend_shim::block_body::read_body;
 use frontend_shim::ledger::Ledger;
+use mod_smart::InstanceId;
 
 use super::group::{Group, Key, request};
 use super::input::{self, FRONTEND, GROUP, Stored};

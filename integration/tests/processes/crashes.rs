@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use frontend_shim::group_settings::WrittenSettings;
 use integration::campaign::{
     AbsentPlan, KillingsPlan, LeaderFault, LeaderPlan, WipedPlan, absent, killings, leader, wiped,
 };
@@ -27,7 +28,15 @@ async fn a_node_that_lost_its_disk_catches_up_and_votes_again_for_one_regency_ch
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_acknowledged_is_lost_and_nothing_forks_when_nodes_are_killed_at_random_points() {
-    print!("{}", killings(&KillingsPlan { rounds: 5, seed: SEED, load: LOAD }).await.unwrap());
+    let plan = KillingsPlan { rounds: 5, seed: SEED, load: LOAD, settings: WrittenSettings::default() };
+    print!("{}", killings(&plan).await.unwrap());
+}
+
+/// Blocks reach clients before they are decided, and several decisions are under way whenever a node dies.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_and_nothing_forks_when_blocks_leave_before_they_are_decided() {
+    let settings = WrittenSettings { window: Some(4), tentative: Some(true), ..WrittenSettings::default() };
+    print!("{}", killings(&KillingsPlan { rounds: 4, seed: SEED, load: LOAD, settings }).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ impl Replica {
     /// The leader proposes for every open instance that has no proposal yet (Alg. 1 lines 6 to 9): what the SYNC binds
     /// it to, or what waits, or nothing, where a later instance is bound.
     pub(super) fn propose(&mut self, now: Time, actions: &mut Vec<Action>) {
+        self.pipeline.waits_until = None;
         if self.leader() != self.me || !self.is_voting() {
             return;
         }
@@ -38,10 +39,14 @@ impl Replica {
                 }
                 continue;
             }
+            if self.holds_back(now, id) {
+                return;
+            }
             let Some(requests) = self.next_batch(id) else { return };
             if requests.is_empty() && id >= self.highest_bound() {
                 return;
             }
+            self.on_proposed(now);
             let propose = Propose { instance: id, epoch, requests };
             actions.push(Action::Persist(Record::Proposed(propose.clone())));
             self.take_proposal(now, propose.clone(), actions);

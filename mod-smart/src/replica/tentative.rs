@@ -28,9 +28,10 @@ pub(crate) struct Ahead {
 }
 
 impl Replica {
-    /// Gives the application what a quorum has written here in the current regency.
+    /// Gives the application what a quorum has written here in the current regency. Where no WRITEs are needed nothing is known
+    /// of a quorum before the decision.
     pub(super) fn deliver_tentatively(&mut self, actions: &mut Vec<Action>) {
-        if !self.limits.tentative || !self.is_voting() {
+        if !self.limits.tentative || !self.view.has_writes() || !self.is_voting() {
             return;
         }
         loop {

@@ -13,7 +13,8 @@ use crate::node::CrashAt;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// `group 4 checkpoint=2`, or `group 5 weights=2-2-1-1-1`: the stage, always first. `chunks=3` makes a state so large;
-    /// `pace=3` lets a leader be judged by so many instances.
+    /// `pace=3` lets a leader be judged by so many instances. With `faults=crash` nobody lies, and with `leaders=2-0` these lead
+    /// first.
     Group(Box<(View, Limits, usize)>),
     /// `request a 1..66 to 0,1`: clients send requests, to all replicas if nobody is named.
     Request(Vec<Name>, Option<Vec<ReplicaId>>),
@@ -42,6 +43,8 @@ pub enum Command {
     /// `settle`: whatever waits on the links arrives, and what follows from it, until nothing is on its way.
     /// `settle 2s`: also the timers of so much time, and statements of standing.
     Settle(Option<Duration>),
+    /// `hand over r0 to 2`: the hand-over by the leader of a regency is delivered, and whoever runs is told.
+    HandOver(u64, ReplicaId),
     /// `show`, `show 1`: where the replicas stand.
     Show(Vec<ReplicaId>),
     /// `why`: for what reason those who left a regency, or asked for it, did so.
@@ -132,6 +135,7 @@ impl Command {
             ["wait", span] => Ok(Self::Wait(duration(span)?)),
             ["settle"] => Ok(Self::Settle(None)),
             ["settle", span] => Ok(Self::Settle(Some(duration(span)?))),
+            ["hand", "over", regency, "to", who] => Ok(Self::HandOver(number('r', regency)?, replica(who)?)),
             ["why"] => Ok(Self::Why),
             ["show", who @ ..] => Ok(Self::Show(who.iter().map(|who| replica(who)).collect::<Result<_, _>>()?)),
             _ => Err(format!("no such command: {line}")),
@@ -168,13 +172,20 @@ impl Speech {
 
 fn group(size: &str, options: &[&str]) -> Result<(View, Limits, usize), String> {
     let n: usize = size.parse().map_err(|_| format!("not a number of replicas: {size}"))?;
-    let mut view = View::flat(GROUP, n).map_err(|error| error.to_string())?;
+    let is_crash_only = options.contains(&"faults=crash");
+    let view = if is_crash_only { View::crash_only(GROUP, n) } else { View::flat(GROUP, n) };
+    let mut view = view.map_err(|error| error.to_string())?;
     let (mut limits, mut chunks) = (Limits::default(), 1);
     for option in options {
         let (name, value) = option.split_once('=').ok_or_else(|| format!("not name=value: {option}"))?;
         let count = || value.parse::<u64>().map_err(|_| format!("not a number: {value}"));
         match name {
-            "weights" => view = weighted(n, value)?,
+            "faults" if is_crash_only => {}
+            "weights" => view = weighted(n, value, is_crash_only)?,
+            "leaders" => {
+                let leaders = value.split('-').map(replica).collect::<Result<Vec<_>, _>>()?;
+                view = view.with_leaders(&leaders).map_err(|error| error.to_string())?;
+            }
             "checkpoint" => limits.checkpoint_interval = count()?,
             "window" => limits.instances_open_max = count()?,
             "pace" => limits.pace_window = count()?,
@@ -188,13 +199,14 @@ fn group(size: &str, options: &[&str]) -> Result<(View, Limits, usize), String> 
 }
 
 /// `2-2-1-1-1`: whoever weighs more than the last one is heavy.
-fn weighted(n: usize, weights: &str) -> Result<View, String> {
+fn weighted(n: usize, weights: &str, is_crash_only: bool) -> Result<View, String> {
     let weights: Vec<&str> = weights.split('-').collect();
     let heavy = (0..).zip(&weights).filter(|(_, weight)| Some(*weight) != weights.last()).map(|(at, _)| ReplicaId(at));
     let heavy: mod_smart::Voters = heavy.collect();
-    let f = heavy.len() / 2;
-    let delta = n.checked_sub(3 * f + 1).filter(|_| weights.len() == n).ok_or("weights do not fit the group")?;
-    View::weighted(GROUP, f, delta, heavy).map_err(|error| error.to_string())
+    let (f, least) = if is_crash_only { (heavy.len(), 2) } else { (heavy.len() / 2, 3) };
+    let delta = n.checked_sub(least * f + 1).filter(|_| weights.len() == n).ok_or("weights do not fit the group")?;
+    let make = if is_crash_only { View::crash_only_weighted } else { View::weighted };
+    make(GROUP, f, delta, heavy).map_err(|error| error.to_string())
 }
 
 fn filter(words: &[&str]) -> Result<Filter, String> {

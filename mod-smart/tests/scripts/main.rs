@@ -44,6 +44,8 @@ scripts! {
     slow_leader,
     starved_client,
     tentative,
+    crash_only,
+    hand_over,
 }
 
 #[test]

@@ -109,6 +109,14 @@ impl Stage {
             Command::Replay(links, name) => self.replay(&links, &name)?,
             Command::Wait(span) => self.wait(span),
             Command::Settle(span) => self.settle(span),
+            Command::HandOver(regency, to) => {
+                let running: Vec<_> =
+                    self.nodes.iter().filter(|node| node.replica.is_some()).map(|node| node.me).collect();
+                for who in running {
+                    let cause = ("deliver", format!("the hand-over of r{regency} to {to}"));
+                    self.handle(who, cause, Event::HandOver { regency: Regency(regency), to });
+                }
+            }
             Command::Show(who) => self.show(&who),
             Command::Why => self.tell_why(),
         }

@@ -34,7 +34,6 @@ use super::takeover::{ask_to_go_on, is_asking, is_taken_over};
 use super::{Entry, Inner, Ready};
 use crate::joined::JoinedChannel;
 use crate::participation::ConsensusRelation;
-use crate::tentative::TentativeBlocks;
 
 impl Inner {
     /// Enters a channel that this node orders, and what its group has to know of it.
@@ -59,17 +58,7 @@ impl Inner {
         let style = signature_style(&config, &group, membership.me);
         let (open, moved) = (watch::Sender::new(false), watch::Sender::new(None));
         let opened_at = era.founded_at;
-        let channel = JoinedChannel {
-            ledger,
-            served,
-            style,
-            opened_at,
-            is_taken_over,
-            opening,
-            open,
-            tentative: TentativeBlocks::default(),
-            moved,
-        };
+        let channel = JoinedChannel { ledger, served, style, opened_at, is_taken_over, opening, open, moved };
         let (channel, inner, group_id) = (Arc::new(channel), Arc::downgrade(self), group.id());
         let moving = wait_for_move(inner.clone(), self.hosting.collects(), id.clone(), Arc::clone(&channel));
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(moving))];
@@ -100,7 +89,6 @@ impl Inner {
             is_taken_over: now.is_taken_over,
             opening: ArcSwapOption::empty(),
             open: watch::Sender::new(false),
-            tentative: TentativeBlocks::default(),
             moved: watch::Sender::new(None),
         });
         let former = former.map(|former| (id.clone(), Arc::new(former))).into_iter().collect();

@@ -11,13 +11,13 @@ use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::{Bodies, Push, ToFrontend, body_source};
 use frontend_shim::ledger::StoredBlock;
 use frontend_shim::stages::Stage;
+use frontend_shim::tentative_blocks::TentativeBlock;
 use mod_smart::{FrontendId, Regency};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 
 use super::SessionHost;
 use crate::joined::JoinedChannel;
-use crate::tentative::TentativeBlock;
 
 /// Pushes the blocks of one channel to one frontend, from the ledger, as fast as the frontend takes them.
 pub(super) struct Pusher {
@@ -54,13 +54,13 @@ impl Pusher {
     /// Pushes what is signed and not decided yet, each block once for each regency, until the session ends. Nothing here is
     /// late: whatever is left out comes again as soon as it is decided.
     pub(super) async fn run_tentative(&self, from: u64, until: watch::Receiver<u64>) {
-        let mut changes = self.joined.tentative.watch();
+        let mut changes = self.joined.served.tentative().watch();
         let mut pushed: BTreeMap<u64, (Regency, [u8; 32])> = BTreeMap::new();
         loop {
             changes.mark_unchanged();
             let height = self.joined.ledger.height();
             pushed = pushed.split_off(&height);
-            for block in self.joined.tentative.from(height.max(from)) {
+            for block in self.joined.served.tentative().from(height.max(from)) {
                 let (number, version) = (block.header.number, (block.regency, block.header_hash));
                 if number >= *until.borrow() || pushed.insert(number, version) == Some(version) {
                     continue;
@@ -84,7 +84,8 @@ impl Pusher {
     pub(super) async fn push_again(&self, number: u64) {
         if number < self.joined.ledger.height() {
             self.push(number, true).await;
-        } else if let Some(block) = self.joined.tentative.from(number).first().filter(|it| it.header.number == number)
+        } else if let Some(block) =
+            self.joined.served.tentative().from(number).first().filter(|it| it.header.number == number)
             && let Some(push) = self.tentative_push(block, true)
         {
             drop(self.pushes.send(ToFrontend::Push(push).encode()).await);

@@ -186,7 +186,6 @@ impl World {
             is_taken_over: false,
             opening: arc_swap::ArcSwapOption::empty(),
             open: tokio::sync::watch::Sender::new(true),
-            tentative: crate::tentative::TentativeBlocks::default(),
             moved: tokio::sync::watch::Sender::new(None),
         };
         Arc::new(SessionHost {
