@@ -14,6 +14,7 @@ pub mod client;
 pub mod crypto_folder;
 pub mod dev_network;
 pub mod fabric;
+pub mod geo;
 pub mod loadgen;
 pub mod material;
 pub mod mutants;

@@ -23,29 +23,37 @@ pub fn channel() -> ChannelId {
     ChannelId::new(CHANNEL).unwrap_or_else(|error| unreachable!("a constant name is valid: {error}"))
 }
 
-/// The ordering application of this view with the channel open.
+/// The ordering application of this view with the channel open, whose blocks are small.
 ///
 /// # Errors
 /// The block in the repository is not the one this was written for.
 pub fn opened(view: &View, writers: Writers) -> anyhow::Result<Ordering> {
+    opened_with(view, writers, &SMALL_BLOCKS)
+}
+
+/// The same with blocks of this size.
+///
+/// # Errors
+/// The block in the repository is not the one this was written for.
+pub fn opened_with(view: &View, writers: Writers, size: &BatchSize) -> anyhow::Result<Ordering> {
     thread_local! {
         /// Reading a channel's configuration takes longer than all else before a world begins.
-        static OPENED: RefCell<Vec<(View, Writers, Ordering)>> = const { RefCell::new(Vec::new()) };
+        static OPENED: RefCell<Vec<(View, Writers, BatchSize, Ordering)>> = const { RefCell::new(Vec::new()) };
     }
     let known = OPENED.with_borrow(|opened| {
-        let mut opened = opened.iter();
-        opened.find(|(of, by, _)| of == view && *by == writers).map(|(_, _, known)| known.clone())
+        let known = opened.iter().find(|(of, by, with, _)| of == view && *by == writers && with == size);
+        known.map(|(.., ordering)| ordering.clone())
     });
     if let Some(known) = known {
         return Ok(known);
     }
     let mut ordering = Ordering::new(view.clone());
-    let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis: small_blocks(writers)? }]);
+    let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis: genesis_block(writers, size)? }]);
     for replica in view.replicas() {
         ordering.apply(InstanceId(1), Client::Replica(replica), &body, &mut Vec::new());
     }
     anyhow::ensure!(ordering.tip(&channel()).is_some(), "the channel did not open");
-    OPENED.with_borrow_mut(|opened| opened.push((view.clone(), writers, ordering.clone())));
+    OPENED.with_borrow_mut(|opened| opened.push((view.clone(), writers, *size, ordering.clone())));
     Ok(ordering)
 }
 
@@ -77,8 +85,8 @@ fn free(group: &mut ConfigGroup) {
     group.groups.values_mut().for_each(free);
 }
 
-/// The real genesis block, with four envelopes to a block and a quick timeout.
-fn small_blocks(writers: Writers) -> anyhow::Result<Bytes> {
+/// The real genesis block, with blocks of this size and a quick timeout.
+fn genesis_block(writers: Writers, size: &BatchSize) -> anyhow::Result<Bytes> {
     let real = Block::decode(&include_bytes!("../../tests/data/bft/genesis.block")[..])?;
     let envelope = Envelope::decode(real.entries().first().context("a config block holds an envelope")?.clone())?;
     let mut payload = Payload::decode(envelope.payload)?;
@@ -94,7 +102,6 @@ fn small_blocks(writers: Writers) -> anyhow::Result<Bytes> {
         free(tree);
     }
     let orderer = tree.groups.get_mut("Orderer").context("a channel has an Orderer group")?;
-    let size = BatchSize { max_message_count: 4, absolute_max_bytes: 100_000, preferred_max_bytes: 2_000 };
     orderer.values.get_mut("BatchSize").context("a batch size")?.value = size.encode_to_vec().into();
     let timeout = BatchTimeout { timeout: "150ms".to_owned() };
     orderer.values.get_mut("BatchTimeout").context("a batch timeout")?.value = timeout.encode_to_vec().into();
@@ -108,6 +115,10 @@ fn small_blocks(writers: Writers) -> anyhow::Result<Bytes> {
     };
     Ok(block.encode_to_vec().into())
 }
+
+/// Four envelopes to a block.
+const SMALL_BLOCKS: BatchSize =
+    BatchSize { max_message_count: 4, absolute_max_bytes: 100_000, preferred_max_bytes: 2_000 };
 
 /// The channel of the real block.
 pub const CHANNEL: &str = "bftch";

@@ -22,7 +22,7 @@ pub mod counts;
 mod disk;
 mod fault_kind;
 mod frontend;
-mod genesis;
+pub(crate) mod genesis;
 mod hand_overs;
 pub mod keys;
 mod liar_client;
