@@ -50,6 +50,13 @@ fn limits_of_the_protocol_are_set_one_by_one() {
 }
 
 #[test]
+fn a_node_may_be_dialled_elsewhere_than_the_channel_says() {
+    let text = format!("{MINIMAL}[[node]]\nname = \"o2:7050\"\naddress = \"10.0.0.2:1\"\n");
+    assert_eq!(parse(&text).unwrap().addresses["o2:7050"], "10.0.0.2:1");
+    assert!(refusal(&format!("{MINIMAL}[[node]]\nname = \"o2:7050\"\n")).contains("address"));
+}
+
+#[test]
 fn the_mesh_shows_the_certificate_of_the_cluster_section_if_there_is_one() {
     let tls = format!("{MINIMAL}[tls]\ncertificate = \"a.crt\"\nkey = \"a.key\"\n");
     assert_eq!(parse(&tls).unwrap().mesh_identity.unwrap().certificate, Path::new("/srv/node/a.crt"));

@@ -1,5 +1,6 @@
 //! From settings to what they mean.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use blockcutter::Verification;
@@ -51,6 +52,7 @@ pub(super) fn resolve(
             .choice("BFT.Verification", &[("full", Verification::Full), ("frontends", Verification::Frontends)])?
             .unwrap_or(Verification::Full),
         channels: settings.files("BFT.Channels")?,
+        addresses: BTreeMap::new(),
         limits: limits(settings)?,
         sockets,
         embedded_frontend,
