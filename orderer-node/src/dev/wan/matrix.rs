@@ -1,14 +1,14 @@
 //! How far sites are from each other: round-trip times, built in or from a CSV file.
 //!
 //! ```text
-//! Ireland,Oregon,Sydney        the names of the sites
-//! 0,171+-11,340                a row for each site in the same order: milliseconds to each of them and back,
-//! 171+-14,0,205+-7             with the standard deviation where there is one
-//! 336,205,0
+//! site,Ireland,Oregon,Sydney       the names of the sites
+//! Ireland,,171/11,340              a line for each: milliseconds to each of them and back,
+//! Oregon,171/14,,205/7             with the standard deviation behind a stroke where there is one
+//! Sydney,336,,                     what is left away is as in the other direction
 //! ```
 //!
 //! Empty lines and lines that begin with `#` are left out. The two directions may differ, as they do where each was
-//! measured from its own end.
+//! measured from its own end. Within a site nothing takes any time.
 
 use std::fs;
 use std::path::Path;
@@ -49,47 +49,21 @@ pub enum MatrixError {
     /// There is nothing.
     #[error("no line with the names of the sites")]
     Empty,
-    /// More than are any good.
-    #[error("line {line}: {count} sites, at most {SITES_MAX}")]
-    TooMany {
+    /// A line that is not as it should be.
+    #[error("line {line}: {what}")]
+    Line {
         /// From 1.
         line: usize,
-        /// Sites named.
-        count: usize,
+        /// What is wrong with it.
+        what: String,
     },
-    /// A site cannot be told apart.
-    #[error("line {line}: site {name:?} is empty or there twice")]
-    Name {
-        /// From 1.
-        line: usize,
-        /// The name.
-        name: String,
-    },
-    /// A row that does not fit.
-    #[error("line {line}: {found} cells, {wanted} sites")]
-    Width {
-        /// From 1.
-        line: usize,
-        /// Cells there.
-        found: usize,
-        /// Cells needed.
-        wanted: usize,
-    },
-    /// A cell that is no time.
-    #[error("line {line}: {cell:?} is not a time in ms from 0 to {ROUND_TRIP_MS_MAX}, as 171 or 171+-11")]
-    Cell {
-        /// From 1.
-        line: usize,
-        /// The cell.
-        cell: String,
-    },
-    /// Too few rows, or too many.
-    #[error("{found} rows, {wanted} sites")]
-    Height {
-        /// Rows there.
-        found: usize,
-        /// Rows needed.
-        wanted: usize,
+    /// Two sites without a time between them.
+    #[error("no round trip between {from} and {to}")]
+    Missing {
+        /// One.
+        from: String,
+        /// The other.
+        to: String,
     },
 }
 
@@ -158,46 +132,63 @@ impl FromStr for Matrix {
         let lines = (1..).zip(text.lines().map(str::trim));
         let mut lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
         let (line, header) = lines.next().ok_or(MatrixError::Empty)?;
-        let sites = read_header(line, header)?;
-        let mut rows = Vec::new();
+        let sites = read_header(header).map_err(|what| MatrixError::Line { line, what })?;
+        let mut written: Vec<Option<Vec<Option<RoundTrip>>>> = vec![None; sites.len()];
         for (line, text) in lines {
-            if rows.len() == sites.len() {
-                return Err(MatrixError::Height { found: rows.len() + 1, wanted: sites.len() });
-            }
-            let cells: Vec<&str> = text.split(',').collect();
+            let wrong = |what: String| MatrixError::Line { line, what };
+            let (name, cells) = text.split_once(',').unwrap_or((text, ""));
+            let row = sites.iter().position(|site| site == name.trim());
+            let row = row.ok_or_else(|| wrong(format!("{name:?} is no site of the first line")))?;
+            let cells = cells.split(',').map(read_cell).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
             if cells.len() != sites.len() {
-                return Err(MatrixError::Width { line, found: cells.len(), wanted: sites.len() });
+                return Err(wrong(format!("{} round trips for {} sites", cells.len(), sites.len())));
             }
-            rows.push(cells.into_iter().map(|cell| read_cell(line, cell)).collect::<Result<_, _>>()?);
+            if written[row].replace(cells).is_some() {
+                return Err(wrong(format!("{name} has a line already")));
+            }
         }
-        if rows.len() != sites.len() {
-            return Err(MatrixError::Height { found: rows.len(), wanted: sites.len() });
-        }
+        let cell = |from: usize, to: usize| written[from].as_ref().and_then(|row| row[to]);
+        let find = |from: usize, to: usize| {
+            if from == to {
+                return Ok(RoundTrip::default());
+            }
+            let missing = || MatrixError::Missing { from: sites[from].clone(), to: sites[to].clone() };
+            cell(from, to).or_else(|| cell(to, from)).ok_or_else(missing)
+        };
+        let all = 0..sites.len();
+        let rows = all.clone().map(|from| all.clone().map(|to| find(from, to)).collect()).collect::<Result<_, _>>()?;
         Ok(Self { sites, rows })
     }
 }
 
-fn read_header(line: usize, text: &str) -> Result<Vec<String>, MatrixError> {
-    let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-    if names.len() > SITES_MAX {
-        return Err(MatrixError::TooMany { line, count: names.len() });
+fn read_header(text: &str) -> Result<Vec<String>, String> {
+    let mut names = text.split(',').map(str::trim);
+    if names.next() != Some("site") {
+        return Err("the first line names the sites, as site,Oregon,Ireland".to_owned());
+    }
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if names.is_empty() || names.len() > SITES_MAX {
+        return Err(format!("{} sites, of 1 to {SITES_MAX}", names.len()));
     }
     for (at, name) in names.iter().enumerate() {
         if name.is_empty() || names[..at].iter().any(|other| other.eq_ignore_ascii_case(name)) {
-            return Err(MatrixError::Name { line, name: name.clone() });
+            return Err(format!("site {name:?} is empty or there twice"));
         }
     }
     Ok(names)
 }
 
-fn read_cell(line: usize, cell: &str) -> Result<RoundTrip, MatrixError> {
-    let wrong = || MatrixError::Cell { line, cell: cell.trim().to_owned() };
+fn read_cell(cell: &str) -> Result<Option<RoundTrip>, String> {
+    let cell = cell.trim();
+    if cell.is_empty() {
+        return Ok(None);
+    }
     let millis = |text: &str| {
-        let ms = text.trim().parse::<f64>().ok();
-        ms.filter(|ms| (0.0..=ROUND_TRIP_MS_MAX).contains(ms)).ok_or_else(wrong)
+        let ms = text.trim().parse::<f64>().ok().filter(|ms| (0.0..=ROUND_TRIP_MS_MAX).contains(ms));
+        ms.ok_or_else(|| format!("{cell:?} is not a time in ms from 0 to {ROUND_TRIP_MS_MAX}, as 171 or 171/11"))
     };
-    let (mean, deviation) = cell.split_once("+-").or_else(|| cell.split_once('\u{b1}')).unwrap_or((cell, "0"));
-    Ok(RoundTrip { mean_ms: millis(mean)?, deviation_ms: millis(deviation)? })
+    let (mean, deviation) = cell.split_once('/').or_else(|| cell.split_once("+-")).unwrap_or((cell, "0"));
+    Ok(Some(RoundTrip { mean_ms: millis(mean)?, deviation_ms: millis(deviation)? }))
 }
 
 const TABLE_5_7_NAME: &str = "table-5.7";
@@ -233,26 +224,31 @@ mod tests {
     }
 
     #[test]
-    fn a_file_may_have_comments_and_deviations() {
-        let matrix: Matrix = "# made up\n\na, b\n0,10.5+-1\n 9.5\u{b1}3 , 0\n".parse().unwrap();
-        assert_eq!(matrix.sites(), ["a", "b"]);
+    fn a_file_may_have_comments_and_deviations_and_leave_a_direction_away() {
+        let text = "# made up\n\nsite,a, b,c\nb,9.5/3,7,30\n\na , 0,10.5+-1,20\n";
+        let matrix: Matrix = text.parse().unwrap();
+        assert_eq!(matrix.sites(), ["a", "b", "c"]);
         assert_eq!(matrix.one_way(0, 1).mean, Duration::from_millis(5));
         assert_eq!(matrix.round_trip(1, 0), RoundTrip { mean_ms: 9.5, deviation_ms: 3.0 });
+        assert_eq!(matrix.round_trip(2, 1), matrix.round_trip(1, 2), "c has no line");
+        assert_eq!(matrix.round_trip(1, 1), RoundTrip::default(), "within a site");
     }
 
     #[test]
     fn mistakes_are_named_with_their_line() {
         let error = |text: &str| text.parse::<Matrix>().unwrap_err().to_string();
         assert_eq!(error("\n# nothing"), "no line with the names of the sites");
-        assert_eq!(error("a,b,A\n"), "line 1: site \"A\" is empty or there twice");
-        assert_eq!(error("a,,b\n"), "line 1: site \"\" is empty or there twice");
-        assert_eq!(error("a,b\n0,1\n\n1\n"), "line 4: 1 cells, 2 sites");
-        assert_eq!(error("a,b\n0,1\n"), "1 rows, 2 sites");
-        assert_eq!(error("a,b\n0,1\n1,0\n1,0\n"), "3 rows, 2 sites");
-        for cell in ["x", "-1", "nan", "inf", "1+-", "10001", "1+-x", ""] {
-            assert!(error(&format!("a,b\n0,{cell}\n1,0\n")).starts_with("line 2: "), "{cell}");
+        assert_eq!(error("a,b"), "line 1: the first line names the sites, as site,Oregon,Ireland");
+        assert_eq!(error("site,a,b,A\n"), "line 1: site \"A\" is empty or there twice");
+        assert_eq!(error("site,a,,b\n"), "line 1: site \"\" is empty or there twice");
+        assert_eq!(error("site,a,b\na,0,1\n\nb,1\n"), "line 4: 1 round trips for 2 sites");
+        assert_eq!(error("site,a,b\nc,0,1\n"), "line 2: \"c\" is no site of the first line");
+        assert_eq!(error("site,a,b\na,0,1\na,0,1\n"), "line 3: a has a line already");
+        assert_eq!(error("site,a,b\na,0,\n"), "no round trip between a and b");
+        for cell in ["x", "-1", "nan", "inf", "1/", "10001", "1/x", "/1"] {
+            assert!(error(&format!("site,a,b\na,0,{cell}\n")).starts_with("line 2: "), "{cell}");
         }
-        assert!(error(&vec!["x"; 129].join(",")).starts_with("line 1: 129 sites"));
+        assert!(error(&format!("site{}", ",x".repeat(129))).starts_with("line 1: 129 sites"));
     }
 
     #[test]
@@ -262,10 +258,10 @@ mod tests {
         assert!(error.starts_with("cannot read no such file, and the only built-in matrix is table-5.7"), "{error}");
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("m.csv");
-        fs::write(&file, "a\nb\n").unwrap();
+        fs::write(&file, "site,a\na,b\n").unwrap();
         let error = format!("{:#}", Matrix::find(file.to_str().unwrap()).unwrap_err());
         assert!(
-            error.ends_with("m.csv: line 2: \"b\" is not a time in ms from 0 to 10000, as 171 or 171+-11"),
+            error.ends_with("m.csv: line 2: \"b\" is not a time in ms from 0 to 10000, as 171 or 171/11"),
             "{error}"
         );
     }
