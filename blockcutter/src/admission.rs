@@ -236,7 +236,7 @@ fn read_command(command: Command, origin: Client) -> Result<Option<(ChannelId, u
             Err(reject) => Err(CommandReject::Envelope { channel, index: 0, reject }),
         },
         (_, Client::Frontend(_)) => Err(CommandReject::NotAllowed),
-        (Command::CutAfterTimeout { .. }, Client::Replica(_)) => Ok(None),
+        (Command::CutAfterTimeout { .. } | Command::HandOver { .. }, Client::Replica(_)) => Ok(None),
         (Command::OpenChannel { channel, genesis }, Client::Replica(_)) => ConfigBlock::genesis(&channel, genesis)
             .map(|_| None)
             .map_err(|reject| CommandReject::Genesis { channel, reject: Box::new(reject) }),

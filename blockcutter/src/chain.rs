@@ -13,9 +13,9 @@ use bytes::Bytes;
 use fabric_channel::{ChannelConfig, config_transaction, consenter_set};
 use fabric_proto::block::{data_hash, header_hash};
 use fabric_proto::common::BlockHeader;
-use fabric_proto::metadata::metadata_value;
+use fabric_proto::metadata::{metadata_value, ordered_by};
 use fabric_proto::{ChannelId, Envelope};
-use mod_smart::{ReplicaId, View, Voters};
+use mod_smart::{InstanceId, ReplicaId, View, Voters};
 
 use crate::admission::{EnvelopeReject, Verification, permit};
 use crate::config_block::{ConfigBlock, check_length, cut_timeout, without_signatures};
@@ -159,7 +159,12 @@ impl Chain {
     ///
     /// # Errors
     /// It is larger than the channel allows, was ordered lately, or is not permitted any more; or the channel has moved.
-    pub fn on_envelope(&mut self, envelope: &Envelope, sequence: u64) -> Result<Vec<CutBlock>, SkipReason> {
+    pub fn on_envelope(
+        &mut self,
+        at: InstanceId,
+        envelope: &Envelope,
+        sequence: u64,
+    ) -> Result<Vec<CutBlock>, SkipReason> {
         if self.is_moved {
             return Err(SkipReason::Moved);
         }
@@ -177,7 +182,7 @@ impl Chain {
         self.remember(envelope)?;
         // A copy: an envelope that waits must not keep alive the whole body that brought it.
         let cuts = self.cutter.on_envelope(size, Bytes::copy_from_slice(envelope.bytes()));
-        Ok(self.chain_all(cuts))
+        Ok(self.chain_all(at, cuts))
     }
 
     /// A CONFIG envelope of this channel has its turn, which leads on from the configuration of this sequence. It is
@@ -187,7 +192,12 @@ impl Chain {
     /// # Errors
     /// It was ordered lately, or does not bring the next configuration of this channel, or the channel has moved. The chain
     /// is as it was then.
-    pub fn on_config(&mut self, envelope: &Envelope, sequence: u64) -> Result<Vec<CutBlock>, SkipReason> {
+    pub fn on_config(
+        &mut self,
+        at: InstanceId,
+        envelope: &Envelope,
+        sequence: u64,
+    ) -> Result<Vec<CutBlock>, SkipReason> {
         if self.is_moved {
             return Err(SkipReason::Moved);
         }
@@ -201,7 +211,7 @@ impl Chain {
         let config = self.next_config(envelope)?;
         self.remember(envelope)?;
         let cuts = self.cutter.on_config(Bytes::copy_from_slice(envelope.bytes()));
-        let mut blocks = self.chain_all(cuts);
+        let mut blocks = self.chain_all(at, cuts);
         if let Some(block) = blocks.last_mut() {
             self.enter_config(config, block);
         }
@@ -212,7 +222,13 @@ impl Chain {
     ///
     /// # Errors
     /// The number is not the open one.
-    pub fn on_cut_ask(&mut self, view: &View, replica: ReplicaId, number: u64) -> Result<Option<CutBlock>, SkipReason> {
+    pub fn on_cut_ask(
+        &mut self,
+        at: InstanceId,
+        view: &View,
+        replica: ReplicaId,
+        number: u64,
+    ) -> Result<Option<CutBlock>, SkipReason> {
         if !self.cutter.is_open() || number != self.next_number() {
             return Err(SkipReason::NotOpenCut(number));
         }
@@ -221,7 +237,7 @@ impl Chain {
             return Ok(None);
         }
         let cuts = self.cutter.on_timeout();
-        Ok(self.chain_all(cuts).pop())
+        Ok(self.chain_all(at, cuts).pop())
     }
 
     fn next_number(&self) -> u64 {
@@ -233,12 +249,13 @@ impl Chain {
         if self.ordered.insert(envelope.digest()) { Ok(()) } else { Err(SkipReason::Duplicate) }
     }
 
-    fn chain_all(&mut self, cuts: Cuts<Bytes>) -> Vec<CutBlock> {
-        cuts.into_iter().map(|data| self.chain(data)).collect()
+    fn chain_all(&mut self, at: InstanceId, cuts: Cuts<Bytes>) -> Vec<CutBlock> {
+        cuts.into_iter().map(|data| self.chain(at, data)).collect()
     }
 
-    /// Makes the next block of this data.
-    fn chain(&mut self, data: Vec<Bytes>) -> CutBlock {
+    /// Makes the next block of this data. What signatures cover names the instance that completed it: signatures that were
+    /// made before anything was decided must not add up with those over the same header in another instance.
+    fn chain(&mut self, at: InstanceId, data: Vec<Bytes>) -> CutBlock {
         assert!(!data.is_empty(), "an empty block");
         let number = self.next_number();
         let previous_hash = self.tip.header_hash;
@@ -255,8 +272,9 @@ impl Chain {
             },
             header_hash,
             data,
-            metadata_value: metadata_value(self.last_config, Bytes::new()),
+            metadata_value: metadata_value(self.last_config, ordered_by(at.0)),
             last_config: self.last_config,
+            ordered_by: at,
             is_config: false,
         }
     }
@@ -277,7 +295,7 @@ impl Chain {
         let number = block.header.number;
         block.is_config = true;
         block.last_config = number;
-        block.metadata_value = metadata_value(number, Bytes::new());
+        block.metadata_value = metadata_value(number, ordered_by(block.ordered_by.0));
         self.last_config = number;
         self.config_block = without_signatures(block.header.clone(), block.data.clone());
         self.cutter.set_batch_size(config.batch_size());

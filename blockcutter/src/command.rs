@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use fabric_proto::{ChannelId, ChannelIdError};
 use mod_smart::codec::{CodecError, Reader, Writer};
+use mod_smart::{Regency, ReplicaId};
 
 use crate::chain::Tip;
 use crate::limits::{BODY_BYTES_MAX, COMMANDS_MAX, CONFIG_BLOCK_BYTES_MAX, ENVELOPES_MAX, ORDERED_DIGESTS_MAX};
@@ -57,6 +58,13 @@ pub enum Command {
         tip: Tip,
         /// What was ordered last, oldest first: the de-duplication memory to begin with.
         ordered: Vec<EnvelopeDigest>,
+    },
+    /// The sender leads this regency and gives the lead to another replica. The leader only.
+    HandOver {
+        /// The regency it leads.
+        regency: Regency,
+        /// Who is to lead instead.
+        to: ReplicaId,
     },
 }
 
@@ -127,6 +135,11 @@ pub fn encode(commands: &[Command]) -> Bytes {
                     writer.raw(digest);
                 }
             }
+            Command::HandOver { regency, to } => {
+                writer.u8(HAND_OVER);
+                writer.u64(regency.0);
+                writer.u16(to.0);
+            }
         }
     }
     writer.finish()
@@ -180,6 +193,9 @@ pub(crate) fn read_channel(reader: &mut Reader) -> Result<ChannelId, CommandErro
 
 fn read_command(reader: &mut Reader, envelopes_left: &mut usize) -> Result<Command, CommandError> {
     let tag = reader.u8()?;
+    if tag == HAND_OVER {
+        return Ok(Command::HandOver { regency: Regency(reader.u64()?), to: ReplicaId(reader.u16()?) });
+    }
     if !(ENVELOPES..=TAKE_UP_CHANNEL).contains(&tag) {
         return Err(CodecError::Tag(tag).into());
     }
@@ -231,6 +247,7 @@ fn encoded_bytes(command: &Command) -> usize {
             let digests = LENGTH_BYTES + ordered.len() * DIGEST_BYTES;
             1 + LENGTH_BYTES + channel.as_str().len() + envelope_bytes(config_block) + TIP_BYTES + digests
         }
+        Command::HandOver { .. } => 1 + 8 + 2,
     }
 }
 
@@ -254,6 +271,7 @@ const CUT_AFTER_TIMEOUT: u8 = 2;
 const OPEN_CHANNEL: u8 = 3;
 const CONFIG: u8 = 4;
 const TAKE_UP_CHANNEL: u8 = 5;
+const HAND_OVER: u8 = 6;
 const DIGEST_BYTES: usize = 32;
 /// A number and a hash.
 const TIP_BYTES: usize = 8 + 32;
@@ -292,6 +310,8 @@ mod tests {
                 .prop_map(|(channel, config_block, (number, header_hash), ordered)| {
                     Command::TakeUpChannel { channel, config_block, tip: Tip { number, header_hash }, ordered }
                 }),
+            any::<(u64, u16)>()
+                .prop_map(|(regency, to)| Command::HandOver { regency: Regency(regency), to: ReplicaId(to) }),
         ]
     }
 
@@ -373,5 +393,6 @@ mod tests {
         let not_text = decode(Bytes::from_static(&[2, 0, 0, 0, 1, 0xff, 0, 0, 0, 0, 0, 0, 0, 1]));
         assert!(matches!(not_text, Err(CommandError::Channel(ChannelIdError::IllegalCharacter { .. }))));
         assert_eq!(decode(Bytes::from_static(&[2, 0, 0, 0, 1, b'a', 1])), Err(CodecError::Truncated.into()));
+        assert_eq!(decode(Bytes::from_static(&[6, 0, 0, 0, 0, 0, 0, 0, 1, 0])), Err(CodecError::Truncated.into()));
     }
 }

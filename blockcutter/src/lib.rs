@@ -5,10 +5,11 @@
 //! ordered command, and a body that makes no sense is skipped alike by everybody. Signing, storing and sending blocks is
 //! for others.
 //!
-//! Read in this order: [`command`], [`admission`], [`cutter`], [`chain`], [`ordering`], [`timers`], [`snapshot`].
+//! Read in this order: [`command`], [`admission`], [`cutter`], [`chain`], [`ordering`], [`ahead`], [`timers`], [`snapshot`].
 #![forbid(unsafe_code)]
 
 pub mod admission;
+pub mod ahead;
 pub mod asks;
 pub mod bundle;
 pub mod chain;
@@ -24,6 +25,7 @@ pub mod snapshot;
 pub mod timers;
 
 pub use admission::{CommandReject, Configurations, EnvelopeReject, Objection, Verification, check, judge};
+pub use ahead::Ahead;
 pub use asks::{GenesisDigest, OpeningAsk};
 pub use bundle::BundleBuilder;
 pub use chain::{Chain, OpenCut, Tip};

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
-use mod_smart::{Client, ReplicaId, View};
+use mod_smart::{Client, InstanceId, ReplicaId, View};
 
 use crate::admission::{Configurations, admit_config, admit_envelope};
 use crate::asks::{OpeningAsk, OpeningAsks};
@@ -37,15 +37,21 @@ impl Ordering {
         Self { view, chains: BTreeMap::new(), asks: OpeningAsks::default() }
     }
 
-    /// Does what an ordered request of `client` asks for, and appends what came of it to `out`.
-    pub fn apply(&mut self, client: Client, body: &Bytes, out: &mut Vec<Output>) {
+    /// Does what a request of `client` asks for that was ordered by instance `at`, and appends what came of it to `out`.
+    pub fn apply(&mut self, at: InstanceId, client: Client, body: &Bytes, out: &mut Vec<Output>) {
         let commands = match command::decode(body.clone()) {
             Ok(commands) => commands,
             Err(error) => return out.push(Output::Skipped { channel: None, reason: error.into() }),
         };
         for command in commands {
-            self.on_command(client, command, out);
+            self.on_command(at, client, command, out);
         }
+    }
+
+    /// Among whom it orders.
+    #[must_use]
+    pub const fn view(&self) -> &View {
+        &self.view
     }
 
     /// The open channels, in the order of their names.
@@ -82,14 +88,16 @@ impl Ordering {
         self.asks.iter()
     }
 
-    fn on_command(&mut self, client: Client, command: Command, out: &mut Vec<Output>) {
+    fn on_command(&mut self, at: InstanceId, client: Client, command: Command, out: &mut Vec<Output>) {
         match (command, client) {
             (Command::Envelopes { channel, sequence, envelopes }, _) => {
-                self.on_envelopes(channel, sequence, envelopes, out);
+                self.on_envelopes(at, (channel, sequence), envelopes, out);
             }
-            (Command::Config { channel, sequence, envelope }, _) => self.on_config(channel, sequence, envelope, out),
+            (Command::Config { channel, sequence, envelope }, _) => {
+                self.on_config(at, (channel, sequence), envelope, out);
+            }
             (Command::CutAfterTimeout { channel, number }, Client::Replica(replica)) if self.view.has(replica) => {
-                self.on_cut_ask(channel, replica, number, out);
+                self.on_cut_ask(at, channel, (replica, number), out);
             }
             (Command::OpenChannel { channel, genesis }, Client::Replica(replica)) if self.view.has(replica) => {
                 self.on_opening_ask(channel, replica, Way::Genesis(genesis), out);
@@ -98,6 +106,14 @@ impl Ordering {
                 if self.view.has(replica) =>
             {
                 self.on_opening_ask(channel, replica, Way::AtTip { config_block, tip, ordered }, out);
+            }
+            (Command::HandOver { regency, to }, Client::Replica(replica))
+                if self.view.leader(regency) == replica && self.view.has(to) =>
+            {
+                out.push(Output::HandOver { regency, to });
+            }
+            (Command::HandOver { .. }, _) => {
+                out.push(Output::Skipped { channel: None, reason: SkipReason::NotAllowed });
             }
             (
                 Command::CutAfterTimeout { channel, .. }
@@ -110,7 +126,13 @@ impl Ordering {
         }
     }
 
-    fn on_envelopes(&mut self, channel: ChannelId, sequence: u64, envelopes: Vec<Bytes>, out: &mut Vec<Output>) {
+    fn on_envelopes(
+        &mut self,
+        at: InstanceId,
+        (channel, sequence): (ChannelId, u64),
+        envelopes: Vec<Bytes>,
+        out: &mut Vec<Output>,
+    ) {
         let Some(chain) = self.chains.get_mut(&channel) else {
             return skip(out, channel, SkipReason::ChannelNotOpen);
         };
@@ -118,7 +140,7 @@ impl Ordering {
         let mut left_over = Vec::new();
         for envelope in envelopes {
             let admitted = admit_envelope(&channel, envelope).map_err(SkipReason::from);
-            let ordered = admitted.and_then(|envelope| match chain.on_envelope(&envelope, sequence) {
+            let ordered = admitted.and_then(|envelope| match chain.on_envelope(at, &envelope, sequence) {
                 Err(SkipReason::Moved) => {
                     left_over.push(envelope.bytes().clone());
                     Ok(Vec::new())
@@ -140,12 +162,18 @@ impl Ordering {
         }
     }
 
-    fn on_config(&mut self, channel: ChannelId, sequence: u64, envelope: Bytes, out: &mut Vec<Output>) {
+    fn on_config(
+        &mut self,
+        at: InstanceId,
+        (channel, sequence): (ChannelId, u64),
+        envelope: Bytes,
+        out: &mut Vec<Output>,
+    ) {
         let Some(chain) = self.chains.get_mut(&channel) else {
             return skip(out, channel, SkipReason::ChannelNotOpen);
         };
         let admitted = admit_config(&channel, envelope).map_err(SkipReason::from);
-        match admitted.and_then(|envelope| chain.on_config(&envelope, sequence)) {
+        match admitted.and_then(|envelope| chain.on_config(at, &envelope, sequence)) {
             Ok(blocks) => {
                 out.extend(blocks.into_iter().map(Output::Block));
                 out.push(Output::Configured { channel: channel.clone(), config: Arc::clone(chain.config()) });
@@ -157,11 +185,17 @@ impl Ordering {
         }
     }
 
-    fn on_cut_ask(&mut self, channel: ChannelId, replica: ReplicaId, number: u64, out: &mut Vec<Output>) {
+    fn on_cut_ask(
+        &mut self,
+        at: InstanceId,
+        channel: ChannelId,
+        (replica, number): (ReplicaId, u64),
+        out: &mut Vec<Output>,
+    ) {
         let Some(chain) = self.chains.get_mut(&channel) else {
             return skip(out, channel, SkipReason::ChannelNotOpen);
         };
-        match chain.on_cut_ask(&self.view, replica, number) {
+        match chain.on_cut_ask(at, &self.view, replica, number) {
             Ok(block) => out.extend(block.map(Output::Block)),
             Err(reason) => skip(out, channel, reason),
         }

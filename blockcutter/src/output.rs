@@ -7,6 +7,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::BlockHeader;
+use mod_smart::{InstanceId, Regency, ReplicaId};
 
 use crate::admission::EnvelopeReject;
 use crate::chain::Tip;
@@ -70,9 +71,17 @@ pub enum Output {
         /// How long the cut may stay open.
         timeout: Duration,
     },
+    /// The leader of this regency gives the lead to another replica, who has it from the group: see
+    /// [`mod_smart::Event::HandOver`].
+    HandOver {
+        /// The regency that it leads.
+        regency: Regency,
+        /// Who is to lead instead.
+        to: ReplicaId,
+    },
     /// A command, or one envelope of it, had no effect.
     Skipped {
-        /// The channel it was for; none if the body could not be read.
+        /// The channel it was for; none if it was for none, or the body could not be read.
         channel: Option<ChannelId>,
         /// Why.
         reason: SkipReason,
@@ -90,11 +99,13 @@ pub struct CutBlock {
     pub header_hash: [u8; 32],
     /// The envelopes, never none.
     pub data: Vec<Bytes>,
-    /// What signatures cover beside the header: a marshalled `OrdererBlockMetadata` without consenter metadata, so that it
-    /// follows from the ordered commands alone.
+    /// What signatures cover beside the header: a marshalled `OrdererBlockMetadata` that names the last config block and the
+    /// instance. It follows from the ordered commands alone.
     pub metadata_value: Bytes,
     /// The number of the channel's last config block; its own if it is one.
     pub last_config: u64,
+    /// The instance that completed it.
+    pub ordered_by: InstanceId,
     /// Does it hold one CONFIG envelope?
     pub is_config: bool,
 }
@@ -105,8 +116,8 @@ pub enum SkipReason {
     /// The body is not a list of commands.
     #[error("malformed request body: {0}")]
     Malformed(#[from] CommandError),
-    /// A command that only replicas of the group may send.
-    #[error("only replicas of the group may ask for this")]
+    /// A command that only replicas of the group may send, or only the one that leads.
+    #[error("only replicas of the group may ask for this, and for a hand-over only the one that leads")]
     NotAllowed,
     /// Nothing is ordered in this channel yet.
     #[error("the channel is not open")]

@@ -10,7 +10,7 @@ use blockcutter::{Command, EnvelopeReject, Ordering, Output, SkipReason, Tip, co
 use bytes::Bytes;
 use fabric_proto::block;
 use fabric_proto::common::Block;
-use mod_smart::{Client, FrontendId};
+use mod_smart::{Client, FrontendId, InstanceId};
 use prost::Message;
 use world::{
     FRONTEND, Genesis, ask_cut, ask_open, bftch, blocks, channel, cuts_opened, envelope, envelope_of, next_config,
@@ -200,7 +200,7 @@ fn channels_are_cut_apart() {
         Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![envelope(1), envelope(2)] },
         Command::Envelopes { channel: other.clone(), sequence: 0, envelopes: of_other(2..4) },
     ]);
-    ordering.apply(FRONTEND, &body, &mut out);
+    ordering.apply(InstanceId(1), FRONTEND, &body, &mut out);
     let cut: Vec<_> = blocks(&out).iter().map(|b| (b.channel.to_string(), b.header.number, b.data.len())).collect();
     assert_eq!(cut, [("bftch".to_owned(), 1, 2), ("other".to_owned(), 1, 3)]);
     assert_eq!(ordering.channels().cloned().collect::<Vec<_>>(), [bftch(), other.clone()]);
@@ -212,10 +212,10 @@ fn a_body_that_is_no_list_of_commands_is_skipped_whole() {
     let mut ordering = opened(&real_genesis());
     let good = command::encode(&[Command::Envelopes { channel: bftch(), sequence: 0, envelopes: vec![envelope(1)] }]);
     let mut out = Vec::new();
-    ordering.apply(FRONTEND, &Bytes::from([&good[..], &[0]].concat()), &mut out);
+    ordering.apply(InstanceId(1), FRONTEND, &Bytes::from([&good[..], &[0]].concat()), &mut out);
     assert!(matches!(&out[..], [Output::Skipped { channel: None, reason: SkipReason::Malformed(_) }]), "{out:?}");
     out.clear();
-    ordering.apply(FRONTEND, &Bytes::new(), &mut out);
+    ordering.apply(InstanceId(1), FRONTEND, &Bytes::new(), &mut out);
     assert!(out.is_empty() && ordering.open_cut(&bftch()).is_none());
 }
 

@@ -5,7 +5,7 @@ mod world;
 
 use blockcutter::{Command, Ordering, RestoreError, command};
 use bytes::Bytes;
-use mod_smart::{Client, GroupId, View};
+use mod_smart::{Client, GroupId, InstanceId, View};
 use proptest::prelude::*;
 use world::{
     FRONTEND, Genesis, ask_cut, bftch, channel, comparable, envelope, envelope_of, opened, order_envelopes,
@@ -69,7 +69,7 @@ fn any_history() -> impl Strategy<Value = Vec<Request>> {
 fn run(ordering: &mut Ordering, requests: &[Request]) -> Vec<String> {
     let mut out = Vec::new();
     for (client, body) in requests {
-        ordering.apply(*client, body, &mut out);
+        ordering.apply(InstanceId(1), *client, body, &mut out);
     }
     comparable(&out)
 }
@@ -101,7 +101,7 @@ proptest! {
         let mut ordered = std::collections::BTreeSet::new();
         for (client, body) in &history {
             let mut out = Vec::new();
-            ordering.apply(*client, body, &mut out);
+            ordering.apply(InstanceId(1), *client, body, &mut out);
             for output in &out {
                 if let blockcutter::Output::Opened { channel, genesis, .. } = output {
                     let block: fabric_proto::common::Block = prost::Message::decode(genesis.clone()).unwrap();
@@ -130,7 +130,7 @@ proptest! {
     fn arbitrary_bodies_never_panic(body in proptest::collection::vec(any::<u8>(), 0..300), client in any_client()) {
         let body = Bytes::from(body);
         let _ = blockcutter::check(&body, client);
-        Ordering::new(view(4)).apply(client, &body, &mut Vec::new());
+        Ordering::new(view(4)).apply(InstanceId(1), client, &body, &mut Vec::new());
     }
 
     #[test]

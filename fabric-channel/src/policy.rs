@@ -94,14 +94,13 @@ pub struct SignaturePolicy {
     principals: Vec<Principal>,
 }
 
+/// A node of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Rule {
+pub(crate) enum Rule {
     /// Index into the principals.
     SignedBy(usize),
-    NOutOf {
-        n: i32,
-        rules: Vec<Rule>,
-    },
+    /// A threshold over rules; below 1 it is always met.
+    NOutOf { n: i32, rules: Vec<Rule> },
 }
 
 impl SignaturePolicy {
@@ -127,6 +126,15 @@ impl SignaturePolicy {
             rule: Rule::compile(rule, envelope.identities.len(), 0)?,
             principals: envelope.identities.iter().map(|principal| Principal::compile(principal, msps)).collect(),
         })
+    }
+
+    pub(crate) const fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    /// What the leaves point at.
+    pub(crate) fn principals(&self) -> &[Principal] {
+        &self.principals
     }
 
     /// True if these distinct signers satisfy the policy.

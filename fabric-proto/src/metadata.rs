@@ -81,6 +81,16 @@ pub fn metadata_value(last_config: u64, consenter_metadata: Bytes) -> Bytes {
     value.encode_to_vec().into()
 }
 
+/// Consenter metadata of a block of ours: the instance whose decision completed it, in the field in which an orderer of
+/// type BFT writes the number of its own decision (`latest_sequence` of SmartBFT's `ViewMetadata`), so that tools show it.
+pub fn ordered_by(instance: u64) -> Bytes {
+    let mut bytes = Vec::with_capacity(11);
+    prost::encoding::uint64::encode(LATEST_SEQUENCE, &instance, &mut bytes);
+    bytes.into()
+}
+
+const LATEST_SEQUENCE: u32 = 2;
+
 /// The five slots of a block of ours.
 ///
 /// Arguments as in [`metadata_value`]. Slot LAST_CONFIG is written in every block, as Fabric does;

@@ -18,7 +18,8 @@ use rustls_pki_types::CertificateDer;
 use serde::Deserialize;
 
 use crate::authentication::Authentication;
-use crate::group::{GroupError, OrderingGroup, ordering_group};
+use crate::group::{GroupError, OrderingGroup, ordering_group_after};
+use crate::group_settings::{GroupSettings, SettingKey, SettingsFlaw, WrittenSettings};
 use crate::local_msp::{KeyError, LocalMsp};
 use crate::tls::TlsError;
 use crate::tls_identity::{TlsIdentity, load_certificates};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub msp: Option<LocalMsp>,
     /// How strictly the times in what clients send are taken.
     pub authentication: Authentication,
+    /// What the nodes share besides the channels' configurations.
+    pub ordering: GroupSettings,
     /// Where clients connect.
     pub listeners: Vec<ListenerSettings>,
     /// The channels, by name.
@@ -141,6 +144,16 @@ pub enum SettingsError {
         /// Why not.
         source: GroupError,
     },
+    /// Settings of the nodes that contradict themselves.
+    #[error("{}: ordering.{key} {source}", path.display())]
+    Ordering {
+        /// The configuration file.
+        path: PathBuf,
+        /// The setting.
+        key: SettingKey,
+        /// What is wrong with it.
+        source: SettingsFlaw,
+    },
     /// Two genesis blocks for one channel.
     #[error("{}: channel {channel} has a genesis block already", path.display())]
     Twice {
@@ -161,7 +174,7 @@ impl Settings {
             std::fs::read_to_string(path).map_err(|source| SettingsError::Unreadable { path: path.into(), source })?;
         let written: Written = toml::from_str(&text)
             .map_err(|source| SettingsError::Syntax { path: path.into(), source: source.into() })?;
-        written.resolve(path.parent().unwrap_or(Path::new("")))
+        written.resolve(path)
     }
 }
 
@@ -177,6 +190,8 @@ struct Written {
     msp: Option<WrittenMsp>,
     #[serde(default)]
     authentication: WrittenAuthentication,
+    #[serde(default)]
+    ordering: WrittenSettings,
     #[serde(default)]
     listen: Vec<WrittenListener>,
     #[serde(default)]
@@ -248,13 +263,16 @@ struct WrittenNode {
 }
 
 impl Written {
-    fn resolve(self, base: &Path) -> Result<Settings, SettingsError> {
+    fn resolve(self, path: &Path) -> Result<Settings, SettingsError> {
+        let base = path.parent().unwrap_or(Path::new(""));
+        let flawed = |source: SettingsFlaw| SettingsError::Ordering { path: path.into(), key: source.key(), source };
+        let ordering = GroupSettings::try_from(self.ordering).map_err(flawed)?;
         let listeners: Vec<_> =
             (1..).zip(self.listen).map(|(at, listener)| listener.resolve(at, base)).collect::<Result<_, _>>()?;
         if listeners.is_empty() {
             return Err(SettingsError::NoListener);
         }
-        let channels = channels(&self.channel, base)?;
+        let channels = channels(&self.channel, base, &ordering)?;
         let addresses: BTreeMap<_, _> = self.node.into_iter().map(|node| (node.name, node.address)).collect();
         let consenters = || channels.values().flat_map(|channel| channel.group.consenters());
         // A later configuration may name it.
@@ -271,6 +289,7 @@ impl Written {
             identity: TlsIdentity::load(&base.join(self.identity.certificate), &base.join(self.identity.private_key))?,
             msp,
             authentication: self.authentication.resolve(),
+            ordering,
             listeners,
             channels,
             addresses,
@@ -313,11 +332,15 @@ impl WrittenTls {
     }
 }
 
-fn channels(written: &[WrittenChannel], base: &Path) -> Result<BTreeMap<ChannelId, ChannelSettings>, SettingsError> {
+fn channels(
+    written: &[WrittenChannel],
+    base: &Path,
+    ordering: &GroupSettings,
+) -> Result<BTreeMap<ChannelId, ChannelSettings>, SettingsError> {
     let mut channels = BTreeMap::new();
     for channel in written {
         let path = base.join(&channel.genesis);
-        let settings = genesis(&path)?;
+        let settings = genesis(&path, ordering)?;
         let id = settings.config.channel_id().clone();
         if channels.insert(id.clone(), settings).is_some() {
             return Err(SettingsError::Twice { path, channel: id });
@@ -329,7 +352,7 @@ fn channels(written: &[WrittenChannel], base: &Path) -> Result<BTreeMap<ChannelI
     Ok(channels)
 }
 
-fn genesis(path: &Path) -> Result<ChannelSettings, SettingsError> {
+fn genesis(path: &Path, ordering: &GroupSettings) -> Result<ChannelSettings, SettingsError> {
     let path = || path.to_owned();
     let bytes = std::fs::read(path()).map_err(|source| SettingsError::Unreadable { path: path(), source })?;
     let genesis = Bytes::from(bytes);
@@ -340,7 +363,8 @@ fn genesis(path: &Path) -> Result<ChannelSettings, SettingsError> {
     }
     let config = ChannelConfig::from_block(&block)
         .map_err(|source| SettingsError::Config { path: path(), source: source.into() })?;
-    let group = ordering_group(&config).map_err(|source| SettingsError::Group { path: path(), source })?;
+    let group = ordering_group_after(&config, 0, ordering);
+    let group = group.map_err(|source| SettingsError::Group { path: path(), source })?;
     Ok(ChannelSettings { genesis, config, group })
 }
 
@@ -414,6 +438,19 @@ mod tests {
         assert_eq!((channel.config.channel_id().as_str(), channel.group.view().n()), ("bftch", 4));
         assert_eq!(settings.addresses["127.0.0.1:7150"], "127.0.0.1:7050");
         assert_eq!(settings.authentication, Authentication::default());
+        assert_eq!(settings.ordering, GroupSettings::default(), "the example shows the defaults");
+    }
+
+    #[test]
+    fn the_nodes_are_taken_for_a_group_of_the_settings_that_are_written() {
+        let usual = load("", "").unwrap();
+        let wide = load("window = 1", "window = 4").unwrap();
+        let group = |settings: &Settings| settings.channels.values().next().unwrap().group.clone();
+        assert_eq!((group(&wide).settings().window(), wide.ordering.window()), (4, 4));
+        assert_eq!(group(&wide).plain_id(), group(&usual).plain_id());
+        assert_ne!(group(&wide).id(), group(&usual).id());
+        assert!(error("window = 1", "window = 99").ends_with("frontend.toml: ordering.window must be from 1 to 32"));
+        assert!(error("delta = 0", "delta = 1").contains("ordering.heavy is empty, and delta is 1"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use fabric_proto::metadata::{MetadataError, last_config_index};
 use prost::Message as _;
 
 use crate::group::{GroupError, OrderingGroup, ordering_group_after};
+use crate::group_settings::GroupSettings;
 use crate::ledger::{Ledger, LedgerError, Tip};
 
 /// A stretch of a chain that one group orders.
@@ -78,12 +79,12 @@ pub fn era_of(eras: &[Era], number: u64) -> Option<&Era> {
 }
 
 impl Era {
-    /// The group of its consenters.
+    /// The group of its consenters, where members are set up like this.
     ///
     /// # Errors
     /// They cannot form one.
-    pub fn group(&self) -> Result<OrderingGroup, GroupError> {
-        ordering_group_after(&self.config, self.moves)
+    pub fn group(&self, settings: &GroupSettings) -> Result<OrderingGroup, GroupError> {
+        ordering_group_after(&self.config, self.moves, settings)
     }
 }
 

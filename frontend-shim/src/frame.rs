@@ -11,13 +11,15 @@
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use mod_smart::codec::{CodecError, Reader, Writer};
-use mod_smart::{Answer, Digest, FrontendId, GroupId, ReplicaId, Sequence, SessionId};
+use mod_smart::{Answer, Digest, FrontendId, GroupId, Regency, ReplicaId, Sequence, SessionId};
 
+use crate::certainty::Certainty;
 use crate::framing::{Frame, encode_frame};
+use crate::group_terms::GroupTerms;
 use crate::keys::Credential;
 
 /// The version of the protocol that this crate speaks.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// From a frontend to a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,8 @@ pub struct Hello {
     pub credential: Credential,
     /// Does it want the bodies of blocks?
     pub bodies: Bodies,
+    /// What it takes the group for.
+    pub terms: GroupTerms,
 }
 
 /// How a frontend comes by the bodies of blocks.
@@ -136,13 +140,15 @@ pub struct RequestAnswer {
     pub answer: Answer,
 }
 
-/// A decided block with one node's signature.
+/// A block with one node's signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Push {
     /// The channel it belongs to.
     pub channel: ChannelId,
     /// Its number; never 0.
     pub number: u64,
+    /// How sure the node is of it.
+    pub certainty: Certainty,
     /// Header hash of the block before it.
     pub previous_hash: [u8; 32],
     /// Hash of its data.
@@ -178,6 +184,7 @@ impl ToNode {
                     Bodies::Pushed => 0,
                     Bodies::SharedLedger => 1,
                 });
+                hello.terms.encode(&mut writer);
                 kind::HELLO
             }
             Self::Subscribe { channel, from, until } => {
@@ -216,16 +223,7 @@ impl ToNode {
         let mut reader = Reader::new(frame.payload.clone());
         let message = match frame.kind {
             kind::SUBMIT => return Ok(Self::Submit(frame.payload)),
-            kind::HELLO => Self::Hello(Hello {
-                version: reader.u16()?,
-                group: GroupId(reader.array()?),
-                credential: Credential::decode(&mut reader)?,
-                bodies: match reader.u8()? {
-                    0 => Bodies::Pushed,
-                    1 => Bodies::SharedLedger,
-                    tag => return Err(CodecError::Tag(tag)),
-                },
-            }),
+            kind::HELLO => Self::Hello(Hello::decode(&mut reader)?),
             kind::SUBSCRIBE => {
                 Self::Subscribe { channel: decode_channel(&mut reader)?, from: reader.u64()?, until: reader.u64()? }
             }
@@ -237,6 +235,19 @@ impl ToNode {
         };
         reader.finish()?;
         Ok(message)
+    }
+}
+
+impl Hello {
+    fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
+        let (version, group) = (reader.u16()?, GroupId(reader.array()?));
+        let credential = Credential::decode(reader)?;
+        let bodies = match reader.u8()? {
+            0 => Bodies::Pushed,
+            1 => Bodies::SharedLedger,
+            tag => return Err(CodecError::Tag(tag)),
+        };
+        Ok(Self { version, group, credential, bodies, terms: GroupTerms::decode(reader, group)? })
     }
 }
 
@@ -312,6 +323,13 @@ impl Push {
         let mut writer = Writer::with_capacity(200 + self.metadata_value.len() + self.signature.len());
         encode_channel(&mut writer, &self.channel);
         writer.u64(self.number);
+        match self.certainty {
+            Certainty::Decided => writer.u8(0),
+            Certainty::Tentative(regency) => {
+                writer.u8(1);
+                writer.u64(regency.0);
+            }
+        }
         writer.raw(&self.previous_hash);
         writer.raw(&self.data_hash);
         writer.bytes(&self.metadata_value);
@@ -328,6 +346,11 @@ impl Push {
     fn decode(reader: &mut Reader) -> Result<Self, CodecError> {
         let channel = decode_channel(reader)?;
         let number = reader.u64()?;
+        let certainty = match reader.u8()? {
+            0 => Certainty::Decided,
+            1 => Certainty::Tentative(Regency(reader.u64()?)),
+            tag => return Err(CodecError::Tag(tag)),
+        };
         let (previous_hash, data_hash) = (reader.array()?, reader.array()?);
         let (metadata_value, signature) = (bounded_bytes(reader)?, bounded_bytes(reader)?);
         let body = match reader.u8()? {
@@ -335,7 +358,7 @@ impl Push {
             1 => Some(reader.bytes()?),
             tag => return Err(CodecError::Tag(tag)),
         };
-        Ok(Self { channel, number, previous_hash, data_hash, metadata_value, signature, body })
+        Ok(Self { channel, number, certainty, previous_hash, data_hash, metadata_value, signature, body })
     }
 }
 

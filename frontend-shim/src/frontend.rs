@@ -141,7 +141,8 @@ impl Frontend {
         let directory = setup.nodes.iter().find_map(|node| node.address.directory()).unwrap_or_default();
         let ways = ways(setup.nodes, &setup.identity, nodes.len())?;
         let credential = Credential::issue(group.id(), key.id(), &setup.identity)?;
-        let hello = Hello { version: VERSION, group: group.id(), credential, bodies: setup.bodies };
+        let (bodies, terms) = (setup.bodies, group.terms());
+        let hello = Hello { version: VERSION, group: group.id(), credential, bodies, terms };
         let hello = ToNode::Hello(hello).encode();
 
         let (id, session_window) = (key.id(), setup.session_window);

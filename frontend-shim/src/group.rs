@@ -3,13 +3,16 @@
 //! The group's id is the hash of the consenters' ids and pinned keys and of an incarnation, so channels with the same
 //! consenters share one group, and a renewed certificate, host or port changes nothing. The incarnation counts how often
 //! the chain has moved to other consenters ([`crate::eras`]), so a channel that comes back to a set comes to another group.
-//! Nodes and frontends compute it from the same function.
+//! Settings that its members share ([`crate::group_settings`]) are hashed too, unless they are those of every group before
+//! there were any. Nodes and frontends compute it from the same function.
 
 use fabric_channel::{ChannelConfig, Consenter};
+use mod_smart::codec::Writer;
 use mod_smart::quorum::ViewError;
-use mod_smart::{GroupId, ReplicaId, View};
+use mod_smart::{GroupId, ReplicaId, View, Voters};
 use sha2::{Digest as _, Sha256};
 
+use crate::group_settings::{FaultModel, GroupSettings, Misfit, PLAIN, Settled};
 use crate::tls::Spki;
 
 /// The members of an ordering group, as a channel's configuration writes them.
@@ -18,6 +21,12 @@ pub struct OrderingGroup {
     view: View,
     moves: u64,
     consenters: Vec<Consenter>,
+    /// The id of the group that the same consenters are under plain settings.
+    plain_id: GroupId,
+    /// What it goes by.
+    settled: Settled,
+    /// What that was settled from, for the groups that come after this one.
+    configured: GroupSettings,
 }
 
 /// Why the consenters of a channel are no ordering group.
@@ -31,28 +40,52 @@ pub enum GroupError {
     SharedKey(u32, u32),
 }
 
-/// The group that orders a channel of this configuration which has had no other consenters yet.
+/// The group that the consenters of this configuration are if they have had no predecessors, under default settings: for
+/// whoever wants to know the members alone.
 ///
 /// # Errors
 /// The consenters cannot form a group.
 pub fn ordering_group(config: &ChannelConfig) -> Result<OrderingGroup, GroupError> {
-    ordering_group_after(config, FIRST_INCARNATION)
+    ordering_group_after(config, FIRST_INCARNATION, &GroupSettings::default())
 }
 
-/// The group that orders a channel of this configuration after so many moves to other consenters: a flat view of its
-/// consenters.
+/// The group that orders a channel of this configuration after so many moves to other consenters, where members are set up
+/// like this.
 ///
 /// # Errors
 /// The consenters cannot form a group.
-pub fn ordering_group_after(config: &ChannelConfig, moves: u64) -> Result<OrderingGroup, GroupError> {
+pub fn ordering_group_after(
+    config: &ChannelConfig,
+    moves: u64,
+    settings: &GroupSettings,
+) -> Result<OrderingGroup, GroupError> {
     let consenters = config.consenters().to_vec();
     for (at, second) in consenters.iter().enumerate() {
         if let Some(first) = consenters[..at].iter().find(|first| first.pinned_key() == second.pinned_key()) {
             return Err(GroupError::SharedKey(first.id, second.id));
         }
     }
-    let view = View::flat(group_id(&consenters, moves), consenters.len())?;
-    Ok(OrderingGroup { view, moves, consenters })
+    let ids: Vec<u32> = consenters.iter().map(|consenter| consenter.id).collect();
+    let settled = settings.settle(&ids);
+    let view = view(group_id(&consenters, moves, &settled.in_force), &ids, &settled.in_force)?;
+    let plain_id = group_id(&consenters, moves, &PLAIN);
+    Ok(OrderingGroup { view, moves, consenters, plain_id, settled, configured: settings.clone() })
+}
+
+fn view(group: GroupId, ids: &[u32], settings: &GroupSettings) -> Result<View, ViewError> {
+    let is_heavy = |id: &u32| settings.heavy().contains(id);
+    let heavy: Voters =
+        (0..).map(ReplicaId).zip(ids).filter(|(_, id)| is_heavy(id)).map(|(replica, _)| replica).collect();
+    let (n, faults, delta) = (ids.len(), settings.weighted_faults(), settings.delta());
+    let view = match (settings.fault_model(), heavy.is_empty()) {
+        (FaultModel::Byzantine, true) => View::flat(group, n),
+        (FaultModel::Byzantine, false) => View::weighted(group, faults, delta, heavy),
+        (FaultModel::Crash, true) => View::crash_only(group, n),
+        (FaultModel::Crash, false) => View::crash_only_weighted(group, faults, delta, heavy),
+    };
+    let position = |leader: &u32| ids.iter().position(|id| id == leader);
+    let leaders: Vec<_> = settings.leaders().iter().filter_map(position).map(|at| ReplicaId(at as u16)).collect();
+    view?.with_leaders(&leaders)
 }
 
 impl OrderingGroup {
@@ -72,6 +105,33 @@ impl OrderingGroup {
     #[must_use]
     pub const fn moves(&self) -> u64 {
         self.moves
+    }
+
+    /// The settings that it goes by.
+    #[must_use]
+    pub const fn settings(&self) -> &GroupSettings {
+        &self.settled.in_force
+    }
+
+    /// Why the weights that were configured are not in force here, if they are not.
+    #[must_use]
+    pub const fn misfit(&self) -> Option<&Misfit> {
+        self.settled.misfit.as_ref()
+    }
+
+    /// What the same consenters are called under the settings of every group before there were any: groups that share it
+    /// differ in their settings alone.
+    #[must_use]
+    pub const fn plain_id(&self) -> GroupId {
+        self.plain_id
+    }
+
+    /// The group that a channel of this one goes to with this configuration.
+    ///
+    /// # Errors
+    /// Its consenters cannot form a group.
+    pub fn coming(&self, next: &ChannelConfig) -> Result<Self, GroupError> {
+        ordering_group_after(next, self.moves + 1, &self.configured)
     }
 
     /// The consenters in replica order.
@@ -122,8 +182,9 @@ impl OrderingGroup {
     }
 }
 
-/// The hash that names a group: of every member's id and pinned key, in order, and the incarnation.
-fn group_id(consenters: &[Consenter], incarnation: u64) -> GroupId {
+/// The hash that names a group: of every member's id and pinned key, in order, the incarnation, and the settings if they are
+/// not plain.
+fn group_id(consenters: &[Consenter], incarnation: u64, settings: &GroupSettings) -> GroupId {
     let mut hash = Sha256::new();
     hash.update(b"ordering group 1");
     hash.update((consenters.len() as u32).to_be_bytes());
@@ -134,6 +195,12 @@ fn group_id(consenters: &[Consenter], incarnation: u64) -> GroupId {
         hash.update(key);
     }
     hash.update(incarnation.to_be_bytes());
+    if *settings != PLAIN {
+        let mut writer = Writer::default();
+        settings.encode(&mut writer);
+        hash.update(b"settings");
+        hash.update(writer.finish());
+    }
     GroupId(hash.finalize().into())
 }
 
@@ -150,9 +217,13 @@ mod tests {
     use crate::tls_identity::parse_certificates;
 
     fn group() -> OrderingGroup {
+        ordering_group(&config()).unwrap()
+    }
+
+    fn config() -> ChannelConfig {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/chain/0.block");
         let genesis = Block::decode(bytes::Bytes::from(std::fs::read(path).unwrap())).unwrap();
-        ordering_group(&ChannelConfig::from_block(&genesis).unwrap()).unwrap()
+        ChannelConfig::from_block(&genesis).unwrap()
     }
 
     #[test]
@@ -184,13 +255,53 @@ mod tests {
         let mut consenters = group.consenters().to_vec();
         consenters[1].host = "elsewhere.example.com".to_owned();
         consenters[1].port += 1;
-        assert_eq!(group_id(&consenters, 0), group.id());
-        assert_ne!(group_id(&consenters, 1), group.id());
-        assert_ne!(group_id(&consenters[..3], 0), group.id());
+        let id = |consenters: &[Consenter], incarnation| group_id(consenters, incarnation, &PLAIN);
+        assert_eq!(id(&consenters, 0), group.plain_id());
+        assert_ne!(id(&consenters, 1), group.plain_id());
+        assert_ne!(id(&consenters[..3], 0), group.plain_id());
         consenters[3].id = 9;
-        assert_ne!(group_id(&consenters, 0), group.id());
+        assert_ne!(id(&consenters, 0), group.plain_id());
         consenters[3].id = 4;
         consenters[3].identity = consenters[2].identity.clone();
-        assert_ne!(group_id(&consenters, 0), group.id());
+        assert_ne!(id(&consenters, 0), group.plain_id());
+    }
+
+    fn under(settings: &str) -> OrderingGroup {
+        ordering_group_after(&config(), 0, &toml::from_str(settings).unwrap()).unwrap()
+    }
+
+    /// Groups that were founded before there were settings go on.
+    #[test]
+    fn plain_settings_do_not_change_the_id_and_every_other_setting_does() {
+        let plain = under("window = 1");
+        assert_eq!(plain.id(), plain.plain_id());
+        let known = "GROUPID";
+        assert_eq!(plain.id().to_string(), known);
+        let all =
+            ["window = 4", "tentative = true\nwindow = 1", "leaders = [3]\nwindow = 1", "fault_model = \"crash\""];
+        let mut ids: Vec<GroupId> = all.into_iter().map(|settings| under(settings).id()).collect();
+        assert!(all.into_iter().all(|settings| under(settings).plain_id() == plain.id()));
+        ids.push(plain.id());
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 5);
+    }
+
+    #[test]
+    fn weights_of_other_consenters_leave_the_group_flat_and_its_id_says_so() {
+        let misfit = under("delta = 1\nheavy = [1, 2]\nwindow = 4");
+        assert!(misfit.misfit().is_some());
+        assert_eq!((misfit.id(), misfit.view().n()), (under("window = 4").id(), 4));
+        assert_eq!(misfit.settings(), under("window = 4").settings());
+    }
+
+    #[test]
+    fn the_named_lead_first_and_the_group_that_comes_is_settled_anew() {
+        let group = under("leaders = [3, 2]\nwindow = 4");
+        let leaders: Vec<ReplicaId> = (0..5).map(|regency| group.view().leader(mod_smart::Regency(regency))).collect();
+        assert_eq!(leaders, [2, 1, 0, 3, 2].map(ReplicaId));
+        let coming = group.coming(&config()).unwrap();
+        assert_eq!((coming.moves(), coming.settings()), (1, group.settings()));
+        assert_ne!(coming.id(), group.id());
     }
 }

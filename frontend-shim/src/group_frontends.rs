@@ -17,6 +17,7 @@ use crate::eras::{HistoryError, era_of, eras};
 use crate::frame::Bodies;
 use crate::frontend::{Frontend, FrontendError, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
 use crate::group::{GroupError, OrderingGroup};
+use crate::group_settings::GroupSettings;
 use crate::node_limits::SUBMIT_TIMEOUT;
 use crate::router::Router;
 use crate::tls_identity::TlsIdentity;
@@ -30,6 +31,8 @@ struct Shared {
     identity: TlsIdentity,
     /// What is dialled in the place of an address of the configuration.
     addresses: BTreeMap<String, String>,
+    /// What the members of every group share.
+    settings: GroupSettings,
     router: Arc<Router>,
     running: Mutex<BTreeMap<GroupId, FrontendHandle>>,
     tasks: TaskTracker,
@@ -55,10 +58,11 @@ impl GroupFrontends {
         channels: Channels,
         identity: TlsIdentity,
         addresses: BTreeMap<String, String>,
+        settings: GroupSettings,
         router: Arc<Router>,
     ) -> Self {
         let (running, tasks, stop) = (Mutex::default(), TaskTracker::new(), CancellationToken::new());
-        Self(Arc::new(Shared { channels, identity, addresses, router, running, tasks, stop }))
+        Self(Arc::new(Shared { channels, identity, addresses, settings, router, running, tasks, stop }))
     }
 
     /// Serves a channel by the group that its ledger names, and follows it to other groups.
@@ -99,7 +103,7 @@ impl Shared {
     fn attach(&self, channel: &Arc<Channel>) -> Result<(OrderingGroup, FrontendHandle), ServeError> {
         let eras = eras(channel.ledger())?;
         let era = era_of(&eras, channel.ledger().certified_height().max(1)).ok_or(HistoryError::Missing(0))?;
-        let group = era.group()?;
+        let group = era.group(&self.settings)?;
         let frontend = self.frontend_of(&group)?;
         frontend.add_channel(Arc::clone(channel))?;
         Ok((group, frontend))
@@ -110,6 +114,10 @@ impl Shared {
         if let Some(frontend) = running.get(&group.id()) {
             return Ok(frontend.clone());
         }
+        if let Some(misfit) = group.misfit() {
+            tracing::warn!("group {} has no weights: {misfit}", group.id());
+        }
+        tracing::info!("group {} of {} nodes: {}", group.id(), group.view().n(), group.settings());
         let channels = self.channels.clone();
         let in_force = move || channels.list().iter().map(|channel| channel.config()).collect();
         let directory = Arc::new(Directory::following(group, self.addresses.clone(), in_force));

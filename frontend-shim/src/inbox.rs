@@ -1,9 +1,11 @@
 //! The pushed blocks of one channel that wait for its collector: bounded, and filled without waiting.
 //!
-//! Each node has one place for each block of the window, so what a node sends in excess can only hurt itself. Bodies are
+//! Each node has two places for each block of the window, one for what it says before the block is decided (its latest
+//! regency counts) and one for what it says then, so what a node sends in excess can only hurt itself. Bodies are
 //! taken from the node whose turn it is and from one that was asked, up to a bound for each node. Links put blocks in; the
 //! collector looks at those of the next number and moves the window, which gives the nodes credit to push more.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +13,7 @@ use bytes::Bytes;
 use mod_smart::{FrontendId, ReplicaId, Voters};
 use tokio::sync::Notify;
 
+use crate::certainty::Certainty;
 use crate::channels::Channel;
 use crate::counters::Grievance;
 use crate::frame::{Bodies, Push, ToNode, body_source};
@@ -35,7 +38,7 @@ struct State {
     next: u64,
     /// The first block that nobody may push yet.
     until: u64,
-    pushes: BTreeMap<u64, BTreeMap<ReplicaId, Push>>,
+    pushes: BTreeMap<u64, BTreeMap<Place, Push>>,
     /// Bytes of bodies held from each node.
     body_bytes: Vec<usize>,
     /// How far each node has been told that it may push.
@@ -43,6 +46,9 @@ struct State {
     /// Who was asked for the body of the next block.
     asked: Voters,
 }
+
+/// Whose push it is, and whether of a decided block.
+type Place = (ReplicaId, bool);
 
 /// What goes wrong with a push: something to hold against its sender.
 type Complaint = (Grievance, String);
@@ -104,7 +110,7 @@ impl Inbox {
     pub(crate) fn of_next(&self) -> Vec<(ReplicaId, Push)> {
         let state = self.lock();
         let pushes = state.pushes.get(&state.next).into_iter().flatten();
-        pushes.map(|(replica, push)| (*replica, push.clone())).collect()
+        pushes.map(|((replica, _), push)| (*replica, push.clone())).collect()
     }
 
     /// Asks a node for the body of the next block. False if it cannot be asked now.
@@ -118,20 +124,20 @@ impl Inbox {
         is_sent
     }
 
-    /// Forgets a body of the next block that has turned out wrong.
+    /// Forgets what a node has sent as the body of the next block: it has turned out wrong.
     pub(crate) fn drop_body(&self, replica: ReplicaId) {
         let mut state = self.lock();
         let number = state.next;
-        state.take_body(number, replica);
+        [false, true].into_iter().for_each(|is_decided| state.take_body(number, (replica, is_decided)));
     }
 
     /// Goes on to the block after the next one, with a window of so many blocks.
     pub(crate) fn advance(&self, window_blocks: u64) {
         let mut state = self.lock();
         let done = state.next;
-        let replicas: Vec<_> = state.pushes.get(&done).into_iter().flat_map(BTreeMap::keys).copied().collect();
-        for replica in replicas {
-            state.take_body(done, replica);
+        let places: Vec<_> = state.pushes.get(&done).into_iter().flat_map(BTreeMap::keys).copied().collect();
+        for place in places {
+            state.take_body(done, place);
         }
         state.pushes.remove(&done);
         state.next += 1;
@@ -193,16 +199,21 @@ impl Inbox {
             return Err((Grievance::BeyondCredit, format!("blocks below {} were asked for", state.until)));
         }
         let body = self.wanted_body(state, replica, &mut push);
-        let of_number = state.pushes.entry(number).or_default();
-        match of_number.get(&replica) {
-            Some(known) if !is_same_header(known, &push) => {
+        let place = (replica, push.certainty == Certainty::Decided);
+        let known = state.pushes.get(&number).and_then(|of_number| of_number.get(&place));
+        match known.map(|known| (push.certainty.cmp(&known.certainty), is_same_header(known, &push))) {
+            Some((Ordering::Less, _)) => return Ok(()),
+            Some((Ordering::Equal, false)) => {
                 return Err((Grievance::WrongHeader, "two headers under one number".to_owned()));
             }
-            Some(_) => {}
-            None => drop(of_number.insert(replica, push)),
+            Some((Ordering::Equal, true)) => {}
+            None | Some((Ordering::Greater, _)) => {
+                state.take_body(number, place);
+                state.pushes.entry(number).or_default().insert(place, push);
+            }
         }
         if let Some(body) = body? {
-            state.keep_body(number, replica, body);
+            state.keep_body(number, place, body);
         }
         Ok(())
     }
@@ -226,9 +237,9 @@ impl Inbox {
 impl State {
     /// A body beyond the bound is forgotten; it is asked for when its turn comes. One body always fits, and so does one
     /// of the next block.
-    fn keep_body(&mut self, number: u64, replica: ReplicaId, body: Bytes) {
-        let held = &mut self.body_bytes[replica.index()];
-        let Some(push) = self.pushes.get_mut(&number).and_then(|of_number| of_number.get_mut(&replica)) else { return };
+    fn keep_body(&mut self, number: u64, place: Place, body: Bytes) {
+        let held = &mut self.body_bytes[place.0.index()];
+        let Some(push) = self.pushes.get_mut(&number).and_then(|of_number| of_number.get_mut(&place)) else { return };
         let has_room = *held == 0 || number == self.next || *held + body.len() <= BODY_BYTES_PER_NODE_MAX;
         if push.body.is_none() && has_room {
             *held += body.len();
@@ -236,10 +247,10 @@ impl State {
         }
     }
 
-    fn take_body(&mut self, number: u64, replica: ReplicaId) {
-        let push = self.pushes.get_mut(&number).and_then(|of_number| of_number.get_mut(&replica));
+    fn take_body(&mut self, number: u64, place: Place) {
+        let push = self.pushes.get_mut(&number).and_then(|of_number| of_number.get_mut(&place));
         if let Some(body) = push.and_then(|push| push.body.take()) {
-            self.body_bytes[replica.index()] -= body.len();
+            self.body_bytes[place.0.index()] -= body.len();
         }
     }
 }
@@ -277,6 +288,7 @@ mod tests {
         let push = Push {
             channel: inbox.channel().id().clone(),
             number,
+            certainty: Certainty::Decided,
             previous_hash: [1; 32],
             data_hash: [2; 32],
             metadata_value: Bytes::new(),
@@ -289,7 +301,8 @@ mod tests {
     /// Which of these blocks have bodies from a node.
     fn held(inbox: &Inbox, replica: u16) -> Vec<u64> {
         let state = inbox.lock();
-        let of_node = state.pushes.iter().filter_map(|(number, of)| Some((*number, of.get(&ReplicaId(replica))?)));
+        let of_node =
+            state.pushes.iter().filter_map(|(number, of)| Some((*number, of.get(&(ReplicaId(replica), true))?)));
         of_node.filter(|(_, push)| push.body.is_some()).map(|(number, _)| number).collect()
     }
 

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use mod_smart::{ReplicaId, View, Voters};
 
 use crate::directory::Directory;
-use crate::group::{GroupError, OrderingGroup, ordering_group};
+use crate::group::{GroupError, OrderingGroup};
 use crate::tls::ALPN_FRONTEND;
 use crate::tls_identity::TlsIdentity;
 
@@ -41,8 +41,7 @@ pub(crate) async fn reach(
         };
         (!is_there).then(|| format!("consenter {} at {}", consenter.id, consenter.address()))
     };
-    // Only the numbers of the coming group count here, not its name.
-    let view = ordering_group(next)?.view().clone();
+    let view = group.coming(next)?.view().clone();
     let found = join_all(next.consenters().iter().map(look)).await;
     let there = view.replicas().zip(&found).filter(|(_, missing)| missing.is_none()).map(|(replica, _)| replica);
     Ok(Reach { there: there.collect(), view, missing: found.into_iter().flatten().collect() })
@@ -55,7 +54,7 @@ impl Reach {
     /// # Errors
     /// They could not order anything.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.view.is_quorum_of_witnesses(self.there) {
+        if self.view.is_founding_quorum(self.there) {
             return Ok(());
         }
         Err(format!(

@@ -91,8 +91,8 @@ impl Standalone {
         let status_listener = settings.status_socket.as_deref().map(bind_unix).transpose()?;
 
         let router = Arc::new(Router::new());
-        let (identity, addresses) = (settings.identity, settings.addresses);
-        let frontends = GroupFrontends::new(channels.clone(), identity, addresses, Arc::clone(&router));
+        let (identity, addresses, of_groups) = (settings.identity, settings.addresses, settings.ordering);
+        let frontends = GroupFrontends::new(channels.clone(), identity, addresses, of_groups, Arc::clone(&router));
         for channel in &served {
             let failed = |source| StandaloneError::Serve { channel: channel.id().clone(), source };
             frontends.serve(channel).map_err(failed)?;

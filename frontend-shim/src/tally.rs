@@ -2,9 +2,11 @@
 //!
 //! A push counts for its header and metadata value together, once per node, and only after its signature has been
 //! verified: peers will verify it too. A header is certified when the signers satisfy the channel's BlockValidation
-//! policy *and* the nodes are a quorum of the protocol (protocol.md, "From decision to block"). Nothing is verified twice,
-//! and nothing after the certificate is complete.
+//! policy *and* the nodes are a quorum of the protocol (protocol.md, "From decision to block"). What nodes say before a block
+//! is decided counts in their regency only ([`crate::certainty`]). Nothing is verified twice, and nothing after the
+//! certificate is complete.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,6 +17,7 @@ use fabric_proto::metadata::signatures_slot;
 use mod_smart::{ReplicaId, Voters};
 use prost::Message as _;
 
+use crate::certainty::{Certainty, Support};
 use crate::counters::Grievance;
 use crate::eras::{HistoryError, config_of, last_config};
 use crate::frame::Push;
@@ -66,7 +69,8 @@ impl Judge {
 pub(crate) struct Tally {
     number: u64,
     previous_hash: [u8; 32],
-    examined: Voters,
+    /// What was looked at, of whom. A node whose regencies change all the time is not looked at for ever.
+    examined: BTreeMap<ReplicaId, Vec<Certainty>>,
     candidates: Vec<Candidate>,
 }
 
@@ -75,9 +79,9 @@ pub(crate) struct Tally {
 struct Candidate {
     data_hash: [u8; 32],
     value: Bytes,
-    voters: Voters,
-    signers: Vec<VerifiedSigner>,
-    signatures: Vec<(ReplicaId, MetadataSignature)>,
+    support: Support,
+    /// One of each who signed.
+    signatures: BTreeMap<ReplicaId, (VerifiedSigner, MetadataSignature)>,
 }
 
 /// A header with enough signatures.
@@ -108,7 +112,7 @@ impl Certified {
 impl Tally {
     /// Nothing yet of the block `number`, which follows the header with this hash.
     pub(crate) const fn new(number: u64, previous_hash: [u8; 32]) -> Self {
-        Self { number, previous_hash, examined: Voters::NONE, candidates: Vec::new() }
+        Self { number, previous_hash, examined: BTreeMap::new(), candidates: Vec::new() }
     }
 
     /// Looks at what a node pushed, once. `Err` is what to hold against the node.
@@ -118,11 +122,26 @@ impl Tally {
         push: &Push,
         judge: &Judge,
     ) -> Result<(), (Grievance, String)> {
-        if !self.examined.insert(replica) {
+        let examined = self.examined.entry(replica).or_default();
+        let is_too_many = examined.len() >= REGENCIES_MAX && push.certainty != Certainty::Decided;
+        if is_too_many || examined.contains(&push.certainty) {
             return Ok(());
         }
+        examined.push(push.certainty);
         if push.previous_hash != self.previous_hash {
-            return Err((Grievance::WrongHeader, "it does not follow the block before it".to_owned()));
+            return match push.certainty {
+                Certainty::Decided => {
+                    Err((Grievance::WrongHeader, "it does not follow the block before it".to_owned()))
+                }
+                // The node may have had to take back the block before it.
+                Certainty::Tentative(_) => Ok(()),
+            };
+        }
+        // Equal headers are signed once: of a node that has signed this one, it only matters how sure it is now.
+        let signed = self.candidates.iter_mut().find(|candidate| candidate.says(&push.data_hash, &push.metadata_value));
+        if let Some(candidate) = signed.filter(|candidate| candidate.signatures.contains_key(&replica)) {
+            candidate.support.add(replica, push.certainty);
+            return Ok(());
         }
         let der = header_der(self.number, &push.previous_hash, &push.data_hash);
         let wrong = |what: &dyn std::fmt::Display| (Grievance::WrongSignature, what.to_string());
@@ -136,33 +155,29 @@ impl Tally {
             return Err(wrong(&"it is another node's signature"));
         }
         let candidate = self.candidate(push);
-        candidate.voters.insert(replica);
-        candidate.signers.push(signer);
-        candidate.signatures.push((replica, signature));
+        candidate.support.add(replica, push.certainty);
+        candidate.signatures.insert(replica, (signer, signature));
         Ok(())
     }
 
     /// The header that is certified, if one is.
     pub(crate) fn certified(&self, judge: &Judge) -> Option<Certified> {
-        let is_enough = |candidate: &&Candidate| {
-            judge.group.view().is_quorum(candidate.voters) && judge.verifier.policy().is_satisfied(&candidate.signers)
-        };
-        let candidate = self.candidates.iter().find(is_enough)?;
-        let mut signatures = candidate.signatures.clone();
-        signatures.sort_by_key(|(replica, _)| *replica);
+        let (candidate, voters) =
+            self.candidates.iter().find_map(|candidate| Some((candidate, candidate.final_by(judge)?)))?;
+        let signatures = candidate.signatures.iter().filter(|(replica, _)| voters.contains(**replica));
         Some(Certified {
             previous_hash: self.previous_hash,
             data_hash: candidate.data_hash,
             value: candidate.value.clone(),
-            signatures: signatures.into_iter().map(|(_, signature)| signature).collect(),
-            voters: candidate.voters,
+            signatures: signatures.map(|(_, (_, signature))| signature.clone()).collect(),
+            voters,
         })
     }
 
-    /// Who signed something else than what is certified.
+    /// Who is sure of something else than what is certified.
     pub(crate) fn dissenters(&self, certified: &Certified) -> Voters {
         let others = self.candidates.iter().filter(|candidate| !candidate.says(&certified.data_hash, &certified.value));
-        others.flat_map(|candidate| candidate.voters.iter()).collect()
+        others.flat_map(|candidate| candidate.support.decided().iter()).collect()
     }
 
     fn candidate(&mut self, push: &Push) -> &mut Candidate {
@@ -171,9 +186,8 @@ impl Tally {
             self.candidates.push(Candidate {
                 data_hash: push.data_hash,
                 value: push.metadata_value.clone(),
-                voters: Voters::NONE,
-                signers: Vec::new(),
-                signatures: Vec::new(),
+                support: Support::default(),
+                signatures: BTreeMap::new(),
             });
             self.candidates.len() - 1
         });
@@ -185,7 +199,20 @@ impl Candidate {
     fn says(&self, data_hash: &[u8; 32], value: &Bytes) -> bool {
         self.data_hash == *data_hash && self.value == *value
     }
+
+    /// Those by whose signatures it is final, if it is: a quorum whose signatures count together and satisfy the policy.
+    fn final_by(&self, judge: &Judge) -> Option<Voters> {
+        let is_final = |voters: &Voters| {
+            let signed = self.signatures.iter().filter(|(replica, _)| voters.contains(**replica));
+            let signers: Vec<VerifiedSigner> = signed.map(|(_, (signer, _))| signer.clone()).collect();
+            judge.verifier.policy().is_satisfied(&signers)
+        };
+        self.support.together().find(|voters| judge.group.view().is_delivery_quorum(*voters) && is_final(voters))
+    }
 }
+
+/// Regencies in which what one node says of one block is looked at. It is decided long before, or the node lies.
+const REGENCIES_MAX: usize = 8;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -210,6 +237,7 @@ mod tests {
             let push = Push {
                 channel: "bftch".parse().unwrap(),
                 number,
+                certainty: Certainty::Decided,
                 previous_hash: header.previous_hash[..].try_into().unwrap(),
                 data_hash: header.data_hash[..].try_into().unwrap(),
                 metadata_value: slot0.value.clone(),
@@ -268,6 +296,55 @@ mod tests {
         assert_eq!(examine(*signer, &changed), Err(Grievance::WrongHeader));
         let mut tally = Tally::new(3, previous_hash);
         assert!(tally.examine(*signer, push, &judge).is_err(), "under another number");
+    }
+
+    /// WHEAT: thesis 5.3.2, and protocol.md, "Tentative blocks".
+    #[test]
+    fn tentative_pushes_count_together_in_one_regency_and_with_decided_ones() {
+        use Certainty::{Decided, Tentative};
+        let (judge, (pushes, _, previous_hash)) = (judge(), real(2));
+        let (zero, one) = (Tentative(mod_smart::Regency(0)), Tentative(mod_smart::Regency(1)));
+        let voters = |certainties: [Certainty; 3]| {
+            let mut tally = Tally::new(2, previous_hash);
+            for ((replica, push), certainty) in pushes.iter().zip(certainties) {
+                tally.examine(*replica, &Push { certainty, ..push.clone() }, &judge).unwrap();
+            }
+            tally.certified(&judge).map(|certified| certified.voters.len())
+        };
+        assert_eq!(pushes.len(), 3);
+        assert_eq!(voters([zero, zero, zero]), Some(3));
+        assert_eq!(voters([zero, zero, Decided]), Some(3));
+        assert_eq!(voters([one, Decided, Decided]), Some(3));
+        assert_eq!(voters([zero, zero, one]), None, "two regencies");
+        assert_eq!(voters([zero, one, Decided]), None, "two regencies");
+    }
+
+    #[test]
+    fn a_node_that_becomes_sure_is_believed_without_another_signature() {
+        let (judge, (pushes, _, previous_hash)) = (judge(), real(2));
+        let regencies = [0, 1, 2].map(|regency| Certainty::Tentative(mod_smart::Regency(regency)));
+        let mut tally = Tally::new(2, previous_hash);
+        for ((replica, push), certainty) in pushes.iter().zip(regencies) {
+            tally.examine(*replica, &Push { certainty, ..push.clone() }, &judge).unwrap();
+        }
+        for (replica, push) in &pushes[..2] {
+            assert_eq!(tally.certified(&judge), None);
+            let again = Push { signature: Bytes::from_static(b"another"), ..push.clone() };
+            tally.examine(*replica, &again, &judge).unwrap();
+        }
+        assert!(tally.certified(&judge).is_some());
+    }
+
+    #[test]
+    fn a_tentative_push_that_follows_a_block_that_was_taken_back_is_nothing_to_complain_of() {
+        let (judge, (pushes, _, previous_hash)) = (judge(), real(2));
+        let mut tally = Tally::new(2, previous_hash);
+        let (replica, push) = &pushes[0];
+        let certainty = Certainty::Tentative(mod_smart::Regency(0));
+        let stale = Push { previous_hash: [3; 32], certainty, ..push.clone() };
+        assert_eq!(tally.examine(*replica, &stale, &judge), Ok(()));
+        assert_eq!(tally.examine(*replica, push, &judge), Ok(()));
+        assert_eq!(tally.candidates.len(), 1);
     }
 
     #[test]

@@ -7,14 +7,22 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
+use frontend_shim::group_settings::{GroupSettings, WrittenSettings};
 use mod_smart::{
-    Client, FrontendId, GroupId, Keyring, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Signature,
-    Signer, View,
+    Client, FrontendId, GroupId, InstanceId, Keyring, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId,
+    Signature, Signer, View,
 };
 use prost::Message as _;
 
 /// The ordering group of all targets.
 pub const GROUP: GroupId = GroupId([7; 32]);
+
+/// Settings of a group that are not plain.
+pub fn settings() -> GroupSettings {
+    let (heavy, leaders) = (Some(vec![1, 2]), Some(vec![3]));
+    let written = WrittenSettings { delta: Some(1), heavy, leaders, window: Some(4), ..WrittenSettings::default() };
+    GroupSettings::try_from(written).expect("settings")
+}
 
 /// The first blocks of a channel of type BFT, made by Hyperledger Fabric 3.1.
 pub const CHAIN: [&[u8]; 5] = [
@@ -43,10 +51,15 @@ pub static ORDERING: LazyLock<Ordering> = LazyLock::new(|| {
     let mut ordering = Ordering::new(VIEW.clone());
     let open = Command::OpenChannel { channel: channel(), genesis: Bytes::from_static(CHAIN[0]) };
     for replica in VIEW.replicas() {
-        ordering.apply(Client::Replica(replica), &command::encode(std::slice::from_ref(&open)), &mut Vec::new());
+        ordering.apply(
+            InstanceId(1),
+            Client::Replica(replica),
+            &command::encode(std::slice::from_ref(&open)),
+            &mut Vec::new(),
+        );
     }
     let fill = Command::Envelopes { channel: channel(), sequence: 0, envelopes: vec![Bytes::from_static(ENVELOPE)] };
-    ordering.apply(frontend(), &command::encode(&[fill]), &mut Vec::new());
+    ordering.apply(InstanceId(1), frontend(), &command::encode(&[fill]), &mut Vec::new());
     ordering
 });
 

@@ -90,7 +90,8 @@ impl SignedVote {
     }
 }
 
-/// A quorum of WRITEs for one (instance, epoch, digest). Binds the instance for every later regency.
+/// A quorum of WRITEs for one (instance, epoch, digest). Binds the instance for every later regency. Where replicas only
+/// crash it holds no vote: the word of whoever shows it is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WriteCertificate(Votes);
 
@@ -114,7 +115,7 @@ impl Votes {
     }
 
     /// Distinct voters only: a signature shown twice weighs once, and one bad signature spoils the set, because a
-    /// correct replica never puts one in.
+    /// correct replica never puts one in. How many votes of its kind are enough is for the view to say.
     fn verify(&self, kind: VoteKind, view: &View, keyring: &dyn Keyring) -> Result<(), Reject> {
         let vote = Vote { kind, instance: self.instance, epoch: self.epoch, digest: self.digest };
         let mut voters = Voters::NONE;
@@ -122,7 +123,11 @@ impl Votes {
             SignedVote { vote, voter, signature }.verify(view, keyring)?;
             voters.insert(voter);
         }
-        if view.is_quorum(voters) { Ok(()) } else { Err(Reject::Certificate) }
+        let is_enough = match kind {
+            VoteKind::Write => view.is_certificate(voters),
+            VoteKind::Accept => view.is_quorum(voters),
+        };
+        if is_enough { Ok(()) } else { Err(Reject::Certificate) }
     }
 
     fn encode(&self, writer: &mut Writer) {

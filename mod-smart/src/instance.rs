@@ -78,7 +78,11 @@ impl Instance {
             VoteKind::Write => &mut round.writes,
             VoteKind::Accept => &mut round.accepts,
         };
-        match tally.count(vote, view) {
+        let counted = match kind {
+            VoteKind::Write => tally.count(vote, |voters| view.is_certificate(voters)),
+            VoteKind::Accept => tally.count(vote, |voters| view.is_quorum(voters)),
+        };
+        match counted {
             Counted::Waiting => Progress::None,
             Counted::Double => Progress::Double,
             Counted::Reached => {
@@ -95,6 +99,14 @@ impl Instance {
                 }
             }
         }
+    }
+
+    /// Where nobody lies a proposal needs no votes to bind: whoever holds it is believed. `false` if it was certified before.
+    pub(crate) fn certify_unvoted(&mut self, instance: InstanceId, epoch: Epoch, digest: Digest) -> bool {
+        let round = self.rounds.entry(epoch).or_default();
+        let is_new = round.certificate.is_none();
+        round.certificate.get_or_insert_with(|| WriteCertificate::collect(instance, epoch, digest, &[]));
+        is_new
     }
 
     /// Takes a proof that came by another way than our own counting.
@@ -187,7 +199,8 @@ impl Instance {
         let mut records = Vec::new();
         for (&epoch, round) in &self.rounds {
             let vote = |kind, digest| Record::Voted(Vote { kind, instance, epoch, digest });
-            let proposal = round.proposal.as_ref().filter(|_| round.wrote.is_some() || leads(epoch));
+            let is_bound = round.wrote.is_some() || round.certificate.is_some();
+            let proposal = round.proposal.as_ref().filter(|_| is_bound || leads(epoch));
             records.extend(proposal.map(|proposal| Record::Proposed(proposal.propose.clone())));
             records.extend(round.wrote.map(|digest| vote(VoteKind::Write, digest)));
             records.extend(round.certificate.clone().map(Record::Certified));

@@ -30,6 +30,7 @@ pub mod sessions;
 pub mod surface;
 pub mod synchronization;
 mod tally;
+mod voters;
 
 pub use certificate::{Proof, WriteCertificate};
 pub use checkpoint::{Manifest, StableCheckpoint};
@@ -38,10 +39,10 @@ pub use id::{
 };
 pub use limits::Limits;
 pub use message::Message;
-pub use quorum::{View, Voters, Weight};
+pub use quorum::{FaultModel, View, Voters, Weight};
 pub use record::Record;
 pub use replica::{Recovered, Replica, Restored};
 pub use request::Request;
 pub use seal::{Keyring, Reject, Sealed, Signature, Signer};
-pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients, Statement};
+pub use surface::{Action, Answer, Decision, Event, Misbehaviour, Recipients, Statement, Tentative};
 pub use synchronization::{Evidence, StopData, Sync};

@@ -59,6 +59,8 @@ pub struct Limits {
     pub session_window: u64,
     /// Instances that may be open at once (alpha).
     pub instances_open_max: u64,
+    /// Are batches given to the application as soon as a quorum has written them ([`crate::Action::DeliverTentatively`])?
+    pub tentative: bool,
     /// Instances beyond the open ones for which votes and proposals that came early are kept.
     pub instances_early_max: u64,
     /// How long a request waits to be ordered before it is offered to every replica, the leader among them; after twice
@@ -80,6 +82,8 @@ pub struct Limits {
     pub founding_patience: Duration,
     /// How often at most a regency is changed to readmit the same replica after it lost its disk.
     pub readmission_interval: Duration,
+    /// How often at most the same leader is obeyed when it hands over.
+    pub hand_over_interval: Duration,
 }
 
 impl Default for Limits {
@@ -92,6 +96,7 @@ impl Default for Limits {
             fetched_bytes_reserve: 64 << 20,
             session_window: 4096,
             instances_open_max: 1,
+            tentative: false,
             instances_early_max: 8,
             request_timeout: Duration::from_millis(400),
             request_timeout_max: Duration::from_secs(10),
@@ -102,6 +107,7 @@ impl Default for Limits {
             checkpoint_interval: 150,
             founding_patience: Duration::from_secs(3),
             readmission_interval: Duration::from_secs(600),
+            hand_over_interval: Duration::from_secs(60),
         }
     }
 }

@@ -3,15 +3,17 @@
 //! A replica owns its parts, which are plain values that do not know it; this file moves data between them. It is total:
 //! no event fails, blocks or panics. Files of its `impl`: this one holds the surface and delivery; `replica/` holds
 //! one file for each conversation: ordering an instance, judging and changing the leader, repairing links and bodies,
-//! catching up, checkpoints, taking over a state, coming back with a lost disk.
+//! handing over, catching up, checkpoints, taking over a state, coming back with a lost disk.
 
 mod behind;
 mod checkpoints;
+mod hand_over;
 mod ordering;
 mod patience;
 pub(crate) mod probation;
 mod repair;
 pub(crate) mod synchronization;
+mod tentative;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -46,6 +48,7 @@ pub struct Replica {
     pub(crate) delivered_by: Evidence,
     pub(crate) instances: Instances,
     pub(crate) pending: Pending,
+    pub(crate) ahead: tentative::Ahead,
     pub(crate) sessions: Sessions,
     pub(crate) peers: BTreeMap<ReplicaId, behind::Standing>,
     pub(crate) catching_up: behind::CatchingUp,
@@ -54,6 +57,7 @@ pub struct Replica {
     pub(crate) checkpoints: checkpoints::Checkpoints,
     pub(crate) transfer: transfer::Transfer,
     pub(crate) probation: probation::Probation,
+    pub(crate) hand_overs: hand_over::HandOvers,
     pub(crate) status_due: Time,
 }
 
@@ -78,6 +82,7 @@ impl Replica {
             delivered: InstanceId(0),
             delivered_by: Evidence::Start,
             instances: Instances::new(),
+            ahead: tentative::Ahead::default(),
             peers: BTreeMap::new(),
             catching_up: behind::CatchingUp::default(),
             fetching: repair::Fetching::default(),
@@ -85,6 +90,7 @@ impl Replica {
             checkpoints: checkpoints::Checkpoints::default(),
             transfer: transfer::Transfer::default(),
             probation: probation::Probation::default(),
+            hand_overs: hand_over::HandOvers::default(),
             status_due: Time(0),
         }
     }
@@ -98,9 +104,11 @@ impl Replica {
             Event::Connected(peer) => self.on_connected(peer, actions),
             Event::CheckpointTaken { instance, manifest } => self.on_checkpoint_taken(instance, manifest, actions),
             Event::StateInstalled(instance) => self.on_state_installed(now, instance, actions),
+            Event::HandOver { regency, to } => self.on_hand_over(now, regency, to, actions),
             Event::Wake => self.on_wake(now, actions),
         }
         self.end_silence_if_due(now, actions);
+        self.deliver_tentatively(actions);
         self.propose(now, actions);
         debug_assert!(self.invariants().is_ok(), "{:?}", self.invariants());
     }
@@ -285,6 +293,7 @@ impl Replica {
         if !requests.is_empty() {
             self.patience.progressed(now, instance);
         }
+        self.settle(instance, decided.proof.digest(), actions);
         self.set_delivered(Evidence::Decision(decided.proof.clone()));
         self.instances.remove(&instance);
         let skipped = count - requests.len();

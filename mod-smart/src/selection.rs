@@ -8,6 +8,7 @@
 
 use crate::certificate::{Proof, WriteCertificate};
 use crate::id::{Digest, InstanceId};
+use crate::quorum::Voters;
 use crate::synchronization::{Claim, Evidence, SignedStopData};
 
 /// What the collects say about one instance.
@@ -62,6 +63,17 @@ pub fn binding(instance: InstanceId, collects: &[SignedStopData]) -> Binding<'_>
         Claim::Decided(_) => None,
     });
     written.max_by_key(|certificate| certificate.epoch()).map_or(Binding::Unbound, Binding::Written)
+}
+
+/// Who wrote the batch of a certificate, and so knows it. One without votes is known to those who show it.
+#[must_use]
+pub fn holders(written: &WriteCertificate, collects: &[SignedStopData]) -> Voters {
+    let voters = written.voters();
+    if !voters.is_empty() {
+        return voters;
+    }
+    let shows = |claim: &Claim| matches!(claim, Claim::Written(shown) if shown == written);
+    collects.iter().filter(|collect| collect.data.claims.iter().any(shows)).map(|collect| collect.sender).collect()
 }
 
 /// The highest instance that something binds; unbound ones below it are filled with batches that may be empty.

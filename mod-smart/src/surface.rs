@@ -2,7 +2,7 @@
 
 use crate::certificate::{Proof, Vote};
 use crate::checkpoint::{CheckpointVote, Manifest, StableCheckpoint};
-use crate::id::{Digest, Epoch, GroupId, InstanceId, ReplicaId, RequestId};
+use crate::id::{Digest, Epoch, GroupId, InstanceId, Regency, ReplicaId, RequestId};
 use crate::message::Message;
 use crate::record::Record;
 use crate::request::Request;
@@ -27,6 +27,14 @@ pub enum Event {
     },
     /// The state that [`Action::InstallState`] gave is durable, and the application continues from it.
     StateInstalled(InstanceId),
+    /// The decided sequence holds a hand-over by the leader of this regency. Told when it is delivered; told again, or too late,
+    /// it does nothing.
+    HandOver {
+        /// The regency whose leader asked.
+        regency: Regency,
+        /// Who is to lead instead.
+        to: ReplicaId,
+    },
     /// The deadline that [`crate::Replica::deadline`] named has passed.
     Wake,
 }
@@ -47,6 +55,11 @@ pub enum Action {
     Answer(RequestId, Digest, Answer),
     /// Give the application this decision. Called once for each instance, in order.
     Deliver(Decision),
+    /// Give the application this batch, in its place after what was given so far, but apart from what is decided: its
+    /// decision follows, or [`Action::Retract`]. Comes only with [`crate::Limits::tentative`].
+    DeliverTentatively(Tentative),
+    /// Take back everything that was given tentatively and has not been delivered since.
+    Retract,
     /// Read decisions from `from` on out of the decision log, and send them to this replica with their proofs as one
     /// [`Message::Decisions`] of bounded size.
     SendDecisions {
@@ -137,6 +150,19 @@ pub enum Answer {
     Window,
     /// Its session has ended; it will never be ordered.
     Stale,
+}
+
+/// A batch that a quorum has written: it will be decided, unless the regency ends too early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tentative {
+    /// Which instance it is about to be the decision of.
+    pub instance: InstanceId,
+    /// The regency in which the quorum wrote.
+    pub regency: Regency,
+    /// The requests to execute, in order, as in [`Decision::requests`].
+    pub requests: Vec<Sealed<Request>>,
+    /// How many requests of the batch were left out.
+    pub skipped: usize,
 }
 
 /// A decided batch, ready for the application.

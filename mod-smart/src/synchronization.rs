@@ -286,7 +286,7 @@ mod tests {
     const GROUP: GroupId = GroupId([3; 32]);
     const DIGEST: Digest = Digest([5; 32]);
 
-    fn votes(kind: VoteKind, epoch: Epoch) -> Vec<crate::certificate::SignedVote> {
+    fn votes_of(kind: VoteKind, epoch: Epoch) -> Vec<crate::certificate::SignedVote> {
         let vote = Vote { kind, instance: InstanceId(1), epoch, digest: DIGEST };
         [0, 1, 2].map(ReplicaId).map(|voter| vote.sign(GROUP, voter, &Name(voter))).to_vec()
     }
@@ -297,13 +297,35 @@ mod tests {
     }
 
     fn written(epoch: u64) -> Claim {
-        let votes = votes(VoteKind::Write, Epoch(epoch));
+        let votes = votes_of(VoteKind::Write, Epoch(epoch));
         Claim::Written(WriteCertificate::collect(InstanceId(1), Epoch(epoch), DIGEST, &votes))
     }
 
     fn decided(epoch: u64) -> Claim {
-        let votes = votes(VoteKind::Accept, Epoch(epoch));
+        let votes = votes_of(VoteKind::Accept, Epoch(epoch));
         Claim::Decided(Proof::collect(InstanceId(1), Epoch(epoch), DIGEST, &votes))
+    }
+
+    /// Published hole 6: what binds where replicas only crash is nothing where anybody may lie.
+    #[test]
+    fn a_certificate_without_a_quorum_of_votes_binds_only_where_replicas_only_crash() {
+        let certificate = |votes: usize| {
+            let votes = &votes_of(VoteKind::Write, Epoch(1))[..votes];
+            Claim::Written(WriteCertificate::collect(InstanceId(1), Epoch(1), DIGEST, votes))
+        };
+        let proof = |votes: usize| {
+            let votes = &votes_of(VoteKind::Accept, Epoch(1))[..votes];
+            Claim::Decided(Proof::collect(InstanceId(1), Epoch(1), DIGEST, votes))
+        };
+        let (flat, crash_only) = (View::flat(GROUP, 4).unwrap(), View::crash_only(GROUP, 4).unwrap());
+        let verify = |claim, view| collect(0, 2, vec![claim]).verify(view, &Names);
+        for votes in 0..3 {
+            assert_eq!(verify(certificate(votes), &flat), Err(Reject::Certificate), "{votes} votes");
+            assert_eq!(verify(certificate(votes), &crash_only), Ok(()), "{votes} votes");
+            assert_eq!(verify(proof(votes), &flat), Err(Reject::Certificate), "{votes} votes");
+            assert_eq!(verify(proof(votes), &crash_only), Err(Reject::Certificate), "{votes} votes");
+        }
+        assert_eq!(verify(certificate(3), &flat), Ok(()));
     }
 
     /// Published hole 5. And found by the simulator: a replica that enters a regency late may have learnt of a decision of
@@ -322,7 +344,7 @@ mod tests {
     #[test]
     fn a_claim_whose_certificate_holds_one_wrong_signature_is_refused() {
         let view = View::flat(GROUP, 4).unwrap();
-        let mut votes = votes(VoteKind::Write, Epoch(1));
+        let mut votes = votes_of(VoteKind::Write, Epoch(1));
         votes[1].signature = votes[0].signature;
         let claim = Claim::Written(WriteCertificate::collect(InstanceId(1), Epoch(1), DIGEST, &votes));
         assert_eq!(collect(0, 2, vec![claim]).verify(&view, &Names), Err(Reject::Signature));

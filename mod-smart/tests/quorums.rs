@@ -1,10 +1,13 @@
 //! The arithmetic that the safety argument rests on, over every set: flat views of 1 to 13 replicas, and weighted ones for
-//! up to two faults and three spares.
+//! up to two faults and three spares; where replicas only crash, flat ones of 1 to 9 and the same weights.
 //!
 //! The argument. A decision implies a quorum that made its WRITE certificate durable; all but `f` heads of it are correct.
 //! A new leader waits for `n - f` collects. Each such set holds a correct member of each such quorum, so the certificate is
 //! reported; and no second value can have one in the same epoch, because two quorums share a correct replica, which wrote
 //! once. Adding replicas to a set only helps, so smallest sets are enough.
+//!
+//! Where replicas only crash, a decision implies a quorum that holds the proposal durably, all of which remember it; so one
+//! member in common is enough.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, missing_docs)]
 
@@ -23,6 +26,19 @@ fn views() -> Vec<View> {
         for heavy in choices {
             let heavy = heavy.into_iter().map(|at| ReplicaId(at as u16)).collect();
             views.push(View::weighted(GROUP, f, delta, heavy).unwrap());
+        }
+    }
+    views
+}
+
+fn crash_only_views() -> Vec<View> {
+    let mut views: Vec<View> = (1..=9).map(|n| View::crash_only(GROUP, n).unwrap()).collect();
+    for (f, delta) in (1..=2).flat_map(|f| (0..=3).map(move |delta| (f, delta))) {
+        let n = 2 * f + 1 + delta;
+        let choices: [Vec<usize>; 3] = [(0..f).collect(), (n - f..n).collect(), (0..f).map(|i| 2 * i + 1).collect()];
+        for heavy in choices {
+            let heavy = heavy.into_iter().map(|at| ReplicaId(at as u16)).collect();
+            views.push(View::crash_only_weighted(GROUP, f, delta, heavy).unwrap());
         }
     }
     views
@@ -134,5 +150,71 @@ fn no_weights_let_fewer_than_two_f_plus_one_heads_decide() {
     for view in views() {
         let fewest = smallest_quorums(&view).iter().map(|quorum| quorum.len()).min();
         assert!(fewest >= Some(2 * view.f() + 1), "{view:?}: {fewest:?}");
+    }
+}
+
+#[test]
+fn where_replicas_only_crash_two_quorums_and_all_collects_meet() {
+    for view in crash_only_views() {
+        let quorums = smallest_quorums(&view);
+        for &deciders in &quorums {
+            assert!(quorums.iter().all(|&others| !both(deciders, others).is_empty()), "{view:?}: {deciders:?}");
+            for members in smallest_collects(&view) {
+                assert!(!both(deciders, members).is_empty(), "{view:?}: {deciders:?} and {members:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn where_replicas_only_crash_those_that_are_left_decide_begin_regencies_and_acknowledge() {
+    for view in crash_only_views() {
+        for dead in sets_of(&view, view.f()) {
+            let left = without(Voters::from_bits((1 << view.n()) - 1), dead);
+            assert!(
+                view.is_quorum(left) && view.is_all_correct(left) && view.is_any_correct(left),
+                "{view:?}: {left:?}"
+            );
+        }
+    }
+}
+
+/// So whatever is decided was durable at one replica more than may crash, and a regency that was entered is joined by whoever
+/// hears of it.
+#[test]
+fn where_replicas_only_crash_fewer_than_f_plus_one_heads_decide_nothing() {
+    for view in crash_only_views() {
+        for quorum in smallest_quorums(&view) {
+            assert!(view.is_any_correct(quorum), "{view:?}: {quorum:?}");
+        }
+    }
+}
+
+/// A replica that lost its disk asks so many that one of them remembers, whichever quorum it was a member of.
+#[test]
+fn where_replicas_only_crash_witnesses_meet_every_quorum_in_another_than_the_one_that_forgot() {
+    for view in crash_only_views().into_iter().filter(|view| view.f() > 0) {
+        let quorums = smallest_quorums(&view);
+        for witnesses in all_sets(&view).filter(|set| view.is_quorum_of_witnesses(*set)) {
+            for forgetful in witnesses.iter() {
+                let others = without(witnesses, [forgetful].into_iter().collect());
+                let meets = |&quorum: &Voters| !both(quorum, others).is_empty();
+                assert!(quorums.iter().all(meets), "{view:?}: {witnesses:?} without {forgetful}");
+            }
+        }
+        let all = Voters::from_bits((1 << view.n()) - 1);
+        assert!(view.is_quorum_of_witnesses(all), "{view:?}: all of them are enough");
+        assert!(!view.is_quorum_of_witnesses(Voters::NONE) && view.is_founding_quorum(all));
+    }
+}
+
+/// A lost disk counts towards `f`; so many others may be out of reach that with it they are `f`.
+#[test]
+fn where_replicas_only_crash_witnesses_are_left_when_one_forgot_and_the_other_faulty_ones_are_dead() {
+    for view in crash_only_views().into_iter().filter(|view| view.f() > 0) {
+        for dead in sets_of(&view, view.f() - 1) {
+            let there = without(Voters::from_bits((1 << view.n()) - 1), dead);
+            assert!(view.is_quorum_of_witnesses(there), "{view:?}: without {dead:?}");
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use blockcutter::{Command, CutBlock, CutTimers, Ordering, Output, SkipReason};
+use blockcutter::{Ahead, Command, CutBlock, CutTimers, Ordering, Output, SkipReason};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
+use frontend_shim::certainty::Certainty;
 use frontend_shim::ledger::{LedgerError, Tip};
 use frontend_shim::stages::Stage;
-use mod_smart::Decision;
+use mod_smart::{Decision, Event, Regency, ReplicaId, Tentative};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -19,11 +20,14 @@ use crate::joined::{JoinedChannel, JoinedChannels};
 use crate::judge::InForce;
 use crate::left_over::LeftOvers;
 use crate::signer::SigningJob;
+use crate::tentative::Permissions;
 
 /// The ordering application of one group, with what surrounds it at this node.
 #[derive(Debug)]
 pub struct Application {
     ordering: Ordering,
+    ahead: Ahead,
+    permissions: Permissions,
     channels: JoinedChannels,
     signing: mpsc::Sender<SigningJob>,
     /// Fetches blocks that the ledgers lack.
@@ -34,6 +38,8 @@ pub struct Application {
     left_overs: LeftOvers,
     counts: ApplicationCounts,
     outputs: Vec<Output>,
+    /// The last hand-over that was delivered and that the replica was not told of yet.
+    hand_over: Option<(Regency, ReplicaId)>,
 }
 
 /// What the application has done since the node started.
@@ -53,6 +59,10 @@ pub struct ApplicationCounts {
     pub duplicates: u64,
     /// Commands and envelopes that were left out for another reason.
     pub skipped: u64,
+    /// Blocks signed before their decision.
+    pub tentative: u64,
+    /// Times that something tentative was taken back.
+    pub retractions: u64,
 }
 
 impl Application {
@@ -70,8 +80,21 @@ impl Application {
         left_overs: LeftOvers,
     ) -> Result<Self, Fault> {
         let (timers, counts, outputs) = (CutTimers::default(), ApplicationCounts::default(), Vec::new());
-        let mut application =
-            Self { ordering, channels, signing, catch_up, timers, clock, in_force, left_overs, counts, outputs };
+        let mut application = Self {
+            ordering,
+            ahead: Ahead::default(),
+            permissions: Permissions::default(),
+            channels,
+            signing,
+            catch_up,
+            timers,
+            clock,
+            in_force,
+            left_overs,
+            counts,
+            outputs,
+            hand_over: None,
+        };
         application.take_up()?;
         Ok(application)
     }
@@ -84,6 +107,7 @@ impl Application {
     /// The bytes are no state, or a ledger holds another block than the state speaks of.
     pub fn restore(&mut self, snapshot: Bytes) -> Result<(), Fault> {
         self.ordering = self.ordering.successor(snapshot)?;
+        self.ahead.on_restored();
         self.take_up()
     }
 
@@ -179,8 +203,9 @@ impl Application {
         let entered = Stage::Cut.enter();
         for request in &decision.requests {
             let request = request.value();
-            self.ordering.apply(request.id.client, &request.body, &mut self.outputs);
+            self.ordering.apply(decision.instance, request.id.client, &request.body, &mut self.outputs);
         }
+        self.ahead.on_delivered(decision.instance);
         drop(entered);
         for output in std::mem::take(&mut self.outputs) {
             match output {
@@ -198,10 +223,45 @@ impl Application {
                 Output::CutOpened { channel, number, timeout } => {
                     self.timers.open(self.clock.now(), channel, number, timeout);
                 }
+                Output::HandOver { regency, to } => self.hand_over = Some((regency, to)),
                 Output::Skipped { channel, reason } => self.on_skipped(channel.as_ref(), &reason),
             }
         }
         Ok(())
+    }
+
+    /// Executes, apart, what is likely to be decided: blocks that it completes are on their way to frontends when this
+    /// returns, in the channels whose peers believe nobody less than a quorum.
+    ///
+    /// # Errors
+    /// Nobody signs any more.
+    pub async fn deliver_tentatively(&mut self, tentative: &Tentative) -> Result<(), Fault> {
+        let blocks = Stage::Cut.within(|| self.ahead.execute(&self.ordering, tentative));
+        for block in blocks {
+            let Some(channel) = self.channels.get(&block.channel) else { continue };
+            let Some(chain) = self.ordering.chain(&block.channel) else { continue };
+            let may_sign = self.permissions.may_sign(self.ordering.view(), chain.config());
+            if !may_sign || block.header.number < channel.ledger.height() {
+                continue;
+            }
+            self.counts.tentative += 1;
+            let job = SigningJob { block, channel, certainty: Certainty::Tentative(tentative.regency) };
+            self.signing.send(job).await.map_err(|_| Fault::Ended("signing"))?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what was executed and is not decided.
+    pub fn retract(&mut self) {
+        self.counts.retractions += 1;
+        self.ahead.retract();
+        self.channels.list().values().for_each(|channel| channel.tentative.retract());
+    }
+
+    /// What the replica is to be told of what was delivered.
+    pub fn take_hand_over(&mut self) -> Option<Event> {
+        let (regency, to) = self.hand_over.take()?;
+        Some(Event::HandOver { regency, to })
     }
 
     /// The state, to be restored by [`Ordering::restore`].
@@ -297,7 +357,7 @@ impl Application {
             }
             return Ok(());
         }
-        let job = SigningJob { block, ledger: Arc::clone(&channel.ledger), style: channel.style };
+        let job = SigningJob { block, channel, certainty: Certainty::Decided };
         self.signing.send(job).await.map_err(|_| Fault::Ended("signing"))
     }
 

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use blockcutter::Verification;
+use frontend_shim::group_settings::GroupSettings;
 use mod_smart::Limits;
 use serde::Deserialize;
 
@@ -61,8 +62,10 @@ pub struct Resolved {
     pub channels: Vec<PathBuf>,
     /// Where nodes are dialled that are not where the channels' configurations say: the `host:port` there, and the one here.
     pub addresses: BTreeMap<String, String>,
-    /// Limits of the protocol.
+    /// Limits of the protocol. Of what stands in both, [`Resolved::group_settings`] counts.
     pub limits: Limits,
+    /// What the members of a group share besides the channels' configurations.
+    pub group_settings: GroupSettings,
     /// Unix sockets to serve on.
     pub sockets: Sockets,
     /// Whether this process also runs a frontend: Broadcast and Deliver on its own listener.
@@ -351,7 +354,8 @@ impl Written {
             },
             channels: self.channels.into_iter().map(|block| place.file(block)).collect(),
             addresses: self.node.into_iter().map(|node| (node.name, node.address)).collect(),
-            limits: self.ordering.resolve(&place)?,
+            limits: self.ordering.limits(&place)?,
+            group_settings: self.ordering.settings(&place)?,
             sockets,
             embedded_frontend: self.embedded_frontend,
             stage_times: self.stage_times,

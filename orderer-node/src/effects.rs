@@ -193,7 +193,14 @@ impl Performer {
             Action::Sign(to, statement) => self.send(to, statement.sign(self.group(), self.me, &*self.vote_key)),
             Action::Send(to, message) => self.send(to, message),
             Action::Answer(id, digest, answer) => self.sessions.answer(id, digest, answer),
-            Action::Deliver(decision) => application.deliver(decision).await?,
+            Action::Deliver(decision) => {
+                application.deliver(decision).await?;
+                if let Some(hand_over) = application.take_hand_over() {
+                    self.tell_ourselves(hand_over);
+                }
+            }
+            Action::DeliverTentatively(tentative) => application.deliver_tentatively(&tentative).await?,
+            Action::Retract => application.retract(),
             Action::SendDecisions { to, from } => self.serving.send_decisions(to, from),
             Action::SendChunk { to, instance, index } => self.serving.send_chunk(to, instance, index),
             // A snapshot costs time, so it is taken only if it will be used.

@@ -137,7 +137,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         faults,
     } = setup;
     let (mesh, events) = mesh;
-    let view = group.view().clone();
+    let (view, terms) = (group.view().clone(), group.terms());
     let block_signer = BlockSigner::new(identity);
     let (signing, jobs) = mpsc::channel(BLOCKS_SIGNING_MAX);
     tokio::spawn(signer::run(jobs, block_signer.clone(), sign, faults.clone()));
@@ -215,7 +215,8 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
     tokio::spawn(Stage::Order.follow(ordering));
 
     let signer = block_signer;
-    let host = SessionHost { me, view, keyring, credentials, faults, channels, signer, verify, judge, inbox, table };
+    let host =
+        SessionHost { me, view, terms, keyring, credentials, faults, channels, signer, verify, judge, inbox, table };
     let sessions = Arc::new(host);
     let seen = Seen { misbehaviour: Arc::clone(&misbehaviour), vote_arrivals: Arc::default() };
     let vote_arrivals = Arc::clone(&seen.vote_arrivals);

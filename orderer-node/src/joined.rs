@@ -11,6 +11,7 @@ use frontend_shim::ledger::{Ledger, Tip};
 use tokio::sync::watch;
 
 use crate::signer::SignatureStyle;
+use crate::tentative::TentativeBlocks;
 
 /// A channel that this node's administrator joined: it has a ledger here.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct JoinedChannel {
     pub opening: ArcSwapOption<Command>,
     /// Says that the channel takes envelopes.
     pub open: watch::Sender<bool>,
+    /// Blocks that are signed and not decided yet.
+    pub tentative: TentativeBlocks,
     /// The last block that the group has ordered of it, once the channel has moved to another one.
     pub moved: watch::Sender<Option<Tip>>,
 }

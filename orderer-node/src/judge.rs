@@ -104,7 +104,7 @@ const AHEAD_WAIT_MAX: Duration = Duration::from_secs(5);
 #[allow(clippy::unwrap_used)]
 mod tests {
     use blockcutter::{Command, command};
-    use mod_smart::{FrontendId, ReplicaId};
+    use mod_smart::{FrontendId, InstanceId, ReplicaId};
 
     use super::*;
 
@@ -118,7 +118,7 @@ mod tests {
         let mut ordering = blockcutter::Ordering::new(mod_smart::View::flat(mod_smart::GroupId([1; 32]), 1).unwrap());
         let channel = ChannelId::new("bftch").unwrap();
         let open = command::encode(&[Command::OpenChannel { channel, genesis }]);
-        ordering.apply(Client::Replica(ReplicaId(0)), &open, &mut Vec::new());
+        ordering.apply(InstanceId(1), Client::Replica(ReplicaId(0)), &open, &mut Vec::new());
         ordering.configurations()
     }
 

@@ -40,6 +40,7 @@ pub mod replica_task;
 pub mod sessions;
 pub mod signer;
 pub mod status;
+pub mod tentative;
 mod verified_chain;
 pub mod version;
 pub mod vote_arrivals;

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use frontend_shim::directory::Directory;
+use frontend_shim::group_terms::GroupTerms;
 use frontend_shim::keys::Credential;
 use frontend_shim::outbox::Outbox;
 use frontend_shim::stages::Stage;
@@ -51,6 +52,8 @@ use crate::keys::{AdmitError, BindError, NodeKeyring, VoteBinding};
 pub struct MeshSetup {
     /// The ordering group.
     pub group: GroupId,
+    /// Its members and settings, as they are told to other nodes.
+    pub terms: GroupTerms,
     /// This replica.
     pub me: ReplicaId,
     /// What this node shows to its peers.
@@ -134,6 +137,7 @@ impl Mesh {
         let stop = CancellationToken::new();
         let shared = Arc::new(Shared {
             group: setup.group,
+            terms: setup.terms,
             me: setup.me,
             identity: setup.identity,
             binding: setup.binding,
@@ -219,6 +223,7 @@ impl MeshHandle {
 #[derive(Debug)]
 struct Shared {
     group: GroupId,
+    terms: GroupTerms,
     me: ReplicaId,
     identity: TlsIdentity,
     binding: VoteBinding,

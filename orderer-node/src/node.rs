@@ -202,6 +202,7 @@ impl Node {
             durability: config.durability,
             verification: config.verification,
             limits: config.limits.clone(),
+            settings: config.group_settings.clone(),
             verify: WorkPool::start("verify", threads(), VERIFY_JOBS_MAX)?,
             sign: WorkPool::start("sign", threads(), crate::signer::BLOCKS_SIGNING_MAX)?,
             mesh_door: mesh_door.clone(),

@@ -17,6 +17,7 @@ mod follower;
 mod hosting;
 mod info;
 mod join_block;
+mod kept_settings;
 mod ledgers;
 mod store;
 mod succession;
@@ -317,7 +318,7 @@ impl Inner {
             all.retain(|era| era.moves <= moves);
             let era = all.pop().context("a chain without a configuration")?;
             former = all;
-            let group = era.group()?;
+            let group = era.group(self.hosting.settings())?;
             if let Some(membership) = self.keys.membership(&group) {
                 return Ok(Prepared::Consenter(Box::new(Ready {
                     era,

@@ -61,13 +61,14 @@ impl RegencyChanges {
 }
 
 /// Each reason with a word for labels.
-const REGENCY_REASONS: [(StopReason, &str); 6] = [
+const REGENCY_REASONS: [(StopReason, &str); 7] = [
     (StopReason::Stalled, "stalled"),
     (StopReason::Overtaken, "overtaken"),
     (StopReason::Slow, "slow"),
     (StopReason::Joined, "joined"),
     (StopReason::Readmission, "readmission"),
     (StopReason::Shown, "shown"),
+    (StopReason::HandedOver, "handed over"),
 ];
 
 /// The word for a change whose reason the replica does not know.

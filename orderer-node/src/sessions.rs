@@ -15,6 +15,7 @@ use bytes::Bytes;
 use fabric_proto::ChannelId;
 use frontend_shim::frame::{Bodies, CHANNELS_MAX, Hello, Opened, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter, HELLO_FRAME_BYTES_MAX};
+use frontend_shim::group_terms::GroupTerms;
 use frontend_shim::keys::Credential;
 use frontend_shim::stages::Stage;
 use mod_smart::{Answer, Client, Digest, Event, FrontendId, ReplicaId, RequestId, View};
@@ -40,6 +41,8 @@ pub struct SessionHost {
     pub me: ReplicaId,
     /// The group.
     pub view: View,
+    /// What that is, as frontends are told.
+    pub terms: GroupTerms,
     /// Who may submit.
     pub keyring: Arc<NodeKeyring>,
     /// What is kept of them on the disk.
@@ -150,7 +153,8 @@ where
         Some(ToNode::Read(read)) => return door::serve(hosts, read, &caller, reader, writer).await,
         _ => return Err(SessionEnd::NoHello),
     };
-    let named = hosts.iter().find(|host| host.view.group() == hello.group).or_else(|| hosts.first());
+    let of_members = || hosts.iter().find(|host| host.terms.members == hello.terms.members);
+    let named = hosts.iter().find(|host| host.view.group() == hello.group).or_else(of_members).or(hosts.first());
     let Some(host) = named.cloned() else { return Err(SessionEnd::NoHello) };
     if let Err(reason) = host.admit(&hello, &caller).await {
         writer.write_frame(ToFrontend::Refused(reason.clone()).encode()).await?;
@@ -190,7 +194,9 @@ impl SessionHost {
             return Err(format!("this node speaks version {VERSION} of the frontend protocol, not {}", hello.version));
         }
         if hello.group != self.view.group() {
-            return Err(format!("this node serves ordering group {}, not {}", self.view.group(), hello.group));
+            let difference = self.terms.difference(&hello.terms, "frontend");
+            let why = difference.map_or_else(String::new, |difference| format!(": {difference}"));
+            return Err(format!("this node serves ordering group {}, not {}{why}", self.view.group(), hello.group));
         }
         if let Caller::Tls(certificate) = caller
             && certificate.as_ref() != hello.credential.certificate.as_ref()
@@ -289,7 +295,8 @@ impl Session {
         tokio::spawn(Stage::Push.follow(async move {
             // It ends with the session, whose credit's sender or queue is gone then, or with the channel.
             tokio::select! {
-                () = pusher.run(from, until) => {}
+                () = pusher.run(from, until.clone()) => {}
+                () = pusher.run_tentative(from, until) => {}
                 () = pushes.closed() => {}
                 () = pusher.joined.removed() => {}
             }
@@ -303,7 +310,7 @@ impl Session {
         let pusher = self.pusher(channel.clone(), joined);
         tokio::spawn(Stage::Push.follow(async move {
             if number > 0 {
-                pusher.push(number, true).await;
+                pusher.push_again(number).await;
             }
             drop(permit);
         }));
@@ -317,6 +324,7 @@ impl Session {
             channel,
             joined,
             pushes: self.pushes.clone(),
+            foretold: Arc::default(),
         }
     }
 

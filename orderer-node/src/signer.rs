@@ -1,4 +1,4 @@
-//! Signing of decided blocks: in parallel, appended in order.
+//! Signing of blocks: in parallel, and stored in order once they are decided.
 //!
 //! Blocks of a channel leave the cutter in order, are signed by a pool in any order, and reach the ledger in order again.
 //! What a signature covers is a function of the decided sequence and the signer's header alone (contract 3.3).
@@ -9,8 +9,9 @@ use aws_lc_rs::rand;
 use blockcutter::CutBlock;
 use bytes::Bytes;
 use fabric_proto::common::{Block, BlockData, MetadataSignature};
-use fabric_proto::metadata::{SignerHeader, block_metadata, signature_preimage};
-use frontend_shim::ledger::Ledger;
+use fabric_proto::metadata::{SignerHeader, block_metadata, ordered_by, signature_preimage};
+use frontend_shim::certainty::Certainty;
+use frontend_shim::ledger::LedgerError;
 use frontend_shim::stages::Stage;
 use futures::StreamExt as _;
 use prost::Message as _;
@@ -18,7 +19,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::fault::{Fault, Faults};
+use crate::joined::JoinedChannel;
 use crate::keys::SigningIdentity;
+use crate::tentative::TentativeBlock;
 use crate::work_pool::WorkPool;
 
 /// Blocks that may be waiting for their signature or for the ledger, for all channels of a group together.
@@ -44,10 +47,10 @@ pub struct BlockSigner {
 pub struct SigningJob {
     /// The block as cut.
     pub block: CutBlock,
-    /// Where it goes.
-    pub ledger: Arc<Ledger>,
-    /// How it is signed.
-    pub style: SignatureStyle,
+    /// Where it goes, and how it is signed.
+    pub channel: Arc<JoinedChannel>,
+    /// Is it decided? What is not goes to frontends and to no ledger.
+    pub certainty: Certainty,
 }
 
 impl BlockSigner {
@@ -74,10 +77,32 @@ impl BlockSigner {
         Ok(header.into_signature(signature.into()))
     }
 
-    /// The encoded block with this node's signature alone.
-    fn assemble(&self, style: SignatureStyle, block: CutBlock) -> Result<(u64, Bytes), Fault> {
-        let signature = self.sign(style, &block.metadata_value, &block.header.der())?;
-        let metadata = block_metadata(block.last_config, Bytes::new(), vec![signature]);
+    fn sign_block(&self, channel: &JoinedChannel, block: &CutBlock) -> Result<MetadataSignature, Fault> {
+        self.sign(channel.style, &block.metadata_value, &block.header.der())
+    }
+
+    fn finish(&self, job: SigningJob) -> Result<Signed, Fault> {
+        let SigningJob { block, channel, certainty } = job;
+        match certainty {
+            Certainty::Decided => {
+                let (number, encoded) = self.assemble(&channel, block)?;
+                Ok(Signed::Decided(channel, number, encoded))
+            }
+            Certainty::Tentative(regency) => {
+                let signature = self.sign_block(&channel, &block)?;
+                let CutBlock { header, header_hash, metadata_value, data, .. } = block;
+                let data = BlockData { data }.encode_to_vec().into();
+                let block = TentativeBlock { regency, header, header_hash, metadata_value, signature, data };
+                Ok(Signed::Tentative(channel, block))
+            }
+        }
+    }
+
+    /// The encoded block with this node's signature alone: the one that was made before the decision, if there is one.
+    fn assemble(&self, channel: &JoinedChannel, block: CutBlock) -> Result<(u64, Bytes), Fault> {
+        let made = channel.tentative.signature(block.header.number, &block.header_hash, &block.metadata_value);
+        let signature = made.map_or_else(|| self.sign_block(channel, &block), Ok)?;
+        let metadata = block_metadata(block.last_config, ordered_by(block.ordered_by.0), vec![signature]);
         let number = block.header.number;
         let data = BlockData { data: block.data };
         let block = Block { header: Some(block.header), data: Some(data), metadata: Some(metadata) };
@@ -89,20 +114,39 @@ impl BlockSigner {
 /// its ledger must not have a hole, so the node stops.
 pub async fn run(jobs: mpsc::Receiver<SigningJob>, signer: BlockSigner, pool: WorkPool, faults: Faults) {
     let mut signed = ReceiverStream::new(jobs)
-        .map(|SigningJob { block, ledger, style }| {
+        .map(|job| {
             let (signer, pool) = (signer.clone(), pool.clone());
-            async move { (ledger, pool.run(move || Stage::SignBlock.within(|| signer.assemble(style, block))).await) }
+            async move { pool.run(move || Stage::SignBlock.within(|| signer.finish(job))).await }
         })
         .buffered(BLOCKS_SIGNING_MAX);
-    while let Some((ledger, assembled)) = signed.next().await {
-        let stored = match assembled {
-            Some(Ok((number, encoded))) => ledger.append(number, encoded).map_err(Fault::Ledger),
+    while let Some(signed) = signed.next().await {
+        let stored = match signed {
+            Some(Ok(signed)) => signed.keep().map_err(Fault::Ledger),
             Some(Err(fault)) => Err(fault),
             None => Err(Fault::Signing("a signing thread panicked".to_owned())),
         };
         if let Err(fault) = stored {
             return faults.report(fault);
         }
+    }
+}
+
+/// A block with our signature.
+enum Signed {
+    Decided(Arc<JoinedChannel>, u64, Bytes),
+    Tentative(Arc<JoinedChannel>, TentativeBlock),
+}
+
+impl Signed {
+    fn keep(self) -> Result<(), LedgerError> {
+        match self {
+            Self::Decided(channel, number, encoded) => {
+                channel.ledger.append(number, encoded)?;
+                channel.tentative.decided(number);
+            }
+            Self::Tentative(channel, block) => channel.tentative.put(block),
+        }
+        Ok(())
     }
 }
 

@@ -16,7 +16,7 @@ use fabric_proto::common::{
 };
 use fabric_proto::orderer::{BatchSize, BatchTimeout};
 use fabric_proto::{ChannelId, block, canonical, metadata};
-use mod_smart::{Client, FrontendId, GroupId, ReplicaId, View};
+use mod_smart::{Client, FrontendId, GroupId, InstanceId, ReplicaId, View};
 use prost::Message;
 
 pub const FRONTEND: Client = Client::Frontend(FrontendId([7; 32]));
@@ -266,7 +266,7 @@ pub fn envelope(number: u64) -> Bytes {
 /// Has one command ordered.
 pub fn order(ordering: &mut Ordering, client: Client, command: Command) -> Vec<Output> {
     let mut out = Vec::new();
-    ordering.apply(client, &command::encode(&[command]), &mut out);
+    ordering.apply(InstanceId(1), client, &command::encode(&[command]), &mut out);
     out
 }
 

@@ -3,6 +3,8 @@
 
 use proptest::prelude::*;
 
+use mod_smart::Regency;
+
 use super::*;
 use crate::framing::FrameReader;
 
@@ -19,10 +21,14 @@ fn credential() -> Credential {
 }
 
 fn to_node() -> Vec<ToNode> {
-    let hello = |bodies| Hello { version: VERSION, group: GroupId([1; 32]), credential: credential(), bodies };
+    let group = GroupId([1; 32]);
+    let terms = GroupTerms::plain(group);
+    let hello = |bodies| Hello { version: VERSION, group, credential: credential(), bodies, terms: terms.clone() };
+    let settled = GroupTerms { members: GroupId([2; 32]), settings: toml::from_str("window = 4").unwrap() };
     vec![
         ToNode::Hello(hello(Bodies::Pushed)),
         ToNode::Hello(hello(Bodies::SharedLedger)),
+        ToNode::Hello(Hello { terms: settled, ..hello(Bodies::Pushed) }),
         ToNode::Submit(Bytes::from_static(b"request")),
         ToNode::Subscribe { channel: channel(), from: 7, until: u64::MAX },
         ToNode::Unsubscribe { channel: channel() },
@@ -37,6 +43,7 @@ fn to_frontend() -> Vec<ToFrontend> {
     let push = Push {
         channel: channel(),
         number: 5,
+        certainty: Certainty::Decided,
         previous_hash: [1; 32],
         data_hash: [2; 32],
         metadata_value: Bytes::from_static(&[0x0a, 0]),
@@ -48,6 +55,7 @@ fn to_frontend() -> Vec<ToFrontend> {
         ToFrontend::Refused("another group".to_owned()),
         ToFrontend::Opened(opened),
         ToFrontend::Push(Push { body: Some(Bytes::from_static(b"body")), ..push.clone() }),
+        ToFrontend::Push(Push { certainty: Certainty::Tentative(Regency(3)), ..push.clone() }),
         ToFrontend::Push(push),
         ToFrontend::Pong(11),
     ];

@@ -15,6 +15,7 @@ use fabric_proto::common::{Block, BlockData, ChannelHeader, Envelope, Header, He
 use fabric_proto::low_s::{Curve, to_low_s};
 use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage, signatures_slot};
 use fabric_proto::orderer::BatchTimeout;
+use frontend_shim::certainty::Certainty;
 use frontend_shim::channels::{Channel, Channels};
 use frontend_shim::frame::{Bodies, Hello, Opened, Push, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter};
@@ -165,6 +166,7 @@ impl Network {
         Push {
             channel: channel_id(),
             number: block.number,
+            certainty: Certainty::Decided,
             previous_hash: block.previous_hash,
             data_hash: block.data_hash,
             metadata_value: block.value.clone(),

@@ -4,7 +4,7 @@ use blockcutter::config_block::without_signatures;
 use blockcutter::{Command, Ordering, Output, Tip, Verification, check, command, judge};
 use bytes::Bytes;
 use fabric_proto::block::check_entries;
-use mod_smart::{Client, ReplicaId};
+use mod_smart::{Client, InstanceId, Regency, ReplicaId};
 
 use super::journal::size;
 use crate::fixtures::{CHAIN, ENVELOPE, ORDERING, VIEW, channel, frontend};
@@ -52,8 +52,8 @@ fn body(input: &[u8]) -> Outcome {
     let (mut out, mut copy) = (Vec::new(), Vec::new());
     let (mut ordering, mut twin) = (ORDERING.clone(), ORDERING.clone());
     for replica in VIEW.replicas() {
-        ordering.apply(Client::Replica(replica), &bytes, &mut out);
-        twin.apply(Client::Replica(replica), &bytes, &mut copy);
+        ordering.apply(InstanceId(1), Client::Replica(replica), &bytes, &mut out);
+        twin.apply(InstanceId(1), Client::Replica(replica), &bytes, &mut copy);
     }
     assert_eq!(ordering.snapshot(), twin.snapshot(), "two replicas come to two states");
     let mut blocks = 0;
@@ -83,7 +83,7 @@ fn snapshot(input: &[u8]) -> Outcome {
     });
     let body = command::encode(&cuts.chain([fill]).collect::<Vec<_>>());
     let mut out = Vec::new();
-    VIEW.replicas().for_each(|replica| ordering.apply(Client::Replica(replica), &body, &mut out));
+    VIEW.replicas().for_each(|replica| ordering.apply(InstanceId(1), Client::Replica(replica), &body, &mut out));
     let again = ordering.snapshot();
     let restored = Ordering::restore(VIEW.clone(), again.clone()).expect("a state that a replica came to is restored");
     assert_eq!(restored.snapshot(), again);
@@ -101,7 +101,7 @@ fn take_up() -> Command {
 fn taken_up() -> Ordering {
     let mut ordering = Ordering::new(VIEW.clone());
     let body = command::encode(&[take_up()]);
-    VIEW.replicas().for_each(|replica| ordering.apply(Client::Replica(replica), &body, &mut Vec::new()));
+    VIEW.replicas().for_each(|replica| ordering.apply(InstanceId(1), Client::Replica(replica), &body, &mut Vec::new()));
     ordering
 }
 
@@ -117,5 +117,6 @@ fn body_seeds() -> Vec<Seed> {
         Seed::new("mixed", command::encode(&[envelopes(1), cut, envelopes(1)])),
         Seed::new("open-channel", command::encode(&[open])),
         Seed::new("take-up-channel", command::encode(&[take_up()])),
+        Seed::new("hand-over", command::encode(&[Command::HandOver { regency: Regency(0), to: ReplicaId(2) }])),
     ]
 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use fabric_channel::{Certificate, PublicKey};
 use frontend_shim::framing::{Frame, encode_frame};
+use frontend_shim::group_terms::GroupTerms;
 use frontend_shim::keys::{Credential, FrontendKey};
 use frontend_shim::tls_identity::TlsIdentity;
-use mod_smart::ReplicaId;
+use mod_smart::{GroupId, ReplicaId};
 use orderer_node::keys::{NodeKeyring, SigningKey, VoteBinding, VoteKey};
 use orderer_node::mesh::frame::{Hello, MESH_VERSION, MeshFrame, Refusal};
 
-use crate::fixtures::{CONFIG, GROUP};
+use crate::fixtures::{CONFIG, GROUP, settings};
 use crate::outcome::Outcome;
 use crate::target::{Heap, Seed, Target};
 
@@ -56,10 +57,12 @@ fn frame(input: &[u8]) -> Outcome {
 
 fn frame_seeds() -> Vec<Seed> {
     let binding = |replica| VoteBinding::sign(GROUP, ReplicaId(replica), &VoteKey::derive(&pinned()), &pinned());
-    let hello = Hello { group: GROUP, replica: ReplicaId(1), binding: binding(1) };
+    let hello = |terms| Hello { group: GROUP, replica: ReplicaId(1), binding: binding(1), terms };
+    let settled = GroupTerms { members: GroupId([3; 32]), settings: settings() };
     let refusal = Refusal { version: MESH_VERSION + 1, reason: "another version".into() };
     let frames = [
-        ("hello", MeshFrame::Hello(hello)),
+        ("hello", MeshFrame::Hello(hello(GroupTerms::plain(GROUP)))),
+        ("hello-settings", MeshFrame::Hello(hello(settled))),
         ("refused", MeshFrame::Refused(refusal)),
         ("consensus", MeshFrame::Consensus { group: GROUP, message: Bytes::from_static(b"message") }),
         ("introduce", MeshFrame::Introduce { group: GROUP, credential: credential(1) }),

@@ -7,16 +7,18 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use frontend_shim::block_reading::{Ask, GivenBlock, LINKS_MAX, Told};
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::{Bodies, Hello, Opened, Push, Read, RequestAnswer, ToFrontend, ToNode, VERSION, Welcome};
 use frontend_shim::framing::{Frame, FrameError, FrameReader, encode_frame};
+use frontend_shim::group_terms::GroupTerms;
 use frontend_shim::ledger::Link;
 use futures::FutureExt as _;
-use mod_smart::{Answer, Digest, ReplicaId, Sequence, SessionId};
+use mod_smart::{Answer, Digest, GroupId, Regency, ReplicaId, Sequence, SessionId};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::journal::size;
 use super::mesh::credential;
-use crate::fixtures::{CHAIN, GROUP, request};
+use crate::fixtures::{CHAIN, GROUP, request, settings};
 use crate::outcome::Outcome;
 use crate::target::{Heap, Seed, Target};
 
@@ -123,6 +125,7 @@ fn frame(input: &[u8]) -> Outcome {
         assert_eq!(message.encode(), sent, "one message has one encoding");
         match &message {
             ToFrontend::Push(push) if push.body.is_some() => "a block with its body",
+            ToFrontend::Push(push) if push.certainty != Certainty::Decided => "a tentative block",
             ToFrontend::Push(_) => "a block",
             _ => "another answer",
         }
@@ -194,13 +197,17 @@ fn reading_seeds() -> Vec<Seed> {
 
 fn frame_seeds() -> Vec<Seed> {
     let channel = || ChannelId::new("ch1").expect("a good name");
-    let hello = |bodies| Hello { version: VERSION, group: GROUP, credential: credential(1), bodies };
+    let terms = GroupTerms::plain(GROUP);
+    let hello =
+        |bodies| Hello { version: VERSION, group: GROUP, credential: credential(1), bodies, terms: terms.clone() };
+    let settled = GroupTerms { members: GroupId([3; 32]), settings: settings() };
     let opened = || Opened { channel: channel(), genesis: [1; 32], height: 4 };
     let answer =
         |answer| RequestAnswer { session: SessionId(1), sequence: Sequence(2), digest: Digest([3; 32]), answer };
     let push = |body| Push {
         channel: channel(),
         number: 1,
+        certainty: Certainty::Decided,
         previous_hash: [1; 32],
         data_hash: [2; 32],
         metadata_value: Bytes::from_static(&[10, 0]),
@@ -210,6 +217,7 @@ fn frame_seeds() -> Vec<Seed> {
     let to_node = [
         ("hello", ToNode::Hello(hello(Bodies::Pushed))),
         ("hello-shared", ToNode::Hello(hello(Bodies::SharedLedger))),
+        ("hello-settings", ToNode::Hello(Hello { terms: settled, ..hello(Bodies::Pushed) })),
         ("submit", ToNode::Submit(request(1, Bytes::from_static(b"body")).bytes().clone())),
         ("subscribe", ToNode::Subscribe { channel: channel(), from: 1, until: 9 }),
         ("unsubscribe", ToNode::Unsubscribe { channel: channel() }),
@@ -224,6 +232,7 @@ fn frame_seeds() -> Vec<Seed> {
         ("held", ToFrontend::Answer(answer(Answer::Held))),
         ("stale", ToFrontend::Answer(answer(Answer::Stale))),
         ("push", ToFrontend::Push(push(None))),
+        ("push-tentative", ToFrontend::Push(Push { certainty: Certainty::Tentative(Regency(3)), ..push(None) })),
         ("push-body", ToFrontend::Push(push(Some(Bytes::from_static(&CHAIN[1][80..400]))))),
         ("opened", ToFrontend::Opened(opened())),
         ("pong", ToFrontend::Pong(1)),

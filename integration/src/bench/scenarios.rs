@@ -1,5 +1,6 @@
 //! What is measured for each target: a network, loads on it, and the figures that are taken from them.
 
+use frontend_shim::group_settings::GroupSettings;
 use orderer_node::dev::VerificationOption;
 
 use super::load::{Content, Extent, LoadPlan, Outcome, Pace};
@@ -108,7 +109,7 @@ impl Scenario {
             verification: verification.to_owned(),
             durability: durability.to_owned(),
             instances_open_max: match self.system {
-                System::Ours(_) => Some(mod_smart::Limits::default().instances_open_max),
+                System::Ours(_) => Some(GroupSettings::default().window()),
                 System::Stock(..) => None,
             },
             frontends,

@@ -36,6 +36,12 @@ struct Args {
     /// So many replicas, instead of as many as the seed says.
     #[arg(long)]
     n: Option<usize>,
+    /// Gives batches to the applications before they are decided, and blocks to the frontends.
+    #[arg(long)]
+    tentative: bool,
+    /// Groups whose replicas only crash, in every world.
+    #[arg(long, conflicts_with = "actor")]
+    crash_only: bool,
     /// Runs this one seed only.
     #[arg(long)]
     seed: Option<u64>,
@@ -46,7 +52,7 @@ struct Args {
     #[arg(long, default_value_t = 1_000_000)]
     lines: usize,
     /// Runs this scenario, or all of them (`all`), or names them (`list`).
-    #[arg(long, conflicts_with_all = ["seed", "seeds", "actor", "n", "trace"])]
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "actor", "n", "crash_only", "trace"])]
     scenario: Option<String>,
 }
 
@@ -70,7 +76,8 @@ fn main() -> ExitCode {
 
 fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
     let lines = if args.trace { args.lines } else { 0 };
-    let outcome = run(&Options { seed, n: args.n, actor: args.actor.clone(), lines })?;
+    let options = Options { seed, lines, ..options(args) };
+    let outcome = run(&options)?;
     for line in outcome.story {
         println!("{line}");
     }
@@ -82,8 +89,13 @@ fn one(args: &Args, seed: u64) -> anyhow::Result<bool> {
     Ok(outcome.violation.is_none())
 }
 
+fn options(args: &Args) -> Options {
+    let (n, actor) = (args.n, args.actor.clone());
+    Options { n, actor, is_crash_only: args.crash_only, tentative: args.tentative, ..Options::default() }
+}
+
 fn many(args: &Args) -> anyhow::Result<bool> {
-    let options = Options { n: args.n, actor: args.actor.clone(), ..Options::default() };
+    let options = options(args);
     let campaign = Campaign {
         from: args.from,
         seeds: args.seeds,

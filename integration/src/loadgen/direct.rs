@@ -10,16 +10,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::common::Block;
 use frontend_shim::channels::{Channel, Channels};
 use frontend_shim::directory::Directory;
 use frontend_shim::frame::Bodies;
 use frontend_shim::frontend::{Frontend, FrontendHandle, FrontendSetup, NodeAddress, NodeEndpoint};
-use frontend_shim::group::{OrderingGroup, ordering_group};
+use frontend_shim::group::{OrderingGroup, ordering_group_after};
 use frontend_shim::ledger::{Ledger, LedgerOptions};
-use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::Limits;
 use prost::Message as _;
 use tempfile::TempDir;
@@ -27,6 +25,7 @@ use tokio::time::{sleep, timeout};
 
 use super::chain::Cutting;
 use super::limits::{CAUGHT_UP_AFTER, DIRECT_LEDGER_CACHE_BYTES_MAX, OPENING_PATIENCE, WATCH_INTERVAL};
+use super::target::Inside;
 
 /// Some frontends, which serve the same channels.
 pub(super) struct DirectFrontends {
@@ -50,9 +49,9 @@ impl DirectFrontends {
     ///
     /// # Errors
     /// A genesis block is none, channels have other consenters than the first, or the nodes are not in reach.
-    pub(super) async fn start(count: usize, genesis: &[Bytes], identity: &TlsIdentity) -> anyhow::Result<Self> {
+    pub(super) async fn start(count: usize, inside: &Inside) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("loadgen-").tempdir().context("no temporary folder")?;
-        let start = |index: usize| start(&folder.path().join(format!("f{index}")), genesis, identity);
+        let start = |index: usize| start(&folder.path().join(format!("f{index}")), inside);
         let mut frontends = (0..count).map(start).collect::<anyhow::Result<Vec<_>>>()?;
         for frontend in &mut frontends {
             frontend.wait_until_ready().await?;
@@ -105,13 +104,13 @@ async fn wait_until_caught_up(channel: &Channel) {
     }
 }
 
-fn start(folder: &Path, genesis: &[Bytes], identity: &TlsIdentity) -> anyhow::Result<DirectFrontend> {
+fn start(folder: &Path, Inside { genesis, identity, settings }: &Inside) -> anyhow::Result<DirectFrontend> {
     let registry = Channels::new()?;
     let mut group: Option<OrderingGroup> = None;
     let mut channels = Vec::new();
     for (index, block) in genesis.iter().enumerate() {
         let config = ChannelConfig::from_block(&Block::decode(block.clone()).context("not a block")?)?;
-        let of_channel = ordering_group(&config)?;
+        let of_channel = ordering_group_after(&config, 0, settings)?;
         let first = group.get_or_insert_with(|| of_channel.clone());
         ensure!(first.id() == of_channel.id(), "channel {} has other consenters", config.channel_id());
         let options = LedgerOptions { cache_bytes_max: DIRECT_LEDGER_CACHE_BYTES_MAX, ..LedgerOptions::default() };

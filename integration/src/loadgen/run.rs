@@ -92,7 +92,7 @@ impl Load {
         if let (Content::Opaque { .. }, Some(file)) = (plan.content, &args.network) {
             let inside = Inside::from_network(file, &args.channels)?;
             let count = plan.frontends.direct(target.background.nodes.unwrap_or(1));
-            return Ok(Way::Direct(DirectFrontends::start(count, &inside.genesis, &inside.identity).await?));
+            return Ok(Way::Direct(DirectFrontends::start(count, &inside).await?));
         }
         let frontends = target.endpoints[..plan.frontends.of(target.endpoints.len())?].to_vec();
         let stray = |factory: &EnvelopeFactory| {

@@ -8,8 +8,8 @@ use anyhow::{Context as _, ensure};
 use blockcutter::Verification;
 use bytes::Bytes;
 use fabric_proto::ChannelId;
+use frontend_shim::group_settings::GroupSettings;
 use frontend_shim::tls_identity::TlsIdentity;
-use mod_smart::Limits;
 use orderer_node::client::{Endpoint, EnvelopeFactory};
 use orderer_node::config::Config;
 use orderer_node::dev::{NetworkFile, NodeEntry};
@@ -55,6 +55,8 @@ pub(super) struct Inside {
     pub(super) genesis: Vec<Bytes>,
     /// A certificate that the nodes let in as a frontend's.
     pub(super) identity: TlsIdentity,
+    /// What the nodes share.
+    pub(super) settings: GroupSettings,
 }
 
 /// What a network.json may say besides.
@@ -145,7 +147,7 @@ impl Target {
                 nodes: Some(network.nodes.len()),
                 verification: verification(&network.nodes)?,
                 durability: durability(&network.nodes)?,
-                instances_open_max: Some(Limits::default().instances_open_max),
+                instances_open_max: Some(network.ordering.window()),
             },
         })
     }
@@ -203,7 +205,8 @@ impl Inside {
             Ok(Bytes::from(block))
         };
         let genesis = channels(file, &network, named)?.into_iter().map(read).collect::<anyhow::Result<_>>()?;
-        Ok(Self { genesis, identity: identity.context("no node has a certificate for TLS")? })
+        let identity = identity.context("no node has a certificate for TLS")?;
+        Ok(Self { genesis, identity, settings: network.ordering })
     }
 }
 

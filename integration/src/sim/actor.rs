@@ -12,6 +12,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::common::BlockHeader;
 use fastrand::Rng;
+use frontend_shim::certainty::Certainty;
 use mod_smart::{GroupId, Message, ReplicaId, Request, Sealed, Signature, Signer as _, Time, View, Voters};
 
 use super::keys::Key;
@@ -43,6 +44,8 @@ pub trait Actor {
 pub struct BlockPush {
     /// Which frontend it is for.
     pub frontend: usize,
+    /// How sure the replica is of it.
+    pub certainty: Certainty,
     /// The header of the block.
     pub header: BlockHeader,
     /// What the signature covers beside the header.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use blockcutter::{Configurations, CutBlock, CutTimers, Ordering, Output};
+use blockcutter::{Ahead, Configurations, CutBlock, CutTimers, Ordering, Output};
 use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
-use mod_smart::{Decision, Time};
+use frontend_shim::certainty::Certainty;
+use mod_smart::{Decision, Event, Regency, ReplicaId, Tentative, Time};
 
 use super::genesis::channel;
 use super::queue::SharedBlock;
@@ -18,9 +19,14 @@ pub(super) struct Application {
     ordering: Ordering,
     /// The blocks from number 1 on.
     pub blocks: Vec<SharedBlock>,
+    ahead: Ahead,
+    /// The blocks that are tentative, by number, and how.
+    foretold: BTreeMap<u64, (Certainty, SharedBlock)>,
     timers: CutTimers,
     /// Bytes that make the state as large as that of a busy service.
     padding: usize,
+    /// The hand-over that the last decision held.
+    hand_over: Option<(Regency, ReplicaId)>,
 }
 
 /// A block that is not the one this replica holds under its number.
@@ -28,7 +34,9 @@ pub(super) struct Diverged(pub u64);
 
 impl Application {
     pub fn new(ordering: Ordering, blocks: Vec<SharedBlock>, padding: usize, now: Time) -> Self {
-        Self { timers: CutTimers::of(&ordering, now), ordering, blocks, padding }
+        let (ahead, foretold) = (Ahead::default(), BTreeMap::new());
+        let timers = CutTimers::of(&ordering, now);
+        Self { timers, ordering, ahead, foretold, blocks, padding, hand_over: None }
     }
 
     /// Reads the state back from a snapshot of the group that began so.
@@ -76,13 +84,16 @@ impl Application {
         let mut outputs = Vec::new();
         for request in &decision.requests {
             let request = request.value();
-            self.ordering.apply(request.id.client, &request.body, &mut outputs);
+            self.ordering.apply(decision.instance, request.id.client, &request.body, &mut outputs);
         }
+        self.ahead.on_delivered(decision.instance);
+        self.hand_over = None;
         let mut new = Vec::new();
         for output in outputs {
             match output {
                 Output::Block(block) => new.extend(self.store(block)?),
                 Output::CutOpened { channel, number, timeout } => self.timers.open(now, channel, number, timeout),
+                Output::HandOver { regency, to } => self.hand_over = Some((regency, to)),
                 // The channel of a world keeps its consenters.
                 Output::Opened { .. }
                 | Output::TakenUp { .. }
@@ -92,7 +103,35 @@ impl Application {
                 | Output::Skipped { .. } => {}
             }
         }
+        self.foretold = self.foretold.split_off(&(self.tip() + 1));
         Ok(new)
+    }
+
+    /// Executes what is likely to be decided, apart. Gives the blocks that it completes.
+    pub fn deliver_tentatively(&mut self, tentative: &Tentative) -> Vec<SharedBlock> {
+        let blocks = self.ahead.execute(&self.ordering, tentative).into_iter().map(SharedBlock::new);
+        let certainty = Certainty::Tentative(tentative.regency);
+        let blocks: Vec<_> = blocks.collect();
+        self.foretold.extend(blocks.iter().map(|block| (block.header.number, (certainty, block.clone()))));
+        blocks
+    }
+
+    /// Takes back what was executed and is not decided.
+    pub fn retract(&mut self) {
+        self.ahead.retract();
+        self.foretold.clear();
+    }
+
+    /// A block that is stored, or tentative.
+    pub fn known(&self, number: u64) -> Option<(Certainty, &SharedBlock)> {
+        let stored = self.block(number).map(|block| (Certainty::Decided, block));
+        stored.or_else(|| self.foretold.get(&number).map(|(certainty, block)| (*certainty, block)))
+    }
+
+    /// What the replica is to be told of the last decision.
+    pub fn take_hand_over(&mut self) -> Option<Event> {
+        let (regency, to) = self.hand_over.take()?;
+        Some(Event::HandOver { regency, to })
     }
 
     /// A replayed block must be the one that is stored.

@@ -2,6 +2,7 @@
 
 use blockcutter::{Command, command};
 use fabric_proto::common::BlockHeader;
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::body_source;
 use mod_smart::{Client, Event, Message, Recipients, Request, RequestId, Signature};
 
@@ -14,9 +15,9 @@ use super::world::World;
 
 impl World {
     /// Tells every frontend about a block.
-    pub fn push_block(&mut self, place: Place, block: &SharedBlock) {
+    pub fn push_block(&mut self, place: Place, certainty: Certainty, block: &SharedBlock) {
         for frontend in 0..self.frontends.len() {
-            let push = self.push_of(place, frontend, block, false);
+            let push = self.push_of(place, frontend, (certainty, block), false);
             self.push(place, push);
         }
     }
@@ -25,9 +26,10 @@ impl World {
     pub fn push_from(&mut self, place: Place, from: Place, number: u64) {
         let frontend = from - self.nodes.len();
         let Some(process) = &self.nodes[place].process else { return };
-        let known = (number..number + PUSHES_MAX).map_while(|number| process.application.block(number).cloned());
-        for block in known.collect::<Vec<_>>() {
-            let push = self.push_of(place, frontend, &block, false);
+        let known = |number| process.application.known(number).map(|(certainty, block)| (certainty, block.clone()));
+        let known = (number..number + PUSHES_MAX).map_while(known);
+        for (certainty, block) in known.collect::<Vec<_>>() {
+            let push = self.push_of(place, frontend, (certainty, &block), false);
             self.push(place, push);
         }
     }
@@ -35,17 +37,24 @@ impl World {
     /// A frontend asks for a body.
     pub fn push_body(&mut self, place: Place, from: Place, number: u64) {
         let Some(process) = &self.nodes[place].process else { return };
-        let Some(block) = process.application.block(number).cloned() else { return };
-        let push = self.push_of(place, from - self.nodes.len(), &block, true);
+        let Some((certainty, block)) = process.application.known(number) else { return };
+        let push = self.push_of(place, from - self.nodes.len(), (certainty, block), true);
         self.push(place, push);
     }
 
-    fn push_of(&self, place: Place, frontend: usize, block: &SharedBlock, is_asked: bool) -> BlockPush {
+    fn push_of(
+        &self,
+        place: Place,
+        frontend: usize,
+        (certainty, block): (Certainty, &SharedBlock),
+        is_asked: bool,
+    ) -> BlockPush {
         let me = self.nodes[place].me;
         let source = body_source(self.frontends[frontend].id(), block.header.number, self.nodes.len());
         let header = BlockHeader { ..block.header.clone() };
         let mut push = BlockPush {
             frontend,
+            certainty,
             header,
             metadata_value: block.metadata_value.clone(),
             data: (is_asked || source == me).then(|| block.data.clone()),
@@ -71,21 +80,27 @@ impl World {
             return;
         }
         let node = &mut self.nodes[place];
-        let (Some(process), me) = (&mut node.process, node.me) else { return };
+        let Some(process) = &mut node.process else { return };
         process.timer_at = None;
         let expired = process.application.take_expired(self.now);
         if !expired.is_empty() {
-            let (session, sequence) = &mut process.numbers;
-            *sequence = sequence.next();
-            let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
             let asks = expired.into_iter().map(|(channel, number)| Command::CutAfterTimeout { channel, number });
-            let body = command::encode(&asks.collect::<Vec<_>>());
-            let request = Request { id, body }.seal(GROUP, &Key::vote(me));
-            self.observe(&Observation::Submitted(&request));
-            self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));
-            self.hear(place, Event::Request(request));
+            self.ask(place, &asks.collect::<Vec<_>>());
         }
         self.plan_cut_timer(place);
+    }
+
+    /// A node asks for something as a client of its own.
+    pub fn ask(&mut self, place: Place, commands: &[Command]) {
+        let node = &mut self.nodes[place];
+        let (Some(process), me) = (&mut node.process, node.me) else { return };
+        let (session, sequence) = &mut process.numbers;
+        *sequence = sequence.next();
+        let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
+        let request = Request { id, body: command::encode(commands) }.seal(GROUP, &Key::vote(me));
+        self.observe(&Observation::Submitted(&request));
+        self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));
+        self.hear(place, Event::Request(request));
     }
 }
 

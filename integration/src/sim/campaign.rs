@@ -100,7 +100,9 @@ impl Campaign {
     pub fn replay(&self, seed: u64) -> String {
         let actor = self.options.actor.as_ref().map(|actor| format!(" --actor {actor}")).unwrap_or_default();
         let n = self.options.n.map(|n| format!(" --n {n}")).unwrap_or_default();
-        format!("cargo run --release -p integration --bin sim -- --seed {seed}{actor}{n} --trace")
+        let model = if self.options.is_crash_only { " --crash-only" } else { "" };
+        let tentative = if self.options.tentative { " --tentative" } else { "" };
+        format!("cargo run --release -p integration --bin sim -- --seed {seed}{actor}{n}{model}{tentative} --trace")
     }
 }
 
@@ -179,11 +181,23 @@ impl Summary {
                 counts.queue_max
             ),
         ];
+        if counts.foretold > 0 {
+            let (foretold, retractions) = (mean(counts.foretold), mean(counts.retractions));
+            lines.push(format!(
+                "per seed: {foretold:.1} blocks signed before their decision, {retractions:.1} times taken back"
+            ));
+        }
         let kinds: Vec<String> = counts.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         lines.push(format!("faults: {}", kinds.join(", ")));
         let tricks: Vec<String> = counts.tricks.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let tricks = if tricks.is_empty() { "nothing".to_owned() } else { tricks.join(", ") };
-        lines.push(format!("configurations: {:.1} per seed; smuggled in vain: {tricks}", mean(counts.configurations)));
+        lines.push(format!(
+            "configurations: {:.1} per seed, hand-overs: {:.1}; smuggled in vain: {tricks}",
+            mean(counts.configurations),
+            mean(counts.hand_overs)
+        ));
+        let worlds: Vec<String> = counts.worlds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        lines.push(format!("worlds: {}", worlds.join(", ")));
         lines.join("\n")
     }
 }

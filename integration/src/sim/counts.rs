@@ -1,11 +1,11 @@
 //! What a run came to, in numbers: at its end, and over its course.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::AddAssign;
 use std::time::Duration;
 
 use mod_smart::replica::StopReason;
-use mod_smart::{Client, Decision, InstanceId, Message, Regency, ReplicaId, Time};
+use mod_smart::{Client, Decision, FaultModel, InstanceId, Message, Regency, ReplicaId, Time, View};
 
 use super::checkers::Observation;
 
@@ -28,6 +28,10 @@ pub struct Counts {
     pub envelopes: u64,
     /// Blocks certified, over all frontends.
     pub certified: u64,
+    /// Blocks signed before their decision, over all replicas.
+    pub foretold: u64,
+    /// Times that a replica took back what was tentative.
+    pub retractions: u64,
     /// Checkpoints saved, over all replicas.
     pub checkpoints: u64,
     /// States taken over from others.
@@ -56,6 +60,10 @@ pub struct Counts {
     pub tricks: BTreeMap<&'static str, u64>,
     /// Configurations that came into force.
     pub configurations: u64,
+    /// Hand-overs that a leader asked for.
+    pub hand_overs: u64,
+    /// Worlds by what is special about them.
+    pub worlds: BTreeMap<&'static str, u64>,
     /// Virtual time in nanoseconds.
     pub time: u64,
     /// Of that, from the end of the faults until all was well.
@@ -96,6 +104,21 @@ impl Counts {
         }
     }
 
+    /// What is special about a world.
+    pub(super) fn world(&mut self, view: &View, alpha: u64) {
+        let weights: BTreeSet<_> = view.replicas().map(|one| view.weight(one)).collect();
+        let is_weighted = weights.len() > 1;
+        let is_special = [
+            ("crash-only", view.fault_model() == FaultModel::Crash),
+            ("weighted", is_weighted),
+            ("window above 1", alpha > 1),
+            ("order of leaders", view.replicas().any(|one| view.leader(Regency(one.0.into())) != one)),
+        ];
+        for (what, _) in is_special.into_iter().filter(|(_, is_so)| *is_so) {
+            *self.worlds.entry(what).or_default() += 1;
+        }
+    }
+
     pub(super) fn trick(&mut self, kind: &'static str) {
         *self.tricks.entry(kind).or_default() += 1;
     }
@@ -120,6 +143,8 @@ impl AddAssign<&Self> for Counts {
         self.checkpoints += other.checkpoints;
         self.transfers += other.transfers;
         self.chunks += other.chunks;
+        self.foretold += other.foretold;
+        self.retractions += other.retractions;
         self.readmitted += other.readmitted;
         self.restarts += other.restarts;
         self.torn += other.torn;
@@ -132,6 +157,10 @@ impl AddAssign<&Self> for Counts {
             *self.tricks.entry(kind).or_default() += count;
         }
         self.configurations += other.configurations;
+        self.hand_overs += other.hand_overs;
+        for (kind, count) in &other.worlds {
+            *self.worlds.entry(kind).or_default() += count;
+        }
         for (kind, count) in &other.faults {
             *self.faults.entry(kind).or_default() += count;
         }

@@ -4,12 +4,13 @@
 //! The rules are those of the frontend program (`frontend-shim`: in_flight, tally, body_search) without its sockets and
 //! keys; the shortened times suit a world that lives for seconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fabric_proto::block::data_hash;
 use fabric_proto::common::BlockHeader;
+use frontend_shim::certainty::{Certainty, Support};
 use mod_smart::{
     Answer, Client, Digest, FrontendId, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Time, View, Voters,
 };
@@ -34,8 +35,9 @@ pub(super) struct Frontend {
     before: Option<[u8; 32]>,
     /// Configurations that it has seen come into force.
     pub sequence: u64,
-    /// What replicas have pushed, the first of each for each number.
-    pushes: BTreeMap<u64, BTreeMap<ReplicaId, BlockPush>>,
+    /// What replicas have pushed: for each number the first of each that is decided, and the tentative one of its latest
+    /// regency.
+    pushes: BTreeMap<u64, BTreeMap<(ReplicaId, bool), BlockPush>>,
     is_body_missing_since: Option<Time>,
     advanced_at: Time,
 }
@@ -179,8 +181,9 @@ impl Frontend {
         self.requests.retain(|_, request| request.settled.is_none_or(|since| now < since.after(SETTLED_KEPT)));
         if self.is_body_missing_since.is_some_and(|since| since.after(BODY_AFTER) <= now) {
             self.is_body_missing_since = Some(now);
-            let holders = self.pushes.get(&self.number).into_iter().flat_map(BTreeMap::keys);
-            wishes.extend(holders.map(|to| Wish::Send(*to, Frame::FetchBody(self.number))));
+            let holders: BTreeSet<ReplicaId> =
+                self.pushes.get(&self.number).into_iter().flat_map(BTreeMap::keys).map(|(id, _)| *id).collect();
+            wishes.extend(holders.into_iter().map(|to| Wish::Send(to, Frame::FetchBody(self.number))));
         } else if self.advanced_at.after(FOLLOW_AFTER) <= now {
             self.advanced_at = now;
             wishes.extend(self.view.replicas().map(|to| Wish::Send(to, Frame::Follow(self.number))));
@@ -194,8 +197,11 @@ impl Frontend {
         if number < self.number || number >= self.number + WINDOW_BLOCKS || !push.is_signed_by(from) {
             return;
         }
-        let known = self.pushes.entry(number).or_default().entry(from).or_insert_with(|| push.clone());
-        if known.data.is_none() && known.header == push.header {
+        let place = (from, push.certainty == Certainty::Decided);
+        let known = self.pushes.entry(number).or_default().entry(place).or_insert_with(|| push.clone());
+        if push.certainty > known.certainty {
+            *known = push;
+        } else if known.data.is_none() && known.header == push.header {
             known.data = push.data;
         }
         while let Some(certified) = self.certified(now) {
@@ -204,21 +210,25 @@ impl Frontend {
         }
     }
 
-    /// The next block, if a quorum has signed it and its body is here.
+    /// The next block, if as many as must have signed it and its body is here.
     fn certified(&mut self, now: Time) -> Option<Vec<(ReplicaId, BlockPush)>> {
         let pushes = self.pushes.get_mut(&self.number)?;
         let follows = |header: &BlockHeader| self.before.is_none_or(|hash| header.previous_hash[..] == hash[..]);
-        let mut candidates: Vec<(&BlockHeader, &Bytes, Voters)> = Vec::new();
-        for (replica, push) in pushes.iter().filter(|(_, push)| follows(&push.header)) {
-            let same = |(header, value, _): &&mut (&BlockHeader, &Bytes, Voters)| {
-                **header == push.header && **value == push.metadata_value
+        let mut candidates: Vec<(&BlockHeader, &Bytes, Support)> = Vec::new();
+        for ((replica, _), push) in pushes.iter().filter(|(_, push)| follows(&push.header)) {
+            let same = |(header, value, _): &(&BlockHeader, &Bytes, Support)| {
+                (*header, *value) == (&push.header, &push.metadata_value)
             };
-            match candidates.iter_mut().find(same) {
-                Some((_, _, voters)) => drop(voters.insert(*replica)),
-                None => candidates.push((&push.header, &push.metadata_value, [*replica].into_iter().collect())),
-            }
+            let at = candidates.iter().position(same).unwrap_or_else(|| {
+                candidates.push((&push.header, &push.metadata_value, Support::default()));
+                candidates.len() - 1
+            });
+            candidates[at].2.add(*replica, push.certainty);
         }
-        let (header, _, voters) = candidates.into_iter().find(|(_, _, voters)| self.view.is_quorum(*voters))?;
+        let is_final = |support: &Support| support.together().find(|voters| self.view.is_delivery_quorum(*voters));
+        let (header, value, voters) =
+            candidates.iter().find_map(|(header, value, support)| Some((*header, *value, is_final(support)?)))?;
+        let (header, value) = (header.clone(), value.clone());
         let (hash, expected) = (header.hash(), header.data_hash.clone());
         let (mut has_body, mut is_config) = (false, false);
         for push in pushes.values_mut().filter(|push| push.header.data_hash == expected) {
@@ -238,7 +248,13 @@ impl Frontend {
         self.sequence += u64::from(is_config);
         self.before = Some(hash);
         self.is_body_missing_since = None;
-        Some(pushes.into_iter().filter(|(replica, _)| voters.contains(*replica)).collect())
+        let is_same = |push: &BlockPush| push.header == header && push.metadata_value == value;
+        let signed: BTreeMap<ReplicaId, BlockPush> = pushes
+            .into_iter()
+            .filter(|((replica, _), push)| voters.contains(*replica) && is_same(push))
+            .map(|((replica, _), push)| (replica, push))
+            .collect();
+        Some(signed.into_iter().collect())
     }
 }
 

@@ -12,7 +12,7 @@ use fabric_proto::common::{
 };
 use fabric_proto::orderer::{BatchSize, BatchTimeout};
 use fabric_proto::{ChannelId, block, canonical, metadata};
-use mod_smart::{Client, View};
+use mod_smart::{Client, InstanceId, View};
 use prost::Message as _;
 
 use super::members::payload;
@@ -42,7 +42,7 @@ pub fn opened(view: &View, writers: Writers) -> anyhow::Result<Ordering> {
     let mut ordering = Ordering::new(view.clone());
     let body = command::encode(&[Command::OpenChannel { channel: channel(), genesis: small_blocks(writers)? }]);
     for replica in view.replicas() {
-        ordering.apply(Client::Replica(replica), &body, &mut Vec::new());
+        ordering.apply(InstanceId(1), Client::Replica(replica), &body, &mut Vec::new());
     }
     anyhow::ensure!(ordering.tip(&channel()).is_some(), "the channel did not open");
     OPENED.with_borrow_mut(|opened| opened.push((view.clone(), writers, ordering.clone())));

@@ -23,6 +23,7 @@ mod disk;
 mod fault_kind;
 mod frontend;
 mod genesis;
+mod hand_overs;
 pub mod keys;
 mod liar_client;
 mod lifecycle;

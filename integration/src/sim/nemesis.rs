@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use mod_smart::Time;
+use mod_smart::{FaultModel, Time};
 
 use super::checkers::{Observation, Standing};
 pub use super::fault_kind::FaultKind;
@@ -160,7 +160,7 @@ impl World {
     fn break_disk(&mut self, kind: FaultKind, victim: Place) -> bool {
         self.readmit();
         let faulty = self.standings.iter().filter(|standing| **standing != Standing::Correct).count();
-        if self.standings[victim] != Standing::Correct || faulty >= self.plan.view.f() {
+        if self.standings[victim] != Standing::Correct || faulty >= self.forgetful_max() {
             return false;
         }
         if kind == FaultKind::LostSync {
@@ -195,6 +195,15 @@ impl World {
         let me = self.nodes[victim].me;
         self.observe(&Observation::Lost(me));
         true
+    }
+
+    /// How many replicas may lie or have forgotten what they said. Where replicas only crash, one at a time may have lost its
+    /// disk, whatever else is down.
+    fn forgetful_max(&self) -> usize {
+        match self.plan.view.fault_model() {
+            FaultModel::Byzantine => self.plan.view.f(),
+            FaultModel::Crash => self.plan.view.f().min(1),
+        }
     }
 
     /// Ends something that was broken for a while.
@@ -257,7 +266,7 @@ impl World {
     }
 
     /// Who leads, as most running replicas see it.
-    fn leader(&self) -> Place {
+    pub fn leader(&self) -> Place {
         let regencies = self.nodes.iter().filter_map(|node| Some(node.process.as_ref()?.replica.regency()));
         let mut regencies: Vec<_> = regencies.collect();
         regencies.sort_unstable();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use mod_smart::{Action, Decision, Event, Message, Recipients};
+use frontend_shim::certainty::Certainty;
+use mod_smart::{Action, Decision, Event, Message, Recipients, Tentative};
 use orderer_node::checkpoint::Checkpoint;
 
 use super::checkers::Observation;
@@ -117,6 +118,8 @@ impl World {
             Action::Send(to, message) => self.send(place, to, message),
             Action::Answer(id, digest, answer) => self.answer(place, id, digest, answer),
             Action::Deliver(decision) => self.deliver(place, &decision),
+            Action::DeliverTentatively(tentative) => self.deliver_tentatively(place, &tentative),
+            Action::Retract => self.retract(place),
             Action::SendDecisions { to, from } => {
                 let Some(process) = &self.nodes[place].process else { return };
                 match process.reader.read_decisions(from, DECISIONS_BYTES, DECISIONS_MAX) {
@@ -180,6 +183,8 @@ impl World {
                 return;
             }
         };
+        let hand_over = process.application.take_hand_over();
+        process.own.extend(hand_over);
         let config = process.application.config().cloned();
         if let Some(config) = config.filter(|config| config.sequence() == self.configurations.len() as u64)
             && self.is_believed(place)
@@ -192,9 +197,31 @@ impl World {
                 self.observe(&Observation::Cut(me, &block));
                 self.chain.entry(block.header.number).or_insert_with(|| block.clone());
             }
-            self.push_block(place, &block);
+            self.push_block(place, Certainty::Decided, &block);
         }
         self.plan_cut_timer(place);
+    }
+
+    fn deliver_tentatively(&mut self, place: Place, tentative: &Tentative) {
+        let me = self.nodes[place].me;
+        let Some(process) = &mut self.nodes[place].process else { return };
+        for block in process.application.deliver_tentatively(tentative) {
+            self.trace.note(self.now, [10, place as u64, block.header.number, tentative.regency.0], || {
+                format!("{place} foretells block {} in r{}", block.header.number, tentative.regency)
+            });
+            if self.is_believed(place) {
+                self.counts.foretold += 1;
+                self.observe(&Observation::Foretold(me, &block));
+            }
+            self.push_block(place, Certainty::Tentative(tentative.regency), &block);
+        }
+    }
+
+    fn retract(&mut self, place: Place) {
+        let Some(process) = &mut self.nodes[place].process else { return };
+        process.application.retract();
+        self.counts.retractions += 1;
+        self.trace.say(self.now, || format!("{place} takes back what was tentative"));
     }
 
     /// A replica whose deadline has come is woken.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use mod_smart::{GroupId, Limits, ReplicaId, View, Voters};
+use mod_smart::{FaultModel, GroupId, Limits, ReplicaId, View, Voters};
 use orderer_node::journal::JournalOptions;
 
 use super::actors::{self, Make};
@@ -21,8 +21,12 @@ pub struct Options {
     pub seed: u64,
     /// This many replicas, instead of as many as the seed says.
     pub n: Option<usize>,
+    /// Groups whose replicas only crash, instead of those that the seed says.
+    pub is_crash_only: bool,
     /// As many liars of this kind as the group tolerates, instead of those that the seed says.
     pub actor: Option<String>,
+    /// Are batches given to the applications before they are decided?
+    pub tentative: bool,
     /// How many lines of the story to keep; none if 0.
     pub lines: usize,
 }
@@ -63,6 +67,8 @@ pub(super) struct Plan {
     /// Which faults happen in this world, and how often on average.
     pub faults: Vec<FaultKind>,
     pub fault_every: Duration,
+    /// Between two hand-overs, on average; none if never.
+    pub hand_over_every: Option<Duration>,
     /// Deliveries are counted over so long each; not at all if none.
     pub interval: Option<Duration>,
 }
@@ -80,7 +86,7 @@ pub(super) enum Rhythm {
 
 impl Plan {
     pub fn of(options: &Options, random: &mut Rng) -> anyhow::Result<Self> {
-        let view = draw_view(options.n, random)?;
+        let view = draw_view(options, random)?;
         let liars = draw_liars(options, &view, random)?;
         let frontends = random.usize(2..=3);
         let batch_requests_max = [1, 2, 3, 5, 8][random.usize(..5)];
@@ -91,8 +97,9 @@ impl Plan {
             client_pending_bytes_max: 150 << 10,
             fetched_bytes_reserve: 50 << 10,
             session_window: [16, 64, 256][random.usize(..3)],
-            instances_open_max: [1, 1, 1, 2, 3][random.usize(..5)],
+            instances_open_max: draw_alpha(random),
             instances_early_max: [2, 8][random.usize(..2)],
+            tentative: options.tentative,
             request_timeout: millis(random, 200..400),
             status_interval: millis(random, 200..500),
             fetch_interval: millis(random, 80..200),
@@ -100,6 +107,7 @@ impl Plan {
             request_timeout_max: Duration::from_secs(3),
             founding_patience: Duration::from_millis(150),
             readmission_interval: Duration::from_secs(1),
+            hand_over_interval: millis(random, 100..2_000),
             ..Limits::default()
         };
         let frontend_window = limits.session_window;
@@ -112,6 +120,8 @@ impl Plan {
             decisions_indexed_max: [4, 100, 10_000][random.usize(..3)],
             ..JournalOptions::default()
         };
+        let faults = FaultKind::ALL.iter().copied().filter(|_| random.u8(..3) > 0);
+        let faults = faults.filter(|fault| may_happen(*fault, &view)).collect();
         let delays = Delays {
             min: micros(random, 50..2_000),
             spread: micros(random, 100..4_000),
@@ -136,32 +146,71 @@ impl Plan {
             frontend_window,
             may_client_lie: true,
             padding: if random.u8(..10) == 0 { random.usize(300..600) << 10 } else { 0 },
-            faults: FaultKind::ALL.iter().copied().filter(|_| random.u8(..3) > 0).collect(),
+            faults,
+            hand_over_every: (random.u8(..3) == 0).then(|| millis(random, 500..3_000)),
             fault_every: millis(random, 200..600),
             interval: None,
         })
     }
 }
 
-fn draw_view(n: Option<usize>, random: &mut Rng) -> anyhow::Result<View> {
+fn draw_view(options: &Options, random: &mut Rng) -> anyhow::Result<View> {
+    let flat = |n| View::flat(GROUP, n);
     let drawn = random.u32(..100);
-    let weighted = |delta: usize, random: &mut Rng| {
-        let mut ids: Vec<u16> = (0..4 + delta as u16).collect();
-        random.shuffle(&mut ids);
-        let heavy: Voters = ids[..2].iter().map(|id| ReplicaId(*id)).collect();
-        View::weighted(GROUP, 1, delta, heavy)
+    let view = match (options.is_crash_only, options.n, drawn) {
+        (true, n, _) => draw_crash_only(n, random)?,
+        (false, Some(n @ 4..=7), 0..50) => draw_weighted(1, n - 4, random)?,
+        (false, Some(n), _) => flat(n)?,
+        (false, None, 0..32) => flat(4)?,
+        (false, None, 32..36) => flat(5)?,
+        (false, None, 36..40) => flat(6)?,
+        (false, None, 40..56) => draw_weighted(1, random.usize(0..=3), random)?,
+        (false, None, 56..66) => flat(7)?,
+        (false, None, 66..74) => draw_weighted(2, random.usize(0..=3), random)?,
+        (false, None, 74..78) => flat(10)?,
+        (false, None, _) => draw_crash_only(None, random)?,
     };
-    Ok(match (n, drawn) {
-        (Some(n @ 5..=6), 0..50) => weighted(n - 4, random)?,
-        (Some(n), _) => View::flat(GROUP, n)?,
-        (None, 0..45) => View::flat(GROUP, 4)?,
-        (None, 45..52) => View::flat(GROUP, 5)?,
-        (None, 52..59) => View::flat(GROUP, 6)?,
-        (None, 59..69) => weighted(1, random)?,
-        (None, 69..79) => weighted(2, random)?,
-        (None, 79..94) => View::flat(GROUP, 7)?,
-        (None, _) => View::flat(GROUP, 10)?,
-    })
+    if random.u8(..3) > 0 {
+        return Ok(view);
+    }
+    let mut leaders: Vec<ReplicaId> = view.replicas().collect();
+    random.shuffle(&mut leaders);
+    leaders.truncate(random.usize(1..=leaders.len()));
+    Ok(view.with_leaders(&leaders)?)
+}
+
+fn draw_weighted(f: usize, delta: usize, random: &mut Rng) -> anyhow::Result<View> {
+    Ok(View::weighted(GROUP, f, delta, draw_heavy(3 * f + 1 + delta, 2 * f, random))?)
+}
+
+fn draw_crash_only(n: Option<usize>, random: &mut Rng) -> anyhow::Result<View> {
+    let n = n.unwrap_or_else(|| random.usize(3..=7));
+    if n < 3 || random.bool() {
+        return Ok(View::crash_only(GROUP, n)?);
+    }
+    let f = if n < 5 { 1 } else { random.usize(1..=2) };
+    Ok(View::crash_only_weighted(GROUP, f, n - 2 * f - 1, draw_heavy(n, f, random))?)
+}
+
+fn draw_heavy(n: usize, count: usize, random: &mut Rng) -> Voters {
+    let mut ids: Vec<ReplicaId> = (0..n as u16).map(ReplicaId).collect();
+    random.shuffle(&mut ids);
+    ids.into_iter().take(count).collect()
+}
+
+/// The window of open instances: one, a few, or up to sixteen.
+fn draw_alpha(random: &mut Rng) -> u64 {
+    match random.u8(..5) {
+        0 | 1 => 1,
+        2 => random.u64(2..=4),
+        _ => random.u64(2..=16),
+    }
+}
+
+/// Where nobody lies, no disk does: a replica that does not know what it forgot is a liar.
+fn may_happen(fault: FaultKind, view: &View) -> bool {
+    let is_lie = matches!(fault, FaultKind::LostSync | FaultKind::CorruptDisk | FaultKind::MisdirectedWrite);
+    view.fault_model() == FaultModel::Byzantine || !is_lie
 }
 
 fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Result<Vec<(ReplicaId, Make)>> {
@@ -175,6 +224,7 @@ fn draw_liars(options: &Options, view: &View, random: &mut Rng) -> anyhow::Resul
         }
     };
     let count = match named {
+        _ if view.fault_model() == FaultModel::Crash => 0,
         Some(_) => view.f(),
         None if view.f() == 0 || random.u8(..10) < 3 => 0,
         None => random.usize(1..=view.f()),

@@ -42,6 +42,8 @@ pub(super) enum Happening {
     FrontendWake(usize),
     /// An administrator changes the channel's configuration.
     Administer,
+    /// The lead is given away.
+    HandOver,
     ClientLies,
     Fault,
     Relief(Relief),

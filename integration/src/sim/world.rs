@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use fabric_channel::ChannelConfig;
 use fastrand::Rng;
-use mod_smart::{Digest, Event, InstanceId, ReplicaId, RequestId, Time, Voters};
+use mod_smart::{Digest, Event, InstanceId, Regency, ReplicaId, RequestId, Time, Voters};
 
 use super::checkers::{self, Checker, Observation, Scene, Standing, Violation};
 use super::counts::{Counts, Course};
@@ -128,10 +128,13 @@ impl World {
         let liars: Vec<String> = plan.liars.iter().map(|(id, make)| format!("{id}: {}", make(0).name())).collect();
         self.trace.say(self.now, || {
             format!(
-                "{} replicas, f = {}, quorum {}, alpha {}, liars [{}], checkpoint every {}, timeout {:?}",
+                "{} replicas, {:?} faults, f = {}, quorum {}, first leader {}, alpha {}, liars [{}], checkpoint every {}, \
+                 timeout {:?}",
                 plan.view.n(),
+                plan.view.fault_model(),
                 plan.view.f(),
                 plan.view.quorum_weight().0,
+                plan.view.leader(Regency(0)),
                 plan.limits.instances_open_max,
                 liars.join(", "),
                 plan.limits.checkpoint_interval,
@@ -139,6 +142,7 @@ impl World {
             )
         });
         self.counts.liars(liars.len() as u64);
+        self.counts.world(&plan.view, plan.limits.instances_open_max);
         for place in 0..self.nodes.len() {
             let wait = Duration::from_micros(self.random.u64(..STARTS_WITHIN_US));
             self.queue.after(self.now, wait, Happening::Start(place));
@@ -149,6 +153,9 @@ impl World {
         }
         if let Some(every) = self.plan.update_every {
             self.queue.after(self.now, every, Happening::Administer);
+        }
+        if let Some(every) = self.plan.hand_over_every {
+            self.queue.after(self.now, every, Happening::HandOver);
         }
         if self.liar_client.is_some() {
             self.counts.fault("lying client");
@@ -214,6 +221,7 @@ impl World {
             Happening::Submit(frontend) => self.submit(frontend),
             Happening::FrontendWake(frontend) => self.frontend_wake(frontend),
             Happening::Administer => self.administer(),
+            Happening::HandOver => self.hand_over(),
             Happening::ClientLies => self.client_lies(),
             Happening::Fault => self.strike(),
             Happening::Relief(relief) => self.relieve(relief),

@@ -60,6 +60,7 @@ impl FalseNode {
         let keyring = Arc::new(keyring(&config, &group));
         let (mesh, events) = Mesh::start(MeshSetup {
             group: group.id(),
+            terms: group.terms(),
             me,
             identity: server.clone(),
             binding: VoteBinding::sign(group.id(), me, &vote_key, identity.key()),

@@ -7,6 +7,7 @@ use fabric_proto::ChannelId;
 use fabric_proto::block::header_der;
 use fabric_proto::common::BlockData;
 use fabric_proto::metadata::{SignerHeader, metadata_value, signature_preimage};
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::{Push, ToFrontend};
 use frontend_shim::framing::encode_frame;
 use orderer_node::keys::SigningIdentity;
@@ -101,6 +102,7 @@ impl Signer {
         let push = Push {
             channel: self.channel.clone(),
             number: tip.next,
+            certainty: Certainty::Decided,
             previous_hash: tip.previous_hash,
             data_hash,
             metadata_value: value(),

@@ -8,7 +8,7 @@ use fabric_proto::common::{Block, BlockData};
 use fabric_proto::metadata::{SignerHeader, block_metadata, signatures_slot};
 use fabric_proto::{ChannelId, Envelope, canonical};
 use integration::material::{self, Cutting};
-use mod_smart::{Client, FrontendId, GroupId, ReplicaId, View};
+use mod_smart::{Client, FrontendId, GroupId, InstanceId, ReplicaId, View};
 use prost::Message as _;
 
 /// Envelopes in a body and in a block.
@@ -62,7 +62,7 @@ pub fn ordering() -> Ordering {
     let mut ordering = Ordering::new(View::flat(GROUP, 1).unwrap());
     let open = command::encode(&[Command::OpenChannel { channel: channel(), genesis: genesis() }]);
     let mut out = Vec::new();
-    ordering.apply(Client::Replica(ReplicaId(0)), &open, &mut out);
+    ordering.apply(InstanceId(1), Client::Replica(ReplicaId(0)), &open, &mut out);
     assert!(matches!(out[..], [Output::Opened { .. }]), "{out:?}");
     ordering
 }
@@ -85,7 +85,7 @@ pub fn chain(blocks: u64) -> Vec<Stored> {
     let first = Stored { number: 0, encoded: genesis, body: Bytes::new(), certificate: Bytes::new() };
     let following = (1..blocks).map(|number| {
         let mut out = Vec::new();
-        ordering.apply(FRONTEND, &body(envelopes(number)), &mut out);
+        ordering.apply(InstanceId(1), FRONTEND, &body(envelopes(number)), &mut out);
         let [Output::Block(block)] = &out[..] else { panic!("a body of a hundred is a block: {out:?}") };
         stored(block.clone())
     });

@@ -97,8 +97,9 @@ fn ordered_into_a_block() -> Figures {
     let (first, counted) = bodies.split_at(WARM_UP as usize);
     let mut ordering = input::ordering();
     let mut out = Vec::with_capacity(bodies.len());
-    first.iter().for_each(|body| ordering.apply(FRONTEND, body, &mut out));
-    let figures = measure(COUNTED, || counted.iter().for_each(|body| ordering.apply(FRONTEND, body, &mut out)));
+    first.iter().for_each(|body| ordering.apply(InstanceId(1), FRONTEND, body, &mut out));
+    let figures =
+        measure(COUNTED, || counted.iter().for_each(|body| ordering.apply(InstanceId(1), FRONTEND, body, &mut out)));
     assert_eq!(out.len(), bodies.len(), "each body is one block");
     figures
 }

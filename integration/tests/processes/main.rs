@@ -6,4 +6,5 @@ mod crashes;
 mod garbage;
 mod ordering;
 mod overload;
+mod settings;
 mod stages;

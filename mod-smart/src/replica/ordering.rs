@@ -44,7 +44,7 @@ impl Replica {
             }
             let propose = Propose { instance: id, epoch, requests };
             actions.push(Action::Persist(Record::Proposed(propose.clone())));
-            self.take_proposal(propose.clone(), actions);
+            self.take_proposal(now, propose.clone(), actions);
             actions.push(Action::Send(Recipients::Others, Message::Propose(propose)));
         }
     }
@@ -140,6 +140,9 @@ impl Replica {
     /// count for nothing any more.
     pub(super) fn on_vote(&mut self, now: Time, vote: SignedVote, actions: &mut Vec<Action>) {
         let id = vote.vote.instance;
+        if vote.vote.kind == VoteKind::Write && !self.view.has_writes() {
+            return;
+        }
         if id <= self.delivered || vote.vote.epoch < self.epoch() {
             return;
         }
@@ -181,7 +184,7 @@ impl Replica {
             proposal.missing = missing;
         }
         if complete {
-            self.write(id, actions);
+            self.write(now, id, actions);
         } else {
             self.fetch_missing(now, Some(self.leader()), actions);
         }
@@ -213,7 +216,7 @@ impl Replica {
 
     /// Our own proposal: recorded as a follower would, without a detour over the network, since it is durable before
     /// anything that follows from it leaves.
-    fn take_proposal(&mut self, propose: Propose, actions: &mut Vec<Action>) {
+    fn take_proposal(&mut self, now: Time, propose: Propose, actions: &mut Vec<Action>) {
         let (id, epoch) = (propose.instance, propose.epoch);
         let Some(instance) = self.instance_mut(id) else { return };
         if instance.propose(propose).is_err() {
@@ -222,7 +225,7 @@ impl Replica {
         if let Some(proposal) = instance.proposal_mut(epoch) {
             proposal.valid = true;
         }
-        self.write(id, actions);
+        self.write(now, id, actions);
     }
 
     /// Bodies came: proposals that waited for nothing else are examined again, now that all of them can be seen.
@@ -239,7 +242,7 @@ impl Replica {
                 continue;
             }
             if self.is_valid(id, &proposal.propose.requests.clone()) {
-                self.write(id, actions);
+                self.write(now, id, actions);
             } else {
                 self.reject_invalid(id, actions);
             }
@@ -260,17 +263,24 @@ impl Replica {
     }
 
     /// Casts WRITE: every body is in the journal by an earlier action, and so are the batch and this vote before it
-    /// leaves. Whoever wrote a batch can tell a later leader what it was.
-    fn write(&mut self, id: InstanceId, actions: &mut Vec<Action>) {
+    /// leaves. Whoever wrote a batch can tell a later leader what it was. Where nobody lies that is enough to accept it.
+    fn write(&mut self, now: Time, id: InstanceId, actions: &mut Vec<Action>) {
         let epoch = self.epoch();
         let (leads, is_open) = (self.leader() == self.me, self.is_open(id));
+        let has_writes = self.view.has_writes();
         let Some(instance) = self.instances.get_mut(&id).filter(|_| is_open) else { return };
         let Some(proposal) = instance.proposal(epoch) else { return };
         let (digest, propose) = (proposal.digest, proposal.propose.clone());
-        if instance.write_once(epoch, digest) {
-            if !leads {
-                actions.push(Action::Persist(Record::Proposed(propose)));
-            }
+        let is_new = match has_writes {
+            true => instance.write_once(epoch, digest),
+            false => instance.certify_unvoted(id, epoch, digest),
+        };
+        if is_new && !leads {
+            actions.push(Action::Persist(Record::Proposed(propose)));
+        }
+        if !has_writes {
+            self.accept(now, id, actions);
+        } else if is_new {
             cast(Vote { kind: VoteKind::Write, instance: id, epoch, digest }, actions);
         }
     }

@@ -41,6 +41,8 @@ pub enum StopReason {
     Readmission,
     /// It was shown that a later regency had begun.
     Shown,
+    /// The leader handed over to another replica.
+    HandedOver,
 }
 
 impl std::fmt::Display for StopReason {
@@ -52,6 +54,7 @@ impl std::fmt::Display for StopReason {
             Self::Joined => "others asked for it",
             Self::Readmission => "a replica that lost its disk is readmitted",
             Self::Shown => "a later regency had begun",
+            Self::HandedOver => "the leader handed over",
         })
     }
 }

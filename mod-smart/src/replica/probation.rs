@@ -10,6 +10,10 @@
 //! That is not needed for a member that comes for the first time: if every other one has been here since its own first
 //! start and never heard it say anything, there is nothing to contradict.
 //!
+//! Where replicas only crash an ACCEPT follows from a proposal alone, and no quorum that wrote stands behind it: who never voted
+//! proves nothing then. One replica at a time may have lost its disk; it hears so many that the rest with it are no quorum, or
+//! all of them know of nothing at all.
+//!
 //! The replica speaks again when it has delivered the first, holds a stable checkpoint from there, and is in a later regency
 //! than the second. If that is all that it lacks, it asks for one, and correct replicas grant it: rarely, because a liar may
 //! ask as well. `PROTOCOL.md` has the argument for safety.
@@ -105,7 +109,7 @@ impl Silent {
     fn until(&self, me: ReplicaId, view: &View, instances_open_max: u64) -> Option<Until> {
         // A group that has delivered something has begun, whatever those say that know of nothing.
         let has_begun = self.answers.values().any(|answer| answer.delivered.0 > 0);
-        let passed = |answer: &Answered| match answer.is_pristine && !has_begun {
+        let passed = |answer: &Answered| match answer.is_pristine && !has_begun && view.has_writes() {
             true => 0,
             false => answer.delivered.0.saturating_add(2 * instances_open_max),
         };
@@ -122,9 +126,13 @@ impl Silent {
         }
     }
 
-    /// Has every other member of the group answered that it never heard this one?
+    /// Has every other member of the group answered that it never heard this one? Or, where replicas only crash, that it knows
+    /// of nothing that anybody said? Then whatever this one may have said is lost with those who heard it.
     fn is_newcomer(&self, view: &View) -> bool {
-        self.answers.len() + 1 == view.n() && self.answers.values().all(|answer| answer.is_stranger)
+        let all = |is_so: fn(&Answered) -> bool| self.answers.values().all(is_so);
+        let knows_nothing = |answer: &Answered| answer.is_pristine && answer.wants.0 == 0;
+        self.answers.len() + 1 == view.n()
+            && (all(|answer| answer.is_stranger) || !view.has_writes() && all(knows_nothing))
     }
 }
 
@@ -165,9 +173,14 @@ impl Replica {
     }
 
     /// Nothing was delivered here, and this replica never voted. What others say plays no part: behind an ACCEPT that the
-    /// asker may have forgotten stands a quorum that wrote, and what a correct member of it wrote is in its journal.
+    /// asker may have forgotten stands a quorum that wrote, and what a correct member of it wrote is in its journal. Where
+    /// replicas only crash nothing stands behind it, so nothing may have been heard of any instance either.
     fn is_pristine(&self) -> bool {
-        self.delivered.0 == 0 && !self.instances.values().any(Instance::has_voted)
+        let is_untouched = match self.view.has_writes() {
+            true => !self.instances.values().any(Instance::has_voted),
+            false => self.instances.is_empty(),
+        };
+        self.delivered.0 == 0 && is_untouched
     }
 
     pub(super) fn on_probe_reply(&mut self, sender: ReplicaId, reply: &ProbeReply, actions: &mut Vec<Action>) {

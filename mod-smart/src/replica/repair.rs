@@ -150,7 +150,7 @@ impl Replica {
             let bound = match (known.and_then(|instance| instance.proof()), self.binding(id)) {
                 (Some(proof), _) => Some((proof.epoch(), proof.digest(), proof.voters())),
                 (None, Binding::Written(written)) if leads => {
-                    Some((written.epoch(), written.digest(), written.voters()))
+                    Some((written.epoch(), written.digest(), self.holders_of(written)))
                 }
                 _ => None,
             };

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::patience::StopReason;
 use super::{Replica, report, send};
-use crate::certificate::SignedVote;
+use crate::certificate::{SignedVote, WriteCertificate};
 use crate::id::{Digest, InstanceId, Regency, ReplicaId, Time};
 use crate::message::{Message, Status};
 use crate::quorum::Voters;
@@ -123,6 +123,7 @@ impl Replica {
     fn enter(&mut self, now: Time, regency: Regency, actions: &mut Vec<Action>) {
         assert!(regency > self.regencies.current, "regencies only grow");
         self.move_to(now, regency);
+        self.retract(actions);
         actions.push(Action::Persist(Record::Entered(regency)));
         self.report_standing(actions);
         self.begin_when_enough(now, actions);
@@ -214,6 +215,7 @@ impl Replica {
                 self.regencies.reason = Some(StopReason::Shown);
             }
             self.move_to(now, sync.regency);
+            self.retract(actions);
         }
         if announce_to == Recipients::Others {
             actions.push(Action::Send(announce_to, Message::Sync(sync.clone())));
@@ -247,6 +249,11 @@ impl Replica {
             return Binding::Unbound;
         }
         selection::binding(instance, self.regencies.collects())
+    }
+
+    /// Who can tell what the batch of a certificate is that the current regency's SYNC holds.
+    pub(super) fn holders_of(&self, written: &WriteCertificate) -> Voters {
+        selection::holders(written, self.regencies.collects())
     }
 
     /// The last instance that was delivered when the current regency began: nothing up to it may be proposed again.

@@ -157,6 +157,8 @@ impl Replica {
         }
         let Ok((sessions, application)) = split_state(state) else { return };
         let Ok(windows) = Sessions::decode(sessions.clone(), self.limits.session_window) else { return };
+        self.retract(actions);
+        self.ahead = super::tentative::Ahead::default();
         actions.push(Action::InstallState { checkpoint: checkpoint.clone(), sessions, application });
         self.transfer.installing = Some(Installing { checkpoint, manifest, sessions: windows });
     }

@@ -180,6 +180,7 @@ fn group(size: &str, options: &[&str]) -> Result<(View, Limits, usize), String> 
             "pace" => limits.pace_window = count()?,
             "batch" => limits.batch_requests_max = count()? as usize,
             "chunks" => chunks = count()? as usize,
+            "tentative" => limits.tentative = value == "yes",
             _ => return Err(format!("a group has no {name}")),
         }
     }

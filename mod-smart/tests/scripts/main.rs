@@ -43,6 +43,7 @@ scripts! {
     window,
     slow_leader,
     starved_client,
+    tentative,
 }
 
 #[test]

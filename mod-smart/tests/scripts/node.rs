@@ -114,6 +114,12 @@ impl Node {
                 done.effects.push(format!("deliver i{} [{requests}]{left_out}", decision.instance));
                 self.delivered.extend(digests);
             }
+            Action::DeliverTentatively(tentative) => {
+                let digests: Vec<Digest> = tentative.requests.iter().map(Sealed::<Request>::digest).collect();
+                let requests = notation.requests(&digests);
+                done.effects.push(format!("deliver i{} [{requests}] tentatively", tentative.instance));
+            }
+            Action::Retract => done.effects.push("take back what is tentative".to_owned()),
             Action::SendDecisions { to, from } => {
                 let decisions = self.read_decisions(from);
                 if !decisions.is_empty() {

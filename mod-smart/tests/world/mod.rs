@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use mod_smart::{
     Answer, Client, Digest, Event, FrontendId, GroupId, InstanceId, Limits, Message, Misbehaviour, Record, Recovered,
-    Replica, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Time, View,
+    Regency, Replica, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Time, View,
 };
 
 pub use disk::{Checkpoint, Checkpoints, Delivered};
@@ -25,6 +25,8 @@ pub struct Node {
     pub journal: Vec<Record>,
     pub checkpoints: Checkpoints,
     pub delivered: Delivered,
+    /// What was delivered tentatively beyond that.
+    pub ahead: Delivered,
     pub reports: Vec<Misbehaviour>,
     /// How often it was started: what it said to itself before a crash does not arrive after it.
     life: u64,
@@ -45,6 +47,10 @@ pub struct World {
     pub now: Time,
     pub nodes: Vec<Node>,
     pub held: BTreeMap<Digest, BTreeSet<ReplicaId>>,
+    /// Who delivered a history tentatively, by its last instance and its requests, and in which regencies.
+    pub foretold: BTreeMap<(InstanceId, Vec<Digest>), BTreeMap<ReplicaId, Regency>>,
+    /// How often a node took back what it had delivered tentatively.
+    pub retractions: usize,
     pub answers: Vec<(ReplicaId, RequestId, Answer)>,
     pub loss_percent: u64,
     pub cut: BTreeSet<(ReplicaId, ReplicaId)>,
@@ -70,6 +76,7 @@ pub enum Own {
     CheckpointWritten(Checkpoint),
     StateWritten(Checkpoint, mod_smart::StableCheckpoint),
     StateInstalled(InstanceId),
+    HandOver(Regency, ReplicaId),
 }
 
 impl World {
@@ -89,6 +96,7 @@ impl World {
             journal: Vec::new(),
             checkpoints: Checkpoints::default(),
             delivered: Vec::new(),
+            ahead: Vec::new(),
             reports: Vec::new(),
             life: 0,
             lives: BTreeMap::new(),
@@ -103,6 +111,8 @@ impl World {
             limits,
             now: Time(0),
             held: BTreeMap::new(),
+            foretold: BTreeMap::new(),
+            retractions: 0,
             answers: Vec::new(),
             loss_percent: 0,
             cut: BTreeSet::new(),
@@ -132,6 +142,13 @@ impl World {
         let client = Client::Frontend(FrontendId([client; 32]));
         let id = RequestId { client, session: SessionId(session), sequence: Sequence(sequence) };
         Request { id, body: Bytes::from(format!("body {client} {session} {sequence}")) }.seal(GROUP, &Name(client))
+    }
+
+    /// A replica asks, as a client of its own, that the leader of this regency be followed by another.
+    pub fn hand_over(client: u16, regency: u64, to: u16) -> Sealed<Request> {
+        let client = Client::Replica(ReplicaId(client));
+        let id = RequestId { client, session: SessionId(1 + regency), sequence: Sequence(1) };
+        Request { id, body: Bytes::from(format!("hand over {regency} to {to}")) }.seal(GROUP, &Name(client))
     }
 
     /// A client sends a request to these replicas.
@@ -214,6 +231,7 @@ impl World {
         let me = &mut self.nodes[usize::from(node)];
         me.life += 1;
         let newest = me.checkpoints.newest();
+        me.ahead.clear();
         me.delivered = newest.map(|newest| disk::restore(newest.application.clone())).unwrap_or_default();
         Recovered::new(ReplicaId(node), view, limits, me.checkpoints.restored()).unwrap()
     }
@@ -306,6 +324,22 @@ impl World {
                 assert_eq!(instance.0, at as u64 + 1, "delivery is in order and without gaps");
                 assert!(digests.iter().all(|digest| seen.insert(*digest)), "a request is delivered twice");
                 assert_eq!(*decided.entry(*instance).or_insert(digests), digests, "a fork at {instance}");
+            }
+        }
+    }
+
+    /// A history that a quorum delivered tentatively, in whatever regencies, is the history: a peer that is shown the
+    /// signatures of all of them sees no regency.
+    pub fn check_finality(&self) {
+        let longest = self.nodes.iter().map(|node| &node.delivered).max_by_key(|delivered| delivered.len()).unwrap();
+        let history = |upto: InstanceId| longest.iter().take(upto.0 as usize).flat_map(|(_, digests)| digests.clone());
+        for ((instance, foretold), by) in &self.foretold {
+            let voters = by.keys().copied().collect();
+            if self.view.is_quorum(voters) && instance.0 <= longest.len() as u64 {
+                assert!(
+                    history(*instance).eq(foretold.iter().copied()),
+                    "{instance} was final, and is another: {by:?}"
+                );
             }
         }
     }

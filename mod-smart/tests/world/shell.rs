@@ -6,7 +6,7 @@ use mod_smart::certificate::{Vote, VoteKind};
 use mod_smart::checkpoint::CheckpointVote;
 use mod_smart::{
     Action, Answer, Client, Digest, Epoch, Event, InstanceId, Message, Recipients, Record, Regency, ReplicaId, Sealed,
-    Statement,
+    Statement, Tentative,
 };
 
 use super::disk::{self, Checkpoint};
@@ -52,6 +52,13 @@ impl Said {
     }
 }
 
+/// What the application makes of a request to hand over. Whether its client may ask is the application's to know.
+fn hand_over(request: &Sealed<mod_smart::Request>) -> Option<(Regency, ReplicaId)> {
+    let text = std::str::from_utf8(&request.value().body).ok()?.strip_prefix("hand over ")?;
+    let (regency, to) = text.split_once(" to ")?;
+    Some((Regency(regency.parse().ok()?), ReplicaId(to.parse().ok()?)))
+}
+
 impl World {
     pub(super) fn perform(&mut self, me: ReplicaId, actions: Vec<Action>) {
         let is_silent = self.nodes[me.index()].replica.as_ref().is_some_and(mod_smart::Replica::is_silent);
@@ -75,8 +82,21 @@ impl World {
                 }
                 Action::Deliver(decision) => {
                     decision.proof.verify(&self.view, &Names).unwrap();
+                    for (regency, to) in decision.requests.iter().filter_map(hand_over) {
+                        self.tell_itself(me, Own::HandOver(regency, to));
+                    }
                     let digests = decision.requests.iter().map(Sealed::<mod_smart::Request>::digest).collect();
-                    self.nodes[me.index()].delivered.push((decision.instance, digests));
+                    let node = &mut self.nodes[me.index()];
+                    if !node.ahead.is_empty() {
+                        let foretold = node.ahead.remove(0);
+                        assert_eq!(foretold, (decision.instance, Vec::clone(&digests)), "not taken back");
+                    }
+                    node.delivered.push((decision.instance, digests));
+                }
+                Action::DeliverTentatively(tentative) => self.foretell(me, &tentative),
+                Action::Retract => {
+                    self.retractions += usize::from(!self.nodes[me.index()].ahead.is_empty());
+                    self.nodes[me.index()].ahead.clear();
                 }
                 Action::SendDecisions { to, from } => {
                     let decisions = disk::read_decisions(&self.nodes[me.index()].journal, from, 20);
@@ -107,6 +127,23 @@ impl World {
                 Action::Report(misbehaviour) => self.nodes[me.index()].reports.push(misbehaviour),
             }
         }
+    }
+
+    fn foretell(&mut self, me: ReplicaId, tentative: &Tentative) {
+        let node = &mut self.nodes[me.index()];
+        let is_certified = |record: &Record| match record {
+            Record::Certified(certificate) => {
+                certificate.instance() == tentative.instance && certificate.epoch() == tentative.regency.into()
+            }
+            _ => false,
+        };
+        assert!(node.journal.iter().any(is_certified), "the certificate is durable first");
+        let digests = tentative.requests.iter().map(Sealed::<mod_smart::Request>::digest).collect();
+        node.ahead.push((tentative.instance, digests));
+        let known = node.delivered.iter().chain(&node.ahead);
+        assert!(known.clone().map(|(at, _)| at.0).eq(1..=tentative.instance.0), "in order and without gaps");
+        let history = known.flat_map(|(_, digests)| digests.clone()).collect();
+        self.foretold.entry((tentative.instance, history)).or_default().insert(me, tentative.regency);
     }
 
     fn sign(&mut self, me: ReplicaId, to: Recipients, statement: Statement) {
@@ -146,6 +183,7 @@ impl World {
                 Event::Wake
             }
             Own::StateInstalled(instance) => Event::StateInstalled(instance),
+            Own::HandOver(regency, to) => Event::HandOver { regency, to },
         }
     }
 

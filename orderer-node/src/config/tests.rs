@@ -20,6 +20,7 @@ fn the_documented_sample_loads() {
     assert_eq!((resolved.durability, resolved.verification), (Durability::Full, Verification::Full));
     assert!(resolved.embedded_frontend && resolved.stage_times);
     assert_eq!(resolved.limits, Limits::default(), "the sample shows the defaults");
+    assert_eq!(resolved.group_settings, GroupSettings::default(), "the sample shows the defaults");
 }
 
 #[test]
@@ -54,6 +55,16 @@ fn a_node_may_be_dialled_elsewhere_than_the_channel_says() {
     let text = format!("{MINIMAL}[[node]]\nname = \"o2:7050\"\naddress = \"10.0.0.2:1\"\n");
     assert_eq!(parse(&text).unwrap().addresses["o2:7050"], "10.0.0.2:1");
     assert!(refusal(&format!("{MINIMAL}[[node]]\nname = \"o2:7050\"\n")).contains("address"));
+}
+
+#[test]
+fn what_the_members_of_a_group_share_is_set_one_by_one() {
+    assert_eq!(parse(MINIMAL).unwrap().group_settings, GroupSettings::default());
+    let text = "[ordering]\ndelta = 1\nheavy = [2, 1]\nleaders = [3]\nwindow = 4\ntentative = true\n";
+    let settings = parse(&format!("{MINIMAL}{text}")).unwrap().group_settings;
+    assert_eq!(settings.to_string(), "window 4; delta 1, heavy 1, 2; led first by 3; tentative");
+    let crash = parse(&format!("{MINIMAL}[ordering]\nfault_model = \"crash\"\n")).unwrap().group_settings;
+    assert!(crash.to_string().ends_with("crash faults only"));
 }
 
 #[test]
@@ -119,6 +130,14 @@ fn wrong_values_and_contradictions_are_refused_with_their_key() {
         (format!("{MINIMAL}[ordering]\nrequest_timeout_max_ms = 399\n"), "is less than the request timeout"),
         (format!("{MINIMAL}[ordering]\ncheckpoint_interval = 0\n"), "ordering.checkpoint_interval: must be at least 1"),
         (format!("{MINIMAL}[ordering]\nbatch_requests_max = 4097\n"), "must be from 1 to 4096"),
+        (format!("{MINIMAL}[ordering]\nwindow = 33\n"), "ordering.window: must be from 1 to 32"),
+        (format!("{MINIMAL}[ordering]\ndelta = 1\n"), "ordering.heavy: is empty, and delta is 1"),
+        (format!("{MINIMAL}[ordering]\nleaders = [1, 1]\n"), "ordering.leaders: names consenter 1 twice"),
+        (
+            format!("{MINIMAL}[ordering]\nfault_model = \"crash\"\ntentative = true\n"),
+            "ordering.tentative: is for members that may lie",
+        ),
+        (format!("{MINIMAL}[ordering]\nfault_model = \"none\"\n"), "unknown variant `none`"),
         (
             format!("{MINIMAL}[admin]\nlisten_address = \"127.0.0.1:1\"\nkey = \"k\"\n"),
             "admin: `certificate` and `key` go together",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use frontend_shim::config::Settings;
+use frontend_shim::group_settings::GroupSettings;
 use serde::Serialize;
 
 use super::data_folder::{FrontendFiles, Material, write_whole};
@@ -62,6 +63,7 @@ struct FrontendToml<'a> {
     status_socket: &'a Path,
     identity: CertificateToml,
     msp: MspToml<'a>,
+    ordering: &'a GroupSettings,
     listen: [ListenToml; 1],
     channel: Vec<ChannelToml<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -95,7 +97,12 @@ struct ChannelToml<'a> {
 ///
 /// # Errors
 /// It cannot be written, or a path in it is not text.
-pub(super) fn write(frontend: &FrontendPlan, files: &FrontendFiles, material: &Material) -> anyhow::Result<()> {
+pub(super) fn write(
+    frontend: &FrontendPlan,
+    files: &FrontendFiles,
+    material: &Material,
+    settings: &GroupSettings,
+) -> anyhow::Result<()> {
     let tls = frontend.folder.join("tls");
     let identity = CertificateToml { certificate: tls.join("server.crt"), private_key: tls.join("server.key") };
     let content = FrontendToml {
@@ -103,6 +110,7 @@ pub(super) fn write(frontend: &FrontendPlan, files: &FrontendFiles, material: &M
         status_socket: &files.status_socket,
         identity: identity.clone(),
         msp: MspToml { dir: frontend.folder.join("msp"), id: &frontend.msp_id },
+        ordering: settings,
         listen: [ListenToml { tcp: frontend.listen, tls: identity }],
         channel: material.all_genesis().map(|genesis| ChannelToml { genesis }).collect(),
         node: NodeAddressToml::of(&frontend.placement),

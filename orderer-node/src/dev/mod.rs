@@ -19,6 +19,7 @@ mod network;
 mod network_file;
 mod node_config;
 mod orderer_folders;
+mod ordering;
 mod plan;
 mod scenario;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
+use frontend_shim::group_settings::GroupSettings;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,6 +41,7 @@ use fleet::Fleet;
 use frontends::FrontendPlan;
 use network::{Network, NodePlan};
 pub use network_file::{ChannelEntry, ClientEntry, FrontendEntry, NetworkFile, NodeEntry};
+pub use ordering::{FaultModelOption, OrderingOptions};
 pub use plan::{ChannelOptions, VerificationOption};
 use scenario::Scenario;
 use wan::WanOptions;
@@ -52,6 +55,9 @@ pub struct DevArgs {
     /// Options of the channel.
     #[command(flatten)]
     pub channel: ChannelOptions,
+    /// What the nodes share.
+    #[command(flatten)]
+    pub ordering: OrderingOptions,
     /// Genesis block made by Fabric's tools, instead of one made here
     #[arg(long, value_name = "FILE", requires = "crypto", conflicts_with = "channels")]
     pub genesis: Option<PathBuf>,
@@ -88,11 +94,13 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let material = args.material(&data)?;
     let mut network = Network::read(&material.genesis, &material.crypto)?;
     args.channel.check_against(&network.config, 1 + material.further.len())?;
+    let description_file = data.root().join("network.json");
+    let earlier = NetworkFile::read(&description_file).ok();
+    let settings = args.ordering.settings(&network.config, earlier.as_ref())?;
     let mut planned = frontends::plan(args.frontends, &network.nodes)?;
     let wan = args.wan.start(&mut network.nodes, &mut planned).await?;
-    let nodes = args.prepare_nodes(&data, &network, &material)?;
-    let frontends = prepare_frontends(&data, &planned, &material)?;
-    let description_file = data.root().join("network.json");
+    let nodes = args.prepare_nodes(&data, &network, &material, &settings)?;
+    let frontends = prepare_frontends(&data, &planned, &material, &settings)?;
     fleet::check_ports(&network.nodes, &planned)
         .map_err(|error| anyhow!("{error:#}{}", leftovers(&description_file)))?;
 
@@ -102,6 +110,7 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     }
     let mut fleet = Fleet::start(&nodes, &frontends)?;
     let mut description = describe(&network, &nodes, &material, &fleet)?;
+    description.ordering = settings;
     description.frontends = describe_frontends(&frontends, &fleet);
     let scenario = Scenario::new(&network, &description, &args)?;
     description.write(&description_file)?;
@@ -136,10 +145,11 @@ impl DevArgs {
         data: &DataFolder,
         network: &Network,
         material: &Material,
+        settings: &GroupSettings,
     ) -> anyhow::Result<Vec<(NodePlan, NodeFiles)>> {
         let prepare = |node: &NodePlan| {
             let files = data.node_files(node)?;
-            node_config::write(node, &files, material, self.verification, &self.log)?;
+            node_config::write(node, &files, material, settings, self.verification, &self.log)?;
             Ok((node.clone(), files))
         };
         network.nodes.iter().map(prepare).collect()
@@ -150,10 +160,11 @@ fn prepare_frontends(
     data: &DataFolder,
     planned: &[FrontendPlan],
     material: &Material,
+    settings: &GroupSettings,
 ) -> anyhow::Result<Vec<(FrontendPlan, FrontendFiles)>> {
     let prepare = |frontend: &FrontendPlan| {
         let files = data.frontend_files(&frontend.name)?;
-        frontends::write(frontend, &files, material)?;
+        frontends::write(frontend, &files, material, settings)?;
         Ok((frontend.clone(), files))
     };
     planned.iter().map(prepare).collect()
@@ -189,6 +200,7 @@ fn describe(
         channels: material.all_genesis().map(channel).collect::<anyhow::Result<_>>()?,
         crypto: material.crypto.clone(),
         pid: std::process::id(),
+        ordering: GroupSettings::default(),
         nodes: nodes.iter().zip(fleet.pids()).map(entry).collect(),
         frontends: Vec::new(),
         client: ClientEntry { msp_dir: network.client.msp_dir.clone(), msp_id: network.client.msp_id.clone() },

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use frontend_shim::group_settings::GroupSettings;
 use serde::{Deserialize, Serialize};
 
 use super::data_folder::write_whole;
@@ -22,6 +23,9 @@ pub struct NetworkFile {
     pub crypto: PathBuf,
     /// The process that started the nodes.
     pub pid: u32,
+    /// What the nodes share; plain in the file of a version that knew no such settings.
+    #[serde(default = "GroupSettings::plain")]
+    pub ordering: GroupSettings,
     /// By consenter id.
     pub nodes: Vec<NodeEntry>,
     /// Frontends that are processes of their own, in front of all nodes.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use frontend_shim::group_settings::GroupSettings;
 use serde::Serialize;
 
 use super::data_folder::{Material, NodeFiles, write_whole};
@@ -22,6 +23,7 @@ struct NodeToml<'a> {
     log: &'a str,
     msp: MspToml<'a>,
     tls: TlsToml,
+    ordering: &'a GroupSettings,
     sockets: SocketsToml<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     node: Vec<NodeAddressToml<'a>>,
@@ -67,6 +69,7 @@ pub(super) fn write(
     node: &NodePlan,
     files: &NodeFiles,
     material: &Material,
+    settings: &GroupSettings,
     verification: VerificationOption,
     log: &str,
 ) -> anyhow::Result<()> {
@@ -79,6 +82,7 @@ pub(super) fn write(
         log,
         msp: MspToml { dir: node.folder.join("msp"), id: &node.msp_id },
         tls: TlsToml { certificate: tls.join("server.crt"), key: tls.join("server.key") },
+        ordering: settings,
         sockets: SocketsToml { broadcast: &files.broadcast_socket, status: &files.status_socket },
         node: NodeAddressToml::of(&node.placement),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use blockcutter::config_block::cut_timeout;
 use fabric_channel::{ChannelConfig, go_duration};
+use frontend_shim::group_settings::GroupSettings;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use super::DevArgs;
@@ -93,7 +94,7 @@ impl<'a> Scenario<'a> {
         ensure!(height >= since, "the nodes are at height {height}, and began at {since}");
         failures.extend(underway.follower.broken());
         if let Some(counts) = &counts {
-            display.say(&describe_load(counts, self.verification));
+            display.say(&describe_load(counts, &conditions(self.verification, &self.description.ordering)));
             if counts.due < self.expected_due() / 10 * 9 {
                 display.say("the load fell behind: this machine cannot sign and send as many");
             }
@@ -260,23 +261,19 @@ fn note_ended(fleet: &mut Fleet, display: &mut Display, failures: &mut Vec<Strin
 }
 
 /// What `dev` writes into the configuration of its nodes, in the words of [`crate::config`].
-const fn conditions(verification: VerificationOption) -> &'static str {
-    match verification {
-        VerificationOption::Full => {
-            "verification full: client signatures by the frontend and by every node; durability full; window 1"
-        }
-        VerificationOption::Frontends => {
-            "verification frontends: client signatures by the frontend alone; durability full; window 1"
-        }
-    }
+fn conditions(verification: VerificationOption, settings: &GroupSettings) -> String {
+    let verification = match verification {
+        VerificationOption::Full => "verification full: client signatures by the frontend and by every node",
+        VerificationOption::Frontends => "verification frontends: client signatures by the frontend alone",
+    };
+    format!("{verification}; durability full; {settings}")
 }
 
-fn describe_load(counts: &LoadCounts, verification: VerificationOption) -> String {
+fn describe_load(counts: &LoadCounts, conditions: &str) -> String {
     let LoadCounts { due, acknowledged, refused, left_out, resent, .. } = counts;
     format!(
         "load: {due} envelopes due, {acknowledged} acknowledged, {refused} refused, {left_out} left out, {resent} sent again\n\
-         conditions: {}",
-        conditions(verification)
+         conditions: {conditions}"
     )
 }
 

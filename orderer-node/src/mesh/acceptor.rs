@@ -25,6 +25,8 @@ pub(super) enum GreetingReject {
     Version(u16),
     #[error("ordering group {0} is not served here")]
     Group(GroupId),
+    #[error("ordering group {0} is not served here: {1}")]
+    Settings(GroupId, String),
     #[error("the group has no replica {0} to take links from")]
     Replica(ReplicaId),
     #[error("the certificate is not the one that the channel configuration names for replica {0}")]

@@ -37,6 +37,9 @@ pub struct PeerCounters {
     pub queued_bytes: u64,
     /// What was not accepted from it, by reason.
     pub rejects: BTreeMap<&'static str, u64>,
+    /// Why it last refused a link, if none has stood since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// The figures while they grow.
@@ -52,11 +55,13 @@ pub(super) struct Meter {
     bytes_in: AtomicU64,
     dropped: AtomicU64,
     rejects: Mutex<BTreeMap<&'static str, u64>>,
+    refused: Mutex<Option<String>>,
 }
 
 impl Meter {
     pub(super) fn on_connected(&self) {
         self.connected.store(true, Ordering::Relaxed);
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
         add(&self.links, 1);
     }
 
@@ -66,6 +71,10 @@ impl Meter {
 
     pub(super) fn on_dial_failed(&self) {
         add(&self.dials_failed, 1);
+    }
+
+    pub(super) fn on_refused(&self, why: &str) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
     }
 
     /// Links are replaced before the older one has ended, so they are counted.
@@ -116,6 +125,7 @@ impl Meter {
             dropped: read(&self.dropped),
             queued_bytes: queued_bytes as u64,
             rejects: self.rejects.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

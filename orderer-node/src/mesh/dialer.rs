@@ -69,6 +69,9 @@ async fn run_once(
         Ok(link) => link,
         Err(end) => {
             peer.meter.on_dial_failed();
+            if let LinkEnd::Refused(why) = &end {
+                peer.meter.on_refused(why);
+            }
             return (end, None);
         }
     };
@@ -113,8 +116,8 @@ async fn dial(
 
 /// Our Hello, the same in both directions.
 pub(super) fn hello(shared: &Shared) -> Bytes {
-    let binding = shared.binding.clone();
-    MeshFrame::Hello(Hello { group: shared.group, replica: shared.me, binding }).encode()
+    let (binding, terms) = (shared.binding.clone(), shared.terms.clone());
+    MeshFrame::Hello(Hello { group: shared.group, replica: shared.me, binding, terms }).encode()
 }
 
 fn on_answer(shared: &Shared, peer: &PeerState, answer: MeshFrame) -> Result<(), LinkEnd> {

@@ -173,7 +173,7 @@ impl Inner {
         let (mut reader, mut writer) = (FrameReader::new(near, HELLO_FRAME_BYTES_MAX), FrameWriter::new(far));
         let heard = timeout(HELLO_TIME_MAX, hear(&mut reader)).await;
         let judged = heard.unwrap_or(Err(GreetingReject::Silent)).and_then(|hello| {
-            let mesh = self.meshes().get(&hello.group).cloned().ok_or(GreetingReject::Group(hello.group))?;
+            let mesh = self.meshes().get(&hello.group).cloned().ok_or_else(|| self.not_served(&hello))?;
             acceptor::judge(&mesh, &hello, key)?;
             Ok((mesh, hello))
         });
@@ -190,11 +190,20 @@ impl Inner {
         }
     }
 
+    /// Why there is no mesh of the group that a Hello names.
+    fn not_served(&self, hello: &Hello) -> GreetingReject {
+        let differs = |mesh: &Arc<Shared>| mesh.terms.difference(&hello.terms, "node");
+        match self.meshes().values().find_map(differs) {
+            Some(difference) => GreetingReject::Settings(hello.group, difference),
+            None => GreetingReject::Group(hello.group),
+        }
+    }
+
     fn on_reject(&self, reject: &GreetingReject, peer: SocketAddr, key: &Spki) {
         let counter = match reject {
             GreetingReject::Silent | GreetingReject::Garbled(_) => &self.tally.garbled,
             GreetingReject::Version(_) => &self.tally.versions,
-            GreetingReject::Group(_) => &self.tally.groups,
+            GreetingReject::Group(_) | GreetingReject::Settings(..) => &self.tally.groups,
             GreetingReject::Replica(_) | GreetingReject::Pin(_) => &self.tally.pins,
             GreetingReject::Binding(_) => &self.tally.bindings,
             GreetingReject::Banned => &self.tally.banned,

@@ -5,6 +5,7 @@
 
 use bytes::{Buf as _, Bytes};
 use frontend_shim::framing::{Frame, encode_frame};
+use frontend_shim::group_terms::GroupTerms;
 use frontend_shim::keys::Credential;
 use mod_smart::codec::{CodecError, Reader, Writer};
 use mod_smart::{GroupId, ReplicaId};
@@ -52,6 +53,8 @@ pub struct Hello {
     pub replica: ReplicaId,
     /// Its vote key.
     pub binding: VoteBinding,
+    /// What it takes the group for.
+    pub terms: GroupTerms,
 }
 
 /// Why a link is not taken.
@@ -87,6 +90,7 @@ impl MeshFrame {
                 writer.raw(&hello.group.0);
                 writer.u16(hello.replica.0);
                 hello.binding.encode(writer);
+                hello.terms.encode(writer);
             }),
             Self::Refused(refusal) => encoded(REFUSED, |writer| {
                 writer.u16(refusal.version);
@@ -147,7 +151,8 @@ fn decode_hello(reader: &mut Reader) -> Result<Hello, MeshFrameError> {
     }
     let group = GroupId(reader.array()?);
     let replica = ReplicaId(reader.u16()?);
-    Ok(Hello { group, replica, binding: VoteBinding::decode(reader)? })
+    let binding = VoteBinding::decode(reader)?;
+    Ok(Hello { group, replica, binding, terms: GroupTerms::decode(reader, group)? })
 }
 
 fn decode_refusal(reader: &mut Reader) -> Result<Refusal, MeshFrameError> {
@@ -206,7 +211,18 @@ mod tests {
             signature: Bytes::from_static(b"signature"),
         };
         let frames = [
-            MeshFrame::Hello(Hello { group: GROUP, replica: ReplicaId(3), binding: binding() }),
+            MeshFrame::Hello(Hello {
+                group: GROUP,
+                replica: ReplicaId(3),
+                binding: binding(),
+                terms: GroupTerms::plain(GROUP),
+            }),
+            MeshFrame::Hello(Hello {
+                group: GROUP,
+                replica: ReplicaId(3),
+                binding: binding(),
+                terms: GroupTerms { members: GroupId([6; 32]), settings: toml::from_str("window = 4").unwrap() },
+            }),
             MeshFrame::Refused(Refusal { version: 2, reason: "no".to_owned() }),
             MeshFrame::Consensus { group: GROUP, message: Bytes::from_static(b"message") },
             MeshFrame::Introduce { group: GROUP, credential },

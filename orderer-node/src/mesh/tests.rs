@@ -183,7 +183,9 @@ async fn a_hello_is_judged_by_version_group_replica_and_binding() {
     let world = World::new(3).await;
     let node = world.start(0).await;
     let one = &world.members[1].identity;
-    let with = |group, replica, binding| MeshFrame::Hello(frame::Hello { group, replica, binding });
+    let with = |group, replica, binding| {
+        MeshFrame::Hello(frame::Hello { group, replica, binding, terms: GroupTerms::plain(group) })
+    };
 
     let mut newer = world.hello(1).encode().to_vec();
     newer[6] = 9;
@@ -195,6 +197,14 @@ async fn a_hello_is_judged_by_version_group_replica_and_binding() {
     let mut fake = world.dial_as(one, 0).await;
     fake.say(with(elsewhere, ReplicaId(1), world.binding(1))).await;
     assert_eq!(fake.hear_refusal().await, "ordering group 08080808 is not served here");
+
+    let terms = GroupTerms { members: GROUP, settings: toml::from_str("window = 4").unwrap() };
+    let (group, replica, binding) = (elsewhere, ReplicaId(1), world.binding(1));
+    let mut fake = world.dial_as(one, 0).await;
+    fake.say(MeshFrame::Hello(frame::Hello { group, replica, binding, terms })).await;
+    let refusal = "ordering group 08080808 is not served here: the members of the group are the same, and their settings of \
+                   ordering differ: `window` is 1 at the node that was dialled and 4 at the node that dials";
+    assert_eq!(fake.hear_refusal().await, refusal);
 
     for replica in [0, 2, 9] {
         let mut fake = world.dial_as(one, 0).await;

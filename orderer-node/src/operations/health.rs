@@ -93,6 +93,8 @@ fn group_reasons(group: &GroupReport) -> Vec<String> {
     if !ordering.has_quorum {
         let linked = group.mesh.iter().filter(|peer| peer.connected && peer.heard).count();
         reasons.push(format!("no quorum: linked with {linked} of {} other nodes", ordering.replicas.saturating_sub(1)));
+        let refusals = group.mesh.iter().filter_map(|peer| Some((&peer.address, peer.refused.as_ref()?)));
+        reasons.extend(refusals.map(|(address, why)| format!("the node at {address} refuses the link: {why}")));
     }
     if ordering.is_silent {
         reasons.push("its disk was lost, and it waits to be readmitted".to_owned());

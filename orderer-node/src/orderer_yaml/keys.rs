@@ -221,6 +221,12 @@ const KEYS: &[(&str, Use)] = &[
     ("BFT.Ordering.RequestTimeoutMax", Read),
     ("BFT.Ordering.CheckpointInterval", Read),
     ("BFT.Ordering.BatchRequestsMax", Read),
+    ("BFT.Ordering.FaultModel", Read),
+    ("BFT.Ordering.Delta", Read),
+    ("BFT.Ordering.Heavy", Read),
+    ("BFT.Ordering.Leaders", Read),
+    ("BFT.Ordering.Window", Read),
+    ("BFT.Ordering.Tentative", Read),
     ("BFT.Sockets.Broadcast", Read),
     ("BFT.Sockets.Status", Read),
 ];

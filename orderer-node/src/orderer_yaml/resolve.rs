@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use blockcutter::Verification;
+use frontend_shim::group_settings::{FaultModel, GroupSettings, SettingKey, WrittenSettings};
 use mod_smart::Limits;
 
 use super::cluster::{Cluster, cluster, tls};
@@ -54,6 +55,7 @@ pub(super) fn resolve(
         channels: settings.files("BFT.Channels")?,
         addresses: BTreeMap::new(),
         limits: limits(settings)?,
+        group_settings: group_settings(settings)?,
         sockets,
         embedded_frontend,
         stage_times: settings.flag("BFT.StageTimes", true)?,
@@ -147,6 +149,27 @@ fn limits(settings: &Settings) -> Resolving<Limits> {
     }
     settings.consistent(check_limits(&limits))?;
     Ok(limits)
+}
+
+fn group_settings(settings: &Settings) -> Resolving<GroupSettings> {
+    let models = [("byzantine", FaultModel::Byzantine), ("crash", FaultModel::Crash)];
+    let written = WrittenSettings {
+        fault_model: settings.choice("BFT.Ordering.FaultModel", &models)?,
+        delta: settings.number("BFT.Ordering.Delta")?,
+        heavy: Some(settings.numbers("BFT.Ordering.Heavy")?),
+        leaders: Some(settings.numbers("BFT.Ordering.Leaders")?),
+        window: settings.number("BFT.Ordering.Window")?,
+        tentative: Some(settings.is_on("BFT.Ordering.Tentative")?),
+    };
+    GroupSettings::try_from(written).map_err(|flaw| {
+        let key = match flaw.key() {
+            SettingKey::Heavy => "BFT.Ordering.Heavy",
+            SettingKey::Leaders => "BFT.Ordering.Leaders",
+            SettingKey::Window => "BFT.Ordering.Window",
+            SettingKey::Tentative => "BFT.Ordering.Tentative",
+        };
+        settings.wrong(key, flaw.to_string())
+    })
 }
 
 fn http_listener(settings: &Settings, section: &str) -> Resolving<Option<HttpListener>> {

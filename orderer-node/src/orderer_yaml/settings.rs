@@ -122,12 +122,21 @@ impl Settings {
 
     /// Paths, relative to the file.
     pub(super) fn files(&self, key: &str) -> Reading<Vec<PathBuf>> {
-        let items = match self.setting(key).map(|setting| &setting.written) {
+        Ok(self.items(key).iter().map(|item| self.beside(item)).collect())
+    }
+
+    /// Numbers, as consenters have them.
+    pub(super) fn numbers(&self, key: &str) -> Reading<Vec<u32>> {
+        let wrong = |item: &String| self.wrong(key, format!("= {item:?} is not the number of a consenter"));
+        self.items(key).iter().map(|item| item.trim().parse().map_err(|_| wrong(item))).collect()
+    }
+
+    fn items(&self, key: &str) -> Vec<String> {
+        match self.setting(key).map(|setting| &setting.written) {
             None => Vec::new(),
             Some(Written::Text(text)) => value::list(text),
             Some(Written::List(items)) => items.clone(),
-        };
-        Ok(items.iter().map(|item| self.beside(item)).collect())
+        }
     }
 
     /// A path that is written relative to the file.

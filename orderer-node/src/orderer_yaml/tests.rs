@@ -136,7 +136,9 @@ BFT:
   EmbeddedFrontend: true
   StageTimes: false
   Channels: [c1.block]
-  Ordering: {RequestTimeout: 1s, RequestTimeoutMax: 1m, CheckpointInterval: 7, BatchRequestsMax: 9}
+  Ordering:
+    {RequestTimeout: 1s, RequestTimeoutMax: 1m, CheckpointInterval: 7, BatchRequestsMax: 9, FaultModel: byzantine, Delta: 1,
+     Heavy: [2, 1], Leaders: '[3, 1]', Window: 4, Tentative: true}
   Sockets: {Broadcast: run/b.sock, Status: run/s.sock}
 ";
     let config = config(text);
@@ -177,6 +179,8 @@ BFT:
     let limits = config.limits;
     assert_eq!((limits.request_timeout, limits.request_timeout_max), (seconds(1), seconds(60)));
     assert_eq!((limits.checkpoint_interval, limits.batch_requests_max), (7, 9));
+    let shared = "window 4; delta 1, heavy 1, 2; led first by 3, 1; tentative";
+    assert_eq!(config.group_settings.to_string(), shared);
     assert_eq!(config.sockets.broadcast.as_deref(), Some(Path::new("/etc/fabric/run/b.sock")));
 }
 

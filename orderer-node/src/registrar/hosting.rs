@@ -11,6 +11,7 @@ use fabric_channel::ChannelConfig;
 use fabric_proto::ChannelId;
 use frontend_shim::directory::Directory;
 use frontend_shim::group::OrderingGroup;
+use frontend_shim::group_settings::GroupSettings;
 use frontend_shim::router::Router;
 use frontend_shim::tls_identity::TlsIdentity;
 use mod_smart::{GroupId, Limits, ReplicaId};
@@ -18,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::destinations::ChannelDestinations;
 use super::join_block::Membership;
+use super::kept_settings;
 use crate::block_catch_up::BlockSource;
 use crate::effects::Control;
 use crate::embedded::{self, EmbeddedFrontend};
@@ -50,6 +52,8 @@ pub struct HostingSetup {
     pub verification: Verification,
     /// Limits of the protocol.
     pub limits: Limits,
+    /// What the members of groups share.
+    pub settings: GroupSettings,
     /// Checks what comes in.
     pub verify: WorkPool,
     /// Signs.
@@ -183,7 +187,12 @@ impl Hosting {
 
     /// Has this group ever worked here?
     pub(super) fn has_worked(&self, group: GroupId) -> bool {
-        self.setup.dir.join(hex::encode(group.0)).exists()
+        kept_settings::is_known(&self.setup.dir, group)
+    }
+
+    /// What the members of groups share.
+    pub(super) const fn settings(&self) -> &GroupSettings {
+        &self.setup.settings
     }
 
     /// Every channel that was joined before the node started is in.
@@ -229,6 +238,10 @@ impl Hosting {
         if view.f() == 0 {
             tracing::warn!(replicas = view.n(), "this ordering group tolerates no fault: fewer than four replicas");
         }
+        if let Some(misfit) = ordering.misfit() {
+            tracing::warn!(group = %id, "this ordering group has no weights: {misfit}");
+        }
+        kept_settings::keep(&setup.dir, &ordering)?;
         let vote_key = Arc::new(VoteKey::derive(pinned));
         let keyring = Arc::new(keyring(config, &ordering));
         let joined = channels.clone();
@@ -236,6 +249,7 @@ impl Hosting {
         let directory = Arc::new(Directory::following(&ordering, setup.addresses.clone(), in_force));
         let (mesh, events) = Mesh::start(MeshSetup {
             group: id,
+            terms: ordering.terms(),
             me,
             identity: setup.mesh_identity.clone(),
             binding: VoteBinding::sign(id, me, &vote_key, pinned),
@@ -252,7 +266,7 @@ impl Hosting {
         let group = group::start(GroupSetup {
             me,
             group: Arc::new(ordering.clone()),
-            limits: setup.limits.clone(),
+            limits: limits_of(&setup.limits, ordering.settings()),
             journal_dir: setup
                 .journal_dir
                 .as_ref()
@@ -272,7 +286,8 @@ impl Hosting {
             faults: setup.faults.clone(),
         });
         let group = group.await.inspect_err(|_| setup.mesh_door.close(id))?;
-        tracing::info!(group = %id, replica = %me, of = view.n(), "hosting an ordering group");
+        let settings = ordering.settings();
+        tracing::info!(group = %id, replica = %me, of = view.n(), %settings, "hosting an ordering group");
         // What a channel leaves over in its old group is passed on by a frontend of the new one.
         let frontend = if self.collects() || is_successor {
             let host = Arc::clone(&group.sessions);
@@ -316,6 +331,11 @@ impl HostedGroup {
             drop(left.await);
         }
     }
+}
+
+/// The limits of a group: what its members share is the same for all of them.
+fn limits_of(limits: &Limits, settings: &GroupSettings) -> Limits {
+    Limits { instances_open_max: settings.window(), tentative: settings.is_tentative(), ..limits.clone() }
 }
 
 fn keyring(config: &ChannelConfig, ordering: &OrderingGroup) -> NodeKeyring {

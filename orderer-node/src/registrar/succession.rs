@@ -18,7 +18,9 @@ use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
 use fabric_proto::metadata::last_config_index;
+use frontend_shim::channels::Channel;
 use frontend_shim::eras::Era;
+use frontend_shim::group::OrderingGroup;
 use frontend_shim::ledger::{Ledger, Tip};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
@@ -32,6 +34,7 @@ use super::takeover::{ask_to_go_on, is_asking, is_taken_over};
 use super::{Entry, Inner, Ready};
 use crate::joined::JoinedChannel;
 use crate::participation::ConsensusRelation;
+use crate::tentative::TentativeBlocks;
 
 impl Inner {
     /// Enters a channel that this node orders, and what its group has to know of it.
@@ -56,13 +59,27 @@ impl Inner {
         let style = signature_style(&config, &group, membership.me);
         let (open, moved) = (watch::Sender::new(false), watch::Sender::new(None));
         let opened_at = era.founded_at;
-        let channel = JoinedChannel { ledger, served, style, opened_at, is_taken_over, opening, open, moved };
+        let channel = JoinedChannel {
+            ledger,
+            served,
+            style,
+            opened_at,
+            is_taken_over,
+            opening,
+            open,
+            tentative: TentativeBlocks::default(),
+            moved,
+        };
         let (channel, inner, group_id) = (Arc::new(channel), Arc::downgrade(self), group.id());
         let moving = wait_for_move(inner.clone(), self.hosting.collects(), id.clone(), Arc::clone(&channel));
         let mut tasks = vec![AbortOnDropHandle::new(tokio::spawn(moving))];
         if is_taken_over && is_asking(mark) {
             let asking = ask_to_go_on(inner, id.clone(), group_id, Arc::clone(&channel));
             tasks.push(AbortOnDropHandle::new(tokio::spawn(asking)));
+        }
+        if group.settings().concern_policies() {
+            let watching = remark_on_policy(group.clone(), Arc::clone(&channel.served));
+            tasks.push(AbortOnDropHandle::new(tokio::spawn(watching)));
         }
         let entry = Entry::Consenter { group: group_id, channel: Arc::clone(&channel), _tasks: tasks };
         self.entries().insert(id.clone(), entry);
@@ -72,7 +89,7 @@ impl Inner {
 
     /// A group that has ordered a stretch of a channel before, if it has worked here. `channel` is as it is ordered now.
     pub(super) fn rejoin_former(&self, id: &ChannelId, era: &Era, channel: Option<&JoinedChannel>) -> Option<Joining> {
-        let group = era.group().ok().filter(|group| self.hosting.has_worked(group.id()))?;
+        let group = era.group(self.hosting.settings()).ok().filter(|group| self.hosting.has_worked(group.id()))?;
         let membership = self.keys.membership(&group)?;
         let style = signature_style(&era.config, &group, membership.me);
         let former = channel.map(|now| JoinedChannel {
@@ -83,6 +100,7 @@ impl Inner {
             is_taken_over: now.is_taken_over,
             opening: ArcSwapOption::empty(),
             open: watch::Sender::new(false),
+            tentative: TentativeBlocks::default(),
             moved: watch::Sender::new(None),
         });
         let former = former.map(|former| (id.clone(), Arc::new(former))).into_iter().collect();
@@ -121,6 +139,25 @@ impl Joining {
     pub(super) fn add(&mut self, other: Self) {
         self.channels.extend(other.channels);
         self.former.extend(other.former);
+    }
+}
+
+/// Says what operators should know of the channel's policy beside the settings of its group: now, and when it changes.
+async fn remark_on_policy(group: OrderingGroup, channel: Arc<Channel>) {
+    let (mut sequences, mut said) = (channel.watch_sequence(), Vec::new());
+    loop {
+        sequences.mark_unchanged();
+        let (group, config) = (group.clone(), channel.config());
+        let Ok(remarks) = tokio::task::spawn_blocking(move || group.remarks_on_policy(&config)).await else { return };
+        if remarks != said {
+            for remark in &remarks {
+                tracing::warn!(channel = %channel.id(), "{remark}");
+            }
+            said = remarks;
+        }
+        if sequences.changed().await.is_err() {
+            return;
+        }
     }
 }
 

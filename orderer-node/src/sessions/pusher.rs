@@ -1,19 +1,23 @@
-//! Pushing signed blocks to a frontend, as fast as it takes them.
+//! Pushing signed blocks to a frontend, as fast as it takes them: what is decided, in order; and beside it what is tentative,
+//! as it comes.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use fabric_proto::metadata::parse_signatures_slot;
+use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::{Bodies, Push, ToFrontend, body_source};
 use frontend_shim::ledger::StoredBlock;
 use frontend_shim::stages::Stage;
-use mod_smart::FrontendId;
+use mod_smart::{FrontendId, Regency};
 use prost::Message as _;
 use tokio::sync::{mpsc, watch};
 
 use super::SessionHost;
 use crate::joined::JoinedChannel;
+use crate::tentative::TentativeBlock;
 
 /// Pushes the blocks of one channel to one frontend, from the ledger, as fast as the frontend takes them.
 pub(super) struct Pusher {
@@ -23,6 +27,8 @@ pub(super) struct Pusher {
     pub(super) channel: ChannelId,
     pub(super) joined: Arc<JoinedChannel>,
     pub(super) pushes: mpsc::Sender<Bytes>,
+    /// Header hashes of the blocks whose bodies went out before they were decided, by number.
+    pub(super) foretold: Arc<Mutex<BTreeMap<u64, [u8; 32]>>>,
 }
 
 impl Pusher {
@@ -39,15 +45,91 @@ impl Pusher {
             if moved.borrow().is_some_and(|last| number > last.number) {
                 return;
             }
-            let turn = body_source(self.frontend, number, self.host.view.n()) == self.host.me;
-            if !self.push(number, turn && self.bodies == Bodies::Pushed).await {
+            if !self.push_decided(number).await {
                 return;
             }
         }
     }
 
+    /// Pushes what is signed and not decided yet, each block once for each regency, until the session ends. Nothing here is
+    /// late: whatever is left out comes again as soon as it is decided.
+    pub(super) async fn run_tentative(&self, from: u64, until: watch::Receiver<u64>) {
+        let mut changes = self.joined.tentative.watch();
+        let mut pushed: BTreeMap<u64, (Regency, [u8; 32])> = BTreeMap::new();
+        loop {
+            changes.mark_unchanged();
+            let height = self.joined.ledger.height();
+            pushed = pushed.split_off(&height);
+            for block in self.joined.tentative.from(height.max(from)) {
+                let (number, version) = (block.header.number, (block.regency, block.header_hash));
+                if number >= *until.borrow() || pushed.insert(number, version) == Some(version) {
+                    continue;
+                }
+                let with_body = self.is_our_turn(number);
+                if with_body {
+                    self.foretold().insert(number, block.header_hash);
+                }
+                let Some(push) = self.tentative_push(&block, with_body) else { continue };
+                if self.pushes.send(ToFrontend::Push(push).encode()).await.is_err() {
+                    return;
+                }
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// A frontend asks for a block with its body.
+    pub(super) async fn push_again(&self, number: u64) {
+        if number < self.joined.ledger.height() {
+            self.push(number, true).await;
+        } else if let Some(block) = self.joined.tentative.from(number).first().filter(|it| it.header.number == number)
+            && let Some(push) = self.tentative_push(block, true)
+        {
+            drop(self.pushes.send(ToFrontend::Push(push).encode()).await);
+        }
+    }
+
+    fn is_our_turn(&self, number: u64) -> bool {
+        self.bodies == Bodies::Pushed && body_source(self.frontend, number, self.host.view.n()) == self.host.me
+    }
+
+    fn foretold(&self) -> MutexGuard<'_, BTreeMap<u64, [u8; 32]>> {
+        self.foretold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tentative_push(&self, block: &TentativeBlock, with_body: bool) -> Option<Push> {
+        Some(Push {
+            channel: self.channel.clone(),
+            number: block.header.number,
+            certainty: Certainty::Tentative(block.regency),
+            previous_hash: block.header.previous_hash.as_ref().try_into().ok()?,
+            data_hash: block.header.data_hash.as_ref().try_into().ok()?,
+            metadata_value: block.metadata_value.clone(),
+            signature: block.signature.encode_to_vec().into(),
+            body: with_body.then(|| block.data.clone()),
+        })
+    }
+
+    /// The body goes along if it is our turn and it has not gone out before.
+    async fn push_decided(&self, number: u64) -> bool {
+        let mut with_body = self.is_our_turn(number);
+        if with_body && let Some(foretold) = self.take_foretold(number) {
+            let stored = self.joined.ledger.read(number).ok().flatten();
+            with_body = stored.is_none_or(|block| block.header.hash() != foretold);
+        }
+        self.push(number, with_body).await
+    }
+
+    fn take_foretold(&self, number: u64) -> Option<[u8; 32]> {
+        let mut foretold = self.foretold();
+        let later = foretold.split_off(&number.saturating_add(1));
+        std::mem::replace(&mut *foretold, later).remove(&number)
+    }
+
     /// Says whether the frontend is still there and the block was.
-    pub(super) async fn push(&self, number: u64, with_body: bool) -> bool {
+    async fn push(&self, number: u64, with_body: bool) -> bool {
         let block = match self.joined.ledger.read(number) {
             Ok(Some(block)) => block,
             Ok(None) => return true,
@@ -67,6 +149,7 @@ impl Pusher {
         Some(Push {
             channel: self.channel.clone(),
             number: block.number,
+            certainty: Certainty::Decided,
             previous_hash: block.header.previous_hash.as_ref().try_into().ok()?,
             data_hash: block.header.data_hash.as_ref().try_into().ok()?,
             metadata_value: slot.value,

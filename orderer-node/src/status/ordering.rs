@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use frontend_shim::channels::Channels;
+use frontend_shim::group_settings::GroupSettings;
 use mod_smart::ReplicaId;
 use mod_smart::quorum::Voters;
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,8 @@ pub struct OrderingReport {
     pub replica: u16,
     /// How many replicas it has.
     pub replicas: usize,
+    /// What its members share besides the channels' configurations.
+    pub settings: GroupSettings,
     /// Its members, in replica order.
     pub members: Vec<MemberReport>,
     /// Do links stand in both directions with so many that they and we are a quorum?
@@ -123,6 +126,7 @@ impl OrderingReport {
         let ordered: Vec<String> = ordered.map(|(id, _)| id.to_string()).collect();
         Self {
             group: hex::encode(view.group().0),
+            settings: group.sessions.terms.settings.clone(),
             members: members(status, ordered.first().map_or("", String::as_str), channels, &links),
             channels: ordered,
             replica: me.0,

@@ -94,6 +94,7 @@ fn show_channels(out: &mut String, report: &StatusReport) {
 fn show_group(out: &mut String, group: &OrderingReport) {
     let name = group.group.get(..8).unwrap_or(&group.group);
     line(out, format_args!("group {name} orders {}", group.channels.join(", ")));
+    line(out, format_args!("  {}", group.settings));
     let begun = if group.is_synced { "" } else { ", which has not begun" };
     line(out, format_args!("  regency {}{begun}, led by {}", group.regency, called(group, group.leader)));
     if let Some(change) = &group.regency_change {

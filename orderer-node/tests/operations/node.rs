@@ -204,6 +204,7 @@ fn group() -> GroupReport {
         dropped: 1,
         queued_bytes: 2_048,
         rejects: [("garbage", 1)].into(),
+        refused: None,
     };
     GroupReport {
         ordering,

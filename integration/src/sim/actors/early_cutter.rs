@@ -85,14 +85,12 @@ impl EarlyCutter {
 fn channel_of(request: &Sealed<Request>) -> Option<ChannelId> {
     let body: Bytes = request.value().body.clone();
     let commands = command::decode(body).ok()?;
-    commands
-        .into_iter()
-        .map(|command| match command {
-            Command::Envelopes { channel, .. }
-            | Command::Config { channel, .. }
-            | Command::CutAfterTimeout { channel, .. }
-            | Command::OpenChannel { channel, .. }
-            | Command::TakeUpChannel { channel, .. } => channel,
-        })
-        .next()
+    commands.into_iter().find_map(|command| match command {
+        Command::Envelopes { channel, .. }
+        | Command::Config { channel, .. }
+        | Command::CutAfterTimeout { channel, .. }
+        | Command::OpenChannel { channel, .. }
+        | Command::TakeUpChannel { channel, .. } => Some(channel),
+        Command::HandOver { .. } => None,
+    })
 }

@@ -1,10 +1,11 @@
 //! Every decision has a proof that verifies, and of which every vote that is not a liar's was really cast; every certified
-//! block has a quorum of signers, one of them correct at least.
+//! block has a quorum of signers, one of them correct at least. Where replicas only crash nobody sends a WRITE, and one signer
+//! of a block is enough.
 
 use std::collections::BTreeSet;
 
 use mod_smart::certificate::{Vote, VoteKind};
-use mod_smart::{Record, ReplicaId};
+use mod_smart::{FaultModel, Message, Record, ReplicaId};
 
 use super::{Checker, Observation, Scene, Standing, signers};
 use crate::sim::keys::Keys;
@@ -48,10 +49,16 @@ impl Checker for Certificate {
             Observation::Certified(frontend, pushes) => {
                 let is_signed = pushes.iter().all(|(signer, push)| push.is_signed_by(*signer));
                 let voters = signers(pushes);
-                if !is_signed || !scene.view.is_quorum(voters) || !scene.view.is_any_correct(voters) {
+                let is_correct = scene.view.fault_model() == FaultModel::Crash || scene.view.is_any_correct(voters);
+                if !is_signed || !scene.view.is_delivery_quorum(voters) || !is_correct {
                     return Err(format!("frontend {frontend} certifies a block without a quorum"));
                 }
                 Ok(())
+            }
+            Observation::Sent(replica, Message::Vote(signed))
+                if signed.vote.kind == VoteKind::Write && !scene.view.has_writes() =>
+            {
+                Err(format!("replica {replica} sends a WRITE, though nobody needs one"))
             }
             _ => Ok(()),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use frontend_shim::certainty::Certainty;
 use mod_smart::ReplicaId;
 
 use super::{Checker, Observation, Scene};
@@ -36,6 +37,11 @@ impl Checker for HashChain {
                 match self.chain.get(&number) {
                     Some((hash, _)) if *hash == push.header.hash() => {}
                     Some(_) => return Err(format!("frontend {frontend} certified a false block {number}")),
+                    // Final before anybody heard of the decision. What is cut later has to be this.
+                    None if pushes.iter().any(|(_, push)| push.certainty != Certainty::Decided) => {
+                        let first = pushes.first().map_or(ReplicaId(0), |(replica, _)| *replica);
+                        self.chain.insert(number, (push.header.hash(), first));
+                    }
                     None => {
                         return Err(format!("frontend {frontend} certified block {number}, which nobody correct cut"));
                     }

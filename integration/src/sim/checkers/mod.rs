@@ -9,6 +9,7 @@ mod agreement;
 mod bounds;
 mod certificate;
 mod durability;
+mod finality;
 mod hash_chain;
 mod liveness;
 mod no_duplicate;
@@ -77,6 +78,8 @@ pub enum Observation<'a> {
     Delivered(ReplicaId, &'a Decision),
     /// A replica has cut a block.
     Cut(ReplicaId, &'a CutBlock),
+    /// A replica signs a block that is tentative.
+    Foretold(ReplicaId, &'a CutBlock),
     /// A frontend has enough signatures on a block.
     Certified(usize, &'a [(ReplicaId, BlockPush)]),
     /// The process of a replica begins from the state after this instance.
@@ -120,6 +123,7 @@ pub fn all(config: Arc<ChannelConfig>) -> Vec<Box<dyn Checker>> {
         Box::new(bounds::Bounds::default()),
         Box::new(certificate::Certificate::default()),
         Box::new(durability::Durability::default()),
+        Box::new(finality::Finality::default()),
         Box::new(hash_chain::HashChain::default()),
         Box::new(no_duplicate::NoDuplicate::default()),
         Box::new(permission::Permission::beginning(config)),

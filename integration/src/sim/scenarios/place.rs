@@ -46,6 +46,7 @@ pub fn wide_area(view: View, lives: Duration) -> Plan {
         envelopes: (4, 4),
         writers: Writers::Anybody,
         update_every: None,
+        hand_over_every: None,
         frontends: FRONTENDS,
         frontend_window: FRONTEND_WINDOW,
         may_client_lie: false,

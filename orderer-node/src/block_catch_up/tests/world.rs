@@ -186,11 +186,13 @@ impl World {
             is_taken_over: false,
             opening: arc_swap::ArcSwapOption::empty(),
             open: tokio::sync::watch::Sender::new(true),
+            tentative: crate::tentative::TentativeBlocks::default(),
             moved: tokio::sync::watch::Sender::new(None),
         };
         Arc::new(SessionHost {
             me: ReplicaId(replica),
             view: self.group.view().clone(),
+            terms: self.group.terms(),
             keyring,
             credentials: Arc::new(credentials),
             faults: Faults::channel().0,

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fabric_channel::{ChannelConfig, ConsensusType, Principal, Role};
 use fabric_proto::ChannelId;
 use fabric_proto::common::Block;
+use frontend_shim::group_settings::GroupSettings;
 use prost::Message as _;
 
 use super::super::data_folder::{DataFolder, Material};
@@ -175,7 +176,8 @@ fn the_written_configuration_is_what_the_node_reads() {
     assert!(network.client.msp_dir.ends_with("users/User1@org1.example.com/msp"));
     let node = &network.nodes[2];
     let files = data.node_files(node).unwrap();
-    node_config::write(node, &files, &material, VerificationOption::Full, "debug").unwrap();
+    let settings = GroupSettings::default();
+    node_config::write(node, &files, &material, &settings, VerificationOption::Full, "debug").unwrap();
     let read = Config::load(&files.config).unwrap();
     assert_eq!((read.listen_address.port(), read.log.as_str()), (7052, "debug"));
     assert_eq!((&read.channels, &read.data_dir), (&vec![material.genesis.clone()], &files.data));

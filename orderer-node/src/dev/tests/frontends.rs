@@ -8,6 +8,7 @@ use blockcutter::Verification;
 use clap::{CommandFactory as _, FromArgMatches as _};
 use fabric_proto::ChannelId;
 use frontend_shim::config::{ListenerSettings, Settings};
+use frontend_shim::group_settings::GroupSettings;
 
 use super::super::data_folder::{DataFolder, Material};
 use super::super::fleet::check_ports;
@@ -102,7 +103,7 @@ fn a_frontend_reads_what_is_written_for_it() {
     assert_eq!(planned[4].tls_ca(), planned[0].tls_ca(), "more frontends than nodes share certificates");
     for frontend in &planned {
         let files = data.frontend_files(&frontend.name).unwrap();
-        frontends::write(frontend, &files, &material).unwrap();
+        frontends::write(frontend, &files, &material, &GroupSettings::default()).unwrap();
         let read = Settings::load(&files.config).unwrap();
         assert_eq!((read.channels.len(), &read.data_dir), (2, &files.data));
         assert_eq!(read.status_socket.as_ref(), Some(&files.status_socket));
@@ -123,7 +124,8 @@ fn nodes_are_told_who_checks_and_of_every_channel() {
     for (option, expected) in
         [(VerificationOption::Full, Verification::Full), (VerificationOption::Frontends, Verification::Frontends)]
     {
-        node_config::write(&network.nodes[0], &files, &material, option, "info").unwrap();
+        let settings = GroupSettings::default();
+        node_config::write(&network.nodes[0], &files, &material, &settings, option, "info").unwrap();
         let read = Config::load(&files.config).unwrap();
         assert_eq!(read.verification, expected);
         assert_eq!(read.channels, material.all_genesis().map(Path::to_owned).collect::<Vec<_>>());

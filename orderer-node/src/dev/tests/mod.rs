@@ -7,6 +7,7 @@ mod frontends;
 mod given;
 mod keys;
 mod load;
+mod ordering;
 mod served;
 
 use std::path::{Path, PathBuf};

@@ -97,6 +97,7 @@ impl World {
         let others = (0..self.members.len() as u16).filter(|&other| other != me);
         MeshSetup {
             group,
+            terms: GroupTerms::plain(group),
             me: ReplicaId(me),
             identity: self.members[usize::from(me)].identity.clone(),
             binding: self.binding_in(group, me),
@@ -173,7 +174,8 @@ impl World {
 
     pub(super) fn hello(&self, member: u16) -> frame::MeshFrame {
         let binding = self.binding(member);
-        frame::MeshFrame::Hello(frame::Hello { group: GROUP, replica: ReplicaId(member), binding })
+        let terms = GroupTerms::plain(GROUP);
+        frame::MeshFrame::Hello(frame::Hello { group: GROUP, replica: ReplicaId(member), binding, terms })
     }
 
     /// Listens in the place of a member.

@@ -20,6 +20,16 @@ fn standing(families: &mut Families, groups: &[GroupReport]) {
     };
     families.gauge("ordering_replicas", "Nodes in the group.", each(&|it| Sample::new(it.replicas)));
     families.gauge(
+        "ordering_window",
+        "Decisions that may be under way at once.",
+        each(&|it| Sample::new(it.settings.window())),
+    );
+    families.gauge(
+        "ordering_tentative",
+        "1 if blocks are signed before they are decided, on channels whose policy allows it.",
+        each(&|it| Sample::holds(it.settings.is_tentative())),
+    );
+    families.gauge(
         "ordering_has_quorum",
         "1 if this node is linked with so many others that they are a quorum.",
         each(&|it| Sample::holds(it.has_quorum)),
