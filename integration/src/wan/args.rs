@@ -49,13 +49,16 @@ pub struct SettingArgs {
     /// Nodes of the larger weight, by their numbers from 1
     #[arg(long, value_name = "ID,...", value_delimiter = ',', requires = "delta")]
     pub heavy: Vec<u16>,
+    /// Nodes that lead first, in this order, by their numbers
+    #[arg(long, value_name = "ID,...", value_delimiter = ',')]
+    pub leaders: Vec<u16>,
     /// Blocks are signed after the WRITE quorum
     #[arg(long)]
     pub tentative: bool,
     /// Who verifies the signatures of clients: full, or frontends
     #[arg(long, value_name = "WHO", default_value = "frontends")]
     pub verification: String,
-    /// A further argument of `orderer-node dev`, as --dev=--leaders=3,1; may be repeated
+    /// A further argument of `orderer-node dev`, as --dev=--log=warn; may be repeated
     #[arg(long = "dev", value_name = "ARGUMENT", allow_hyphen_values = true)]
     pub dev: Vec<String>,
     /// Where the networks live for as long as they run [default: the system's folder for temporary files]

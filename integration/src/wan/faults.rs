@@ -44,7 +44,7 @@ pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
     for watch in &watches {
         watch.check(&audit).context("what a client was given")?;
     }
-    let outcome = judge(args, &floor, (&doors, &reports), (done, &audit));
+    let outcome = judge(args, &network.description, (&doors, &reports), (done, &audit));
     print!("{}", page::text(&outcome));
     if let Some(file) = &args.html {
         write_text(&page::page(&outcome).render(), file)?;
@@ -154,7 +154,7 @@ impl Course<'_> {
 
 fn judge(
     args: &FaultsArgs,
-    floor: &Floor,
+    setting: &str,
     (doors, reports): (&[Door], &[Report]),
     (done, audit): (Vec<(SystemTime, Fault)>, &Audit),
 ) -> FaultsOutcome {
@@ -181,7 +181,7 @@ fn judge(
     }
     let long = faults.iter().filter(|fault| fault.outage_s > args.outage_max);
     failures.extend(long.map(|fault| format!("{}: {:.1} s without a block", fault.what, fault.outage_s)));
-    let (rate, block, setting) = (args.rate, args.block, args.setting.describe(floor));
+    let (rate, block) = (args.rate, args.block);
     FaultsOutcome {
         conditions: format!("{setting}; {rate} envelopes/s of {PAYLOAD_BYTES} B at each site, blocks of {block}"),
         faults,

@@ -27,11 +27,14 @@ pub(super) async fn run(args: &LatencyArgs) -> anyhow::Result<Vec<String>> {
     let laboratory = args.against.as_deref().map(read_laboratory).transpose()?.unwrap_or_default();
     let mut runs = Vec::new();
     let mut failures = Vec::new();
+    let mut setting = String::new();
     for number in 1..=args.runs {
         eprintln!("run {number} of {}", args.runs);
-        runs.push(measure(args, &floor, &laboratory, &mut failures).await?);
+        let (description, sites) = measure(args, &floor, &laboratory, &mut failures).await?;
+        setting = description;
+        runs.push(sites);
     }
-    let outcome = LatencyOutcome { conditions: describe(args, &floor), sites: middle(runs) };
+    let outcome = LatencyOutcome { conditions: describe(args, &setting), sites: middle(runs) };
     print!("{}", table(&outcome));
     failures.extend(outcome.sites.iter().filter_map(|site| judge(site, args.within)));
     if let Some(file) = &args.json {
@@ -40,13 +43,13 @@ pub(super) async fn run(args: &LatencyArgs) -> anyhow::Result<Vec<String>> {
     Ok(failures)
 }
 
-/// One network, from beginning to end.
+/// One network, from beginning to end: how it is set up, and what was measured at each site.
 async fn measure(
     args: &LatencyArgs,
     floor: &Floor,
     laboratory: &Laboratory,
     failures: &mut Vec<String>,
-) -> anyhow::Result<Vec<SiteLatency>> {
+) -> anyhow::Result<(String, Vec<SiteLatency>)> {
     let block = if args.rate.is_some() { args.block } else { 1 };
     let network = WanNetwork::start(&args.setting, floor, block).await?;
     let (ids, doors) = (network.nodes.ids(), network.doors());
@@ -82,7 +85,7 @@ async fn measure(
         for (door, report) in doors.iter().zip(&reports) {
             judged(door, report, (before, after))?;
         }
-        return Ok(sites);
+        return Ok((network.description.clone(), sites));
     }
     for door in &doors {
         let before = network.reign(&ids).await?;
@@ -91,7 +94,7 @@ async fn measure(
         judged(door, &report, (before, after))?;
         eprintln!("{}: p50 {:.1} ms", door.site, report.latency.p50_ms);
     }
-    Ok(sites)
+    Ok((network.description.clone(), sites))
 }
 
 /// For each site the run with the middle median.
@@ -105,13 +108,13 @@ fn middle(runs: Vec<Vec<SiteLatency>>) -> Vec<SiteLatency> {
     (0..count).filter_map(of_site).collect()
 }
 
-fn describe(args: &LatencyArgs, floor: &Floor) -> String {
+fn describe(args: &LatencyArgs, setting: &str) -> String {
     let load = match args.rate {
         Some(rate) => format!("open loop at {rate} envelopes/s over all sites, blocks of {}", args.block),
         None => "closed loop, one envelope on its way, one site after the other, blocks of 1".to_owned(),
     };
-    let LatencyArgs { size, seconds, runs, setting, .. } = args;
-    format!("{}; {load}, payload {size} B, {seconds} s, {runs} runs", setting.describe(floor))
+    let LatencyArgs { size, seconds, runs, .. } = args;
+    format!("{setting}; {load}, payload {size} B, {seconds} s, {runs} runs")
 }
 
 fn table(outcome: &LatencyOutcome) -> String {

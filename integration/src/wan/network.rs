@@ -32,6 +32,8 @@ pub(super) struct WanNetwork {
     pub(super) nodes: Site,
     /// The frontends, by their numbers.
     pub(super) frontends: Site,
+    /// How it is set up, in a line.
+    pub(super) description: String,
     folder: TempDir,
 }
 
@@ -106,24 +108,21 @@ impl SettingArgs {
             give("--delta", &delta);
             give("--heavy", &self.heavy.iter().map(u16::to_string).collect::<Vec<_>>().join(","));
         }
+        if !self.leaders.is_empty() {
+            give("--leaders", &self.leaders.iter().map(u16::to_string).collect::<Vec<_>>().join(","));
+        }
         arguments.extend(self.tentative.then(|| "--tentative".to_owned()));
         arguments.extend(self.dev.iter().cloned());
         Ok(arguments)
     }
 
-    /// In a line.
-    pub(super) fn describe(&self, floor: &Floor) -> String {
+    /// In a line, with what the nodes share in words.
+    fn describe(&self, floor: &Floor, shared: &str) -> String {
         let sites: Vec<&str> = floor.replicas.iter().map(|&place| floor.matrix.sites()[place].as_str()).collect();
         let mut text = format!("{} nodes at {}, delays of {}", sites.len(), sites.join(", "), self.matrix);
         text += if self.jitter { " with jitter" } else { " without jitter" };
-        if !self.heavy.is_empty() {
-            text += &format!(", nodes {:?} heavy", self.heavy);
-        }
-        if let Some(window) = self.window {
-            text += &format!(", window {window}");
-        }
-        text += if self.tentative { ", tentative execution" } else { "" };
-        text + &format!(", client signatures verified by {}", self.verification)
+        let verification = &self.verification;
+        text + &format!("; {shared}; client signatures verified by {verification}")
     }
 }
 
@@ -154,7 +153,9 @@ impl WanNetwork {
                 sleep(POLL).await;
             }
         }
-        Ok(Self { process: Some(process), restarted: BTreeMap::new(), file, nodes, frontends, folder })
+        let description = setting.describe(floor, &file.ordering.to_string());
+        let restarted = BTreeMap::new();
+        Ok(Self { process: Some(process), restarted, file, nodes, frontends, description, folder })
     }
 
     /// Where files may be put.
