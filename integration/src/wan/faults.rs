@@ -9,7 +9,8 @@ use super::args::FaultsArgs;
 use super::floor::Floor;
 use super::load::{Load, LoadPlan};
 use super::network::{Door, WanNetwork};
-use super::outcome::{Fault, FaultsOutcome, SiteCourse};
+use super::outcome::{Fault, FaultsOutcome, LeaderChange, SiteCourse};
+use super::reigns::{Beginning, Reigns};
 use super::{page, write_json, write_text};
 use crate::campaign::{Audit, Watch};
 use crate::loadgen::Report;
@@ -25,6 +26,7 @@ pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
     let ids = network.nodes.ids();
     let doors = network.doors();
     let watches = Watch::all(&network.frontends, &network.frontends.ids())?;
+    let reigns = Reigns::start(network.nodes.clone());
     let plan = LoadPlan {
         rate_per_s: Some(args.rate),
         payload_bytes: PAYLOAD_BYTES,
@@ -40,11 +42,13 @@ pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
     course.play(args, &floor).await?;
     let done = course.done;
     let reports = try_join_all(loads.into_iter().map(Load::finish)).await?;
+    let leaders: Vec<(Beginning, String)> =
+        reigns.seen().into_iter().map(|it| (it.clone(), network.site(it.leader as NodeId + 1))).collect();
     let audit = Audit::of(&network.nodes, &ids).await.context("the chains at the end")?;
     for watch in &watches {
         watch.check(&audit).context("what a client was given")?;
     }
-    let outcome = judge(args, &network.description, (&doors, &reports), (done, &audit));
+    let outcome = judge(args, &network.description, (&doors, &reports), (done, leaders, &audit));
     print!("{}", page::text(&outcome));
     if let Some(file) = &args.html {
         write_text(&page::page(&outcome).render(), file)?;
@@ -156,14 +160,18 @@ fn judge(
     args: &FaultsArgs,
     setting: &str,
     (doors, reports): (&[Door], &[Report]),
-    (done, audit): (Vec<(SystemTime, Fault)>, &Audit),
+    (done, leaders, audit): (Vec<(SystemTime, Fault)>, Vec<(Beginning, String)>, &Audit),
 ) -> FaultsOutcome {
     let began = reports.iter().map(|report| report.began_unix_s).fold(f64::INFINITY, f64::min);
-    let since_began = |(wall, fault): (SystemTime, Fault)| {
-        let at = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        Fault { at_s: at - began, ..fault }
+    let since_began = |wall: SystemTime| wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() - began;
+    let faults: Vec<Fault> = done.into_iter().map(|(wall, fault)| Fault { at_s: since_began(wall), ..fault }).collect();
+    let change = |(Beginning { at, regency, reason, .. }, leader)| LeaderChange {
+        at_s: since_began(at),
+        regency,
+        leader,
+        reason,
     };
-    let faults: Vec<Fault> = done.into_iter().map(since_began).collect();
+    let leaders = leaders.into_iter().map(change).collect();
     let course = |(door, report): (&Door, &Report)| SiteCourse {
         site: door.site.clone(),
         began_s: report.began_unix_s - began,
@@ -185,6 +193,7 @@ fn judge(
     FaultsOutcome {
         conditions: format!("{setting}; {rate} envelopes/s of {PAYLOAD_BYTES} B at each site, blocks of {block}"),
         faults,
+        leaders,
         sites: doors.iter().zip(reports).map(course).collect(),
         blocks: audit.blocks() as u64,
         envelopes: audit.envelopes() as u64,

@@ -13,6 +13,7 @@ mod load;
 mod network;
 mod outcome;
 mod page;
+mod reigns;
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ use anyhow::Context as _;
 
 pub use args::{Command, FaultsArgs, LatencyArgs, SettingArgs, WanArgs};
 pub use floor::Floor;
-pub use outcome::{Fault, FaultsOutcome, LatencyOutcome, SiteCourse, SiteLatency};
+pub use outcome::{Fault, FaultsOutcome, LatencyOutcome, LeaderChange, SiteCourse, SiteLatency};
 
 /// Does what is asked for. Gives what should not be.
 ///

@@ -53,6 +53,8 @@ pub struct FaultsOutcome {
     pub conditions: String,
     /// In the order of time.
     pub faults: Vec<Fault>,
+    /// In the order of time.
+    pub leaders: Vec<LeaderChange>,
     /// By site.
     pub sites: Vec<SiteCourse>,
     /// Blocks of the chain that all nodes have, verified.
@@ -78,6 +80,19 @@ pub struct Fault {
     pub rejoined_s: Option<f64>,
     /// The site of the leader then.
     pub leader: String,
+}
+
+/// Another node leads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeaderChange {
+    /// Seconds after the first load began.
+    pub at_s: f64,
+    /// The number of the regency.
+    pub regency: u64,
+    /// The site of its leader.
+    pub leader: String,
+    /// Why the one before has ended, in the nodes' words.
+    pub reason: String,
 }
 
 /// What the clients of one site saw.

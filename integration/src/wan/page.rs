@@ -1,6 +1,6 @@
 //! What `wan faults` found, for people: as a page with drawings, and in lines.
 
-use super::outcome::{FaultsOutcome, SiteCourse};
+use super::outcome::{FaultsOutcome, LeaderChange, SiteCourse};
 use crate::loadgen::Tick;
 use crate::page::{Axis, Chart, Mark, Page, Part, Section, Series, Table};
 
@@ -11,19 +11,20 @@ pub(super) fn page(outcome: &FaultsOutcome) -> Page {
     section.text = Some(summary(outcome));
     let p50 = |tick: &Tick| (tick.delivered > 0).then_some(tick.p50_ms);
     let per_s = |tick: &Tick| (tick.tick_s > 0.0).then(|| tick.delivered as f64 / tick.tick_s);
+    // A drawing between tables has the whole width.
     section.parts.push(over_time(
         outcome,
         "Latency",
         Axis::log10("From due to delivered, median of half a second", "ms"),
         outcome.sites.iter().map(|site| series(site, p50)).collect(),
     ));
+    section.parts.push(events(outcome).into());
     section.parts.push(over_time(
         outcome,
         "Throughput",
         Axis::linear("Delivered at each site", "envelopes/s"),
         outcome.sites.iter().map(|site| series(site, per_s)).collect(),
     ));
-    section.parts.push(events(outcome).into());
     section.parts.push(sites(outcome).into());
     page.sections.push(section);
     page
@@ -31,7 +32,7 @@ pub(super) fn page(outcome: &FaultsOutcome) -> Page {
 
 /// The same in lines.
 pub(super) fn text(outcome: &FaultsOutcome) -> String {
-    let mut text = format!("{}\n{}\n", outcome.conditions, summary(outcome));
+    let mut text = format!("{}\n{}\n\n{}", outcome.conditions, summary(outcome), course(outcome));
     for table in [events(outcome), sites(outcome)] {
         text += &format!("\n{}\n", table.head.join(" | "));
         for row in &table.rows {
@@ -59,8 +60,44 @@ fn summary(outcome: &FaultsOutcome) -> String {
 fn over_time(outcome: &FaultsOutcome, title: &str, y: Axis, series: Vec<Series>) -> Part {
     let mut chart = Chart::new(title, Axis::linear("Since the load began", "s"), y);
     chart.series = series;
-    chart.marks = outcome.faults.iter().map(|fault| Mark { x: round(fault.at_s), text: fault.what.clone() }).collect();
+    chart.marks = marks(outcome).into_iter().map(|(at_s, text)| Mark { x: round(at_s), text }).collect();
     chart.into()
+}
+
+/// What was done, and who led then, in the order of time.
+fn marks(outcome: &FaultsOutcome) -> Vec<(f64, String)> {
+    let faults = outcome.faults.iter().map(|fault| (fault.at_s, fault.what.clone()));
+    let leads = |change: &LeaderChange| (change.at_s, format!("{} leads: {}", change.leader, change.reason));
+    let mut marks: Vec<(f64, String)> = faults.chain(outcome.leaders.iter().map(leads)).collect();
+    marks.sort_by(|one, other| one.0.total_cmp(&other.0));
+    marks
+}
+
+/// The latency over time as lines of text: a bar for every few seconds, on a logarithmic scale, with what happened then.
+fn course(outcome: &FaultsOutcome) -> String {
+    let of_sites = outcome.sites.iter().flat_map(|site| {
+        let delivered = site.timeline.iter().filter(|tick| tick.delivered > 0);
+        delivered.map(|tick| (tick.at_s + site.began_s, tick.p50_ms))
+    });
+    let ticks: Vec<(f64, f64)> = of_sites.collect();
+    let end = ticks.iter().map(|tick| tick.0).fold(0.0, f64::max);
+    let marks = marks(outcome);
+    let mut text = String::new();
+    for number in 0..(end / COURSE_STEP_S).ceil() as usize {
+        let from = number as f64 * COURSE_STEP_S;
+        let is_now = |at: f64| (from..from + COURSE_STEP_S).contains(&at);
+        let mut latencies: Vec<f64> = ticks.iter().filter(|tick| is_now(tick.0)).map(|tick| tick.1).collect();
+        latencies.sort_by(f64::total_cmp);
+        let bar = latencies.get(latencies.len() / 2).map_or(String::new(), |ms| {
+            let length = ((ms / COURSE_FROM_MS).log10() * COURSE_PER_DECADE).clamp(1.0, 60.0);
+            format!("{} {ms:.0} ms", "=".repeat(length as usize))
+        });
+        let events: Vec<String> =
+            marks.iter().filter(|(at, _)| is_now(*at)).map(|(at, what)| format!("{at:.1} s: {what}")).collect();
+        text += format!("{from:>5.0} s | {bar:<44} {}", events.join("; ")).trim_end();
+        text.push('\n');
+    }
+    text
 }
 
 fn series(site: &SiteCourse, value: impl Fn(&Tick) -> Option<f64>) -> Series {
@@ -123,6 +160,10 @@ fn round(seconds: f64) -> f64 {
     (seconds * 10.0).round() / 10.0
 }
 
+const COURSE_STEP_S: f64 = 4.0;
+const COURSE_FROM_MS: f64 = 100.0;
+const COURSE_PER_DECADE: f64 = 18.0;
+
 #[cfg(test)]
 mod tests {
     use super::super::outcome::Fault;
@@ -140,6 +181,12 @@ mod tests {
                 regency_changes: 1,
                 rejoined_s: None,
                 leader: "Virginia".to_owned(),
+            }],
+            leaders: vec![LeaderChange {
+                at_s: 38.0,
+                regency: 1,
+                leader: "Virginia".to_owned(),
+                reason: "stalled".to_owned(),
             }],
             sites: vec![SiteCourse {
                 site: "Ireland".to_owned(),
@@ -161,7 +208,13 @@ mod tests {
     #[test]
     fn the_page_has_its_drawings_and_marks_every_event() {
         let html = page(&outcome(&[])).render();
-        for text in ["Latency", "Throughput", "36 s: the node at Oregon, which leads, is killed", "Ireland", "2.50"] {
+        for text in [
+            "Latency",
+            "Throughput",
+            "36 s: the node at Oregon, which leads, is killed",
+            "38 s: Virginia leads: stalled",
+            "2.50",
+        ] {
             assert!(html.contains(text), "{text}");
         }
         assert!(html.contains("none of them was lost"));
@@ -170,6 +223,7 @@ mod tests {
     #[test]
     fn what_should_not_be_is_said() {
         let said = text(&outcome(&["Oregon: 1 lost"]));
+        assert!(said.contains("    0 s | ========== 400 ms\n"), "{said}");
         assert!(said.contains("What should not be: Oregon: 1 lost") && !said.contains("none of them"), "{said}");
     }
 }
