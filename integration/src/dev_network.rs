@@ -1,8 +1,9 @@
 //! A network that `orderer-node dev` runs: one process for a test, which starts and ends the nodes.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -131,12 +132,32 @@ async fn wait_for_file(process: &mut Process, path: &Path) -> anyhow::Result<Net
     NetworkFile::read(path)
 }
 
-fn site(file: &NetworkFile) -> anyhow::Result<Site> {
+/// The nodes as somebody outside sees them.
+///
+/// # Errors
+/// A file that is named cannot be read.
+pub(crate) fn site(file: &NetworkFile) -> anyhow::Result<Site> {
     let door = |(node, id)| {
         let orderer_node::dev::NodeEntry { address, status_socket, broadcast_socket, tls_ca, .. } = Clone::clone(node);
         (id, Door { address, authority: tls_ca, broadcast_socket, status_socket })
     };
-    let doors = file.nodes.iter().zip(1..).map(door).collect::<std::collections::BTreeMap<NodeId, Door>>();
+    of_doors(file, file.nodes.iter().zip(1..).map(door).collect())
+}
+
+/// The frontends of their own as somebody outside sees them, by their numbers.
+///
+/// # Errors
+/// A file that is named cannot be read.
+pub(crate) fn frontends(file: &NetworkFile) -> anyhow::Result<Site> {
+    let door = |(frontend, id)| {
+        let orderer_node::dev::FrontendEntry { address, status_socket, tls_ca, .. } = Clone::clone(frontend);
+        // They have no socket for clients.
+        (id, Door { address, authority: tls_ca, broadcast_socket: PathBuf::new(), status_socket })
+    };
+    of_doors(file, file.frontends.iter().zip(1..).map(door).collect())
+}
+
+fn of_doors(file: &NetworkFile, doors: BTreeMap<NodeId, Door>) -> anyhow::Result<Site> {
     let user = EnvelopeFactory::load(ChannelId::new(&file.channel)?, &file.client.msp_dir, &file.client.msp_id)?;
     let genesis = fs::read(&file.genesis).with_context(|| format!("cannot read {}", file.genesis.display()))?;
     Ok(Site { genesis: genesis.into(), user, doors })

@@ -169,6 +169,7 @@ fn network_file(network: &Network) -> PathBuf {
         config: config(network, id),
         log: config(network, id).with_file_name("node.log"),
         data_dir: config(network, id).with_file_name("data"),
+        site: None,
     };
     let root = root(network);
     let nodes: Vec<_> = network.ids().into_iter().map(node).collect();

@@ -14,6 +14,7 @@ mod ordering;
 mod services;
 pub(crate) mod unknown_key;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,6 +60,8 @@ pub struct Resolved {
     pub verification: Verification,
     /// Genesis blocks of the channels to join at start.
     pub channels: Vec<PathBuf>,
+    /// Where nodes are dialled that are not where the channels' configurations say: the `host:port` there, and the one here.
+    pub addresses: BTreeMap<String, String>,
     /// Limits of the protocol. Of what stands in both, [`Resolved::group_settings`] counts.
     pub limits: Limits,
     /// What the members of a group share besides the channels' configurations.
@@ -240,6 +243,15 @@ struct Written {
     operations: Option<WrittenHttp>,
     #[serde(default)]
     metrics: WrittenMetrics,
+    #[serde(default)]
+    node: Vec<WrittenNode>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenNode {
+    name: String,
+    address: String,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -341,6 +353,7 @@ impl Written {
                 WrittenVerification::Frontends => Verification::Frontends,
             },
             channels: self.channels.into_iter().map(|block| place.file(block)).collect(),
+            addresses: self.node.into_iter().map(|node| (node.name, node.address)).collect(),
             limits: self.ordering.limits(&place)?,
             group_settings: self.ordering.settings(&place)?,
             sockets,

@@ -196,6 +196,7 @@ impl Node {
         let hosting = HostingSetup {
             identity: Arc::new(self.msp.identity().clone()),
             mesh_identity: self.mesh_client_identity.clone(),
+            addresses: config.addresses.clone(),
             dir: config.data_dir.join("groups"),
             journal_dir: config.journal_dir.clone(),
             durability: config.durability,

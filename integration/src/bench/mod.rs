@@ -36,6 +36,7 @@ use serde::de::DeserializeOwned;
 pub use args::{BenchArgs, Command, CompareArgs, LanArgs, PayloadKind, Place, ScaleArgs, ScaleCurve, TargetsArgs};
 pub use compare::{Comparison, Refusal, compare};
 pub use machine::MachineFacts;
+pub(crate) use network::program;
 pub use numbers::{Line, Spread};
 pub use table::{Circumstances, Conditions, Goal, Row, SCHEMA, TargetsTable, Unit};
 

@@ -196,7 +196,7 @@ pub(super) fn temporary_folder(place: &Place) -> anyhow::Result<TempDir> {
 ///
 /// # Errors
 /// It is not there.
-pub(super) fn program(name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find this program's own file")?;
     let path = own.with_file_name(name);
     ensure!(path.exists(), "{} is not there: build it first, `cargo build --release`", path.display());

@@ -15,7 +15,7 @@ use crate::site::{NodeId, Site};
 
 /// The one chain of several nodes.
 #[derive(Debug)]
-pub(super) struct Audit {
+pub(crate) struct Audit {
     traces: Vec<Trace>,
     occurrences: BTreeMap<Key, usize>,
 }
@@ -25,7 +25,7 @@ impl Audit {
     ///
     /// # Errors
     /// What is not as it should be.
-    pub(super) async fn of(site: &Site, ids: &[NodeId]) -> anyhow::Result<Self> {
+    pub(crate) async fn of(site: &Site, ids: &[NodeId]) -> anyhow::Result<Self> {
         let height = site.wait_until_quiet(ids).await?;
         let mut audits = JoinSet::new();
         for &id in ids {
@@ -56,12 +56,12 @@ impl Audit {
     }
 
     /// Blocks, without the genesis block.
-    pub(super) const fn blocks(&self) -> usize {
+    pub(crate) const fn blocks(&self) -> usize {
         self.traces.len()
     }
 
     /// Envelopes in them.
-    pub(super) fn envelopes(&self) -> usize {
+    pub(crate) fn envelopes(&self) -> usize {
         self.occurrences.values().sum()
     }
 

@@ -19,8 +19,10 @@ mod wiped;
 
 pub use absent::{AbsentPlan, absent};
 pub use args::CampaignArgs;
+pub(crate) use audit::Audit;
 pub use figures::Figures;
 pub use killings::{KillingsPlan, killings};
 pub use leader::{LeaderFault, LeaderPlan, leader};
 pub use quiet::{QuietPlan, quiet};
+pub(crate) use watch::Watch;
 pub use wiped::{WipedPlan, wiped};

@@ -13,7 +13,7 @@ use crate::site::{NodeId, Site};
 
 /// It follows until it is dropped, through every end of the node.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     id: NodeId,
     seen: Arc<Mutex<Vec<Seen>>>,
     _task: AbortOnDropHandle<()>,
@@ -41,7 +41,7 @@ impl Watch {
     ///
     /// # Errors
     /// There is no such node.
-    pub(super) fn all(site: &Site, ids: &[NodeId]) -> anyhow::Result<Vec<Self>> {
+    pub(crate) fn all(site: &Site, ids: &[NodeId]) -> anyhow::Result<Vec<Self>> {
         ids.iter().map(|&id| Self::start(site, id)).collect()
     }
 
@@ -61,7 +61,7 @@ impl Watch {
     }
 
     /// The longest time without a block between two moments.
-    pub(super) fn longest_gap(&self, from: Instant, until: Instant) -> Duration {
+    pub(crate) fn longest_gap(&self, from: Instant, until: Instant) -> Duration {
         let mut arrivals: Vec<Instant> =
             lock(&self.seen).iter().map(|seen| seen.at).filter(|at| (from..until).contains(at)).collect();
         arrivals.insert(0, from);
@@ -73,7 +73,7 @@ impl Watch {
     ///
     /// # Errors
     /// The first block that is not.
-    pub(super) fn check(&self, audit: &Audit) -> anyhow::Result<()> {
+    pub(crate) fn check(&self, audit: &Audit) -> anyhow::Result<()> {
         for (at, seen) in lock(&self.seen).iter().enumerate() {
             let (number, found) = (at + 1, audit.trace(at + 1));
             let id = self.id;

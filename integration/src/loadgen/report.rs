@@ -15,6 +15,9 @@ use super::usage::Memory;
 pub struct Report {
     /// What was done, to whom.
     pub conditions: Conditions,
+    /// When the load began, in seconds since 1970.
+    #[serde(default)]
+    pub began_unix_s: f64,
     /// Seconds that the window was open.
     pub window_s: f64,
     /// Seconds after the load began that it opened.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use indicatif::ProgressBar;
 use orderer_node::client::EnvelopeFactory;
@@ -255,6 +255,7 @@ impl Load {
         let (nodes, absent) = measured.nodes(&self.target.processes, tally.delivered_in_window);
         Report {
             conditions: self.conditions(),
+            began_unix_s: unix_s(self.shared.began),
             window_s: window.as_secs_f64(),
             window_from_s: measured.from.at.saturating_duration_since(self.shared.began).as_secs_f64(),
             counts,
@@ -279,6 +280,12 @@ impl Load {
             trouble: self.shared.trouble(),
         }
     }
+}
+
+/// A moment that has been, in seconds since 1970.
+fn unix_s(at: Instant) -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(at.elapsed()).as_secs_f64()
 }
 
 /// For each channel, where its envelopes come from.

@@ -328,6 +328,7 @@ mod tests {
             config,
             log: "l".into(),
             data_dir: "d".into(),
+            site: None,
         };
         let msp = material::user_msp();
         let text = format!(

@@ -51,6 +51,13 @@ fn limits_of_the_protocol_are_set_one_by_one() {
 }
 
 #[test]
+fn a_node_may_be_dialled_elsewhere_than_the_channel_says() {
+    let text = format!("{MINIMAL}[[node]]\nname = \"o2:7050\"\naddress = \"10.0.0.2:1\"\n");
+    assert_eq!(parse(&text).unwrap().addresses["o2:7050"], "10.0.0.2:1");
+    assert!(refusal(&format!("{MINIMAL}[[node]]\nname = \"o2:7050\"\n")).contains("address"));
+}
+
+#[test]
 fn what_the_members_of_a_group_share_is_set_one_by_one() {
     assert_eq!(parse(MINIMAL).unwrap().group_settings, GroupSettings::default());
     let text = "[ordering]\ndelta = 1\nheavy = [2, 1]\nleaders = [3]\nwindow = 4\ntentative = true\n";

@@ -13,6 +13,8 @@ use serde::Serialize;
 
 use super::data_folder::{FrontendFiles, Material, write_whole};
 use super::network::NodePlan;
+use super::node_config::NodeAddressToml;
+use super::wan::Placement;
 
 /// One frontend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub(super) struct FrontendPlan {
     msp_id: String,
     /// The folder with `msp` and `tls` of the node whose certificates it uses.
     folder: PathBuf,
+    /// Where it is to be, for as long as the network runs.
+    pub(super) placement: Placement,
 }
 
 impl FrontendPlan {
@@ -46,6 +50,7 @@ pub(super) fn plan(count: u16, nodes: &[NodePlan]) -> anyhow::Result<Vec<Fronten
             listen: SocketAddr::new(node.listen.ip(), port),
             msp_id: node.msp_id.clone(),
             folder: node.folder.clone(),
+            placement: Placement::default(),
         })
     };
     (1..=count).zip(nodes.iter().cycle()).map(frontend).collect()
@@ -61,6 +66,8 @@ struct FrontendToml<'a> {
     ordering: &'a GroupSettings,
     listen: [ListenToml; 1],
     channel: Vec<ChannelToml<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    node: Vec<NodeAddressToml<'a>>,
 }
 
 #[derive(Clone, Serialize)]
@@ -106,6 +113,7 @@ pub(super) fn write(
         ordering: settings,
         listen: [ListenToml { tcp: frontend.listen, tls: identity }],
         channel: material.all_genesis().map(|genesis| ChannelToml { genesis }).collect(),
+        node: NodeAddressToml::of(&frontend.placement),
     };
     let text = toml::to_string(&content).with_context(|| format!("cannot write {}", files.config.display()))?;
     write_whole(&files.config, format!("{NOTICE}{text}").as_bytes())?;

@@ -24,6 +24,7 @@ mod plan;
 mod scenario;
 #[cfg(test)]
 mod tests;
+pub mod wan;
 
 use std::path::{Path, PathBuf};
 
@@ -43,6 +44,7 @@ pub use network_file::{ChannelEntry, ClientEntry, FrontendEntry, NetworkFile, No
 pub use ordering::{FaultModelOption, OrderingOptions};
 pub use plan::{ChannelOptions, VerificationOption};
 use scenario::Scenario;
+use wan::WanOptions;
 
 /// What network to run, and for how long.
 #[derive(Args, Clone, Debug)]
@@ -68,6 +70,9 @@ pub struct DevArgs {
     /// Also run so many frontends as processes of their own, on the ports behind the nodes'
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=FRONTENDS_MAX))]
     pub frontends: u16,
+    /// Where the processes are.
+    #[command(flatten)]
+    pub wan: WanOptions,
     /// Drive this many envelopes per second
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..=RATE_MAX))]
     pub load: Option<u32>,
@@ -87,18 +92,22 @@ pub async fn run(args: DevArgs) -> anyhow::Result<()> {
     let mut stopping = StopSignals::install()?;
     let data = DataFolder::open(&args.data)?;
     let material = args.material(&data)?;
-    let network = Network::read(&material.genesis, &material.crypto)?;
+    let mut network = Network::read(&material.genesis, &material.crypto)?;
     args.channel.check_against(&network.config, 1 + material.further.len())?;
     let description_file = data.root().join("network.json");
     let earlier = NetworkFile::read(&description_file).ok();
     let settings = args.ordering.settings(&network.config, earlier.as_ref())?;
+    let mut planned = frontends::plan(args.frontends, &network.nodes)?;
+    let wan = args.wan.start(&mut network.nodes, &mut planned).await?;
     let nodes = args.prepare_nodes(&data, &network, &material, &settings)?;
-    let frontends = args.prepare_frontends(&data, &network, &material, &settings)?;
-    let planned: Vec<FrontendPlan> = frontends.iter().map(|(plan, _)| plan.clone()).collect();
+    let frontends = prepare_frontends(&data, &planned, &material, &settings)?;
     fleet::check_ports(&network.nodes, &planned)
         .map_err(|error| anyhow!("{error:#}{}", leftovers(&description_file)))?;
 
     let mut display = Display::new();
+    if let Some(description) = wan.description() {
+        display.say(description);
+    }
     let mut fleet = Fleet::start(&nodes, &frontends)?;
     let mut description = describe(&network, &nodes, &material, &fleet)?;
     description.ordering = settings;
@@ -145,21 +154,20 @@ impl DevArgs {
         };
         network.nodes.iter().map(prepare).collect()
     }
+}
 
-    fn prepare_frontends(
-        &self,
-        data: &DataFolder,
-        network: &Network,
-        material: &Material,
-        settings: &GroupSettings,
-    ) -> anyhow::Result<Vec<(FrontendPlan, FrontendFiles)>> {
-        let prepare = |frontend: FrontendPlan| {
-            let files = data.frontend_files(&frontend.name)?;
-            frontends::write(&frontend, &files, material, settings)?;
-            Ok((frontend, files))
-        };
-        frontends::plan(self.frontends, &network.nodes)?.into_iter().map(prepare).collect()
-    }
+fn prepare_frontends(
+    data: &DataFolder,
+    planned: &[FrontendPlan],
+    material: &Material,
+    settings: &GroupSettings,
+) -> anyhow::Result<Vec<(FrontendPlan, FrontendFiles)>> {
+    let prepare = |frontend: &FrontendPlan| {
+        let files = data.frontend_files(&frontend.name)?;
+        frontends::write(frontend, &files, material, settings)?;
+        Ok((frontend.clone(), files))
+    };
+    planned.iter().map(prepare).collect()
 }
 
 fn describe(
@@ -180,6 +188,7 @@ fn describe(
         config: files.config.clone(),
         log: files.log.clone(),
         data_dir: files.data.clone(),
+        site: plan.placement.site.clone(),
     };
     let channel = |genesis: &Path| {
         let name = network::read_genesis(genesis)?.channel_id().to_string();
@@ -207,6 +216,7 @@ fn describe_frontends(frontends: &[(FrontendPlan, FrontendFiles)], fleet: &Fleet
         tls_ca: plan.tls_ca(),
         config: files.config.clone(),
         log: files.log.clone(),
+        site: plan.placement.site.clone(),
     };
     frontends.iter().zip(fleet.frontend_pids()).map(entry).collect()
 }

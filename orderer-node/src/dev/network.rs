@@ -16,6 +16,7 @@ use fabric_proto::common::Block;
 use prost::Message as _;
 
 use super::orderer_folders::{OrdererFolders, first_certificate, folders_in};
+use super::wan::Placement;
 use crate::keys::LocalMsp;
 
 /// A channel and those who order it, all on this machine.
@@ -38,6 +39,8 @@ pub(super) struct NodePlan {
     pub(super) msp_id: String,
     /// With `msp` and `tls` in it.
     pub(super) folder: PathBuf,
+    /// Where it is to be, for as long as the network runs.
+    pub(super) placement: Placement,
 }
 
 impl NodePlan {
@@ -100,6 +103,7 @@ fn node(consenter: &Consenter, folders: &OrdererFolders) -> anyhow::Result<NodeP
         listen: loopback(consenter)?,
         folder: folders.folder_of(consenter, &msp_id)?.to_owned(),
         msp_id,
+        placement: Placement::default(),
     })
 }
 

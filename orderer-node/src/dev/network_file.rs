@@ -61,6 +61,9 @@ pub struct FrontendEntry {
     pub config: PathBuf,
     /// What it says.
     pub log: PathBuf,
+    /// Where it is, if links are delayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
 }
 
 /// One node.
@@ -88,6 +91,9 @@ pub struct NodeEntry {
     pub log: PathBuf,
     /// Its journal and ledgers.
     pub data_dir: PathBuf,
+    /// Where it is, if links are delayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
 }
 
 /// A client.

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::data_folder::{Material, NodeFiles, write_whole};
 use super::network::NodePlan;
 use super::plan::VerificationOption;
+use super::wan::Placement;
 use crate::config::Config;
 
 /// The keys of the file.
@@ -24,6 +25,8 @@ struct NodeToml<'a> {
     tls: TlsToml,
     ordering: &'a GroupSettings,
     sockets: SocketsToml<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    node: Vec<NodeAddressToml<'a>>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +45,20 @@ struct TlsToml {
 struct SocketsToml<'a> {
     broadcast: &'a Path,
     status: &'a Path,
+}
+
+/// Where a node is dialled, if not where the channel says.
+#[derive(Serialize)]
+pub(super) struct NodeAddressToml<'a> {
+    name: &'a str,
+    address: &'a str,
+}
+
+impl<'a> NodeAddressToml<'a> {
+    /// All of them, as one process sees them.
+    pub(super) fn of(placement: &'a Placement) -> Vec<Self> {
+        placement.addresses.iter().map(|(name, address)| Self { name, address }).collect()
+    }
 }
 
 /// Writes the file, and reads it back as the node will.
@@ -67,6 +84,7 @@ pub(super) fn write(
         tls: TlsToml { certificate: tls.join("server.crt"), key: tls.join("server.key") },
         ordering: settings,
         sockets: SocketsToml { broadcast: &files.broadcast_socket, status: &files.status_socket },
+        node: NodeAddressToml::of(&node.placement),
     };
     let text = toml::to_string(&content).with_context(|| format!("cannot write {}", files.config.display()))?;
     write_whole(&files.config, format!("{NOTICE}{text}").as_bytes())?;

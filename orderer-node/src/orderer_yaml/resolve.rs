@@ -1,5 +1,6 @@
 //! From settings to what they mean.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use blockcutter::Verification;
@@ -52,6 +53,7 @@ pub(super) fn resolve(
             .choice("BFT.Verification", &[("full", Verification::Full), ("frontends", Verification::Frontends)])?
             .unwrap_or(Verification::Full),
         channels: settings.files("BFT.Channels")?,
+        addresses: BTreeMap::new(),
         limits: limits(settings)?,
         group_settings: group_settings(settings)?,
         sockets,

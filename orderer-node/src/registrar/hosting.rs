@@ -40,6 +40,8 @@ pub struct HostingSetup {
     pub identity: Arc<SigningIdentity>,
     /// Shown to other nodes when this one connects to them.
     pub mesh_identity: TlsIdentity,
+    /// Where nodes are dialled that are not where the channels' configurations say.
+    pub addresses: BTreeMap<String, String>,
     /// Journals and checkpoints live in folders below this one,
     pub dir: PathBuf,
     /// journals in folders below this one if there is one.
@@ -244,7 +246,7 @@ impl Hosting {
         let keyring = Arc::new(keyring(config, &ordering));
         let joined = channels.clone();
         let in_force = move || joined.list().values().map(|channel| channel.served.config()).collect();
-        let directory = Arc::new(Directory::following(&ordering, BTreeMap::new(), in_force));
+        let directory = Arc::new(Directory::following(&ordering, setup.addresses.clone(), in_force));
         let (mesh, events) = Mesh::start(MeshSetup {
             group: id,
             terms: ordering.terms(),
