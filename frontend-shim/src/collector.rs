@@ -298,7 +298,7 @@ impl Collector {
 
     fn seek_body(&mut self, certified: &Certified, now: Instant) {
         let Phase::Certified(_, seeking) = &mut self.phase else { return };
-        let source = body_source(self.frontend, self.number, self.inbox.nodes().len());
+        let source = body_source(self.frontend, self.number, self.group.view());
         let seeking = seeking.get_or_insert_with(|| search(source, &self.silence, now));
         if now < seeking.deadline() {
             return;

@@ -11,7 +11,7 @@
 use bytes::Bytes;
 use fabric_proto::ChannelId;
 use mod_smart::codec::{CodecError, Reader, Writer};
-use mod_smart::{Answer, Digest, FrontendId, GroupId, Regency, ReplicaId, Sequence, SessionId};
+use mod_smart::{Answer, Digest, FrontendId, GroupId, Regency, ReplicaId, Sequence, SessionId, View};
 
 use crate::certainty::Certainty;
 use crate::framing::{Frame, encode_frame};
@@ -162,11 +162,14 @@ pub struct Push {
 }
 
 /// The node that sends the body of a block to a frontend: they take turns, and start at different ones for different
-/// frontends. Both sides compute it.
+/// frontends. Where weights differ those with the greatest take turns among themselves: they are in every fast quorum, so a
+/// frontend seldom waits for a body that comes from farther than the signatures. Both sides compute it.
 #[must_use]
-pub fn body_source(frontend: FrontendId, number: u64, replicas: usize) -> ReplicaId {
-    let turn = number.wrapping_add(u64::from(frontend.0[0])) % (replicas.max(1) as u64);
-    ReplicaId(turn as u16)
+pub fn body_source(frontend: FrontendId, number: u64, view: &View) -> ReplicaId {
+    let greatest = view.replicas().map(|replica| view.weight(replica)).max();
+    let sources = || view.replicas().filter(|replica| Some(view.weight(*replica)) == greatest);
+    let turn = number.wrapping_add(u64::from(frontend.0[0])) % (sources().count().max(1) as u64);
+    sources().nth(turn as usize).unwrap_or_default()
 }
 
 impl ToNode {

@@ -293,7 +293,13 @@ impl FrontendHandle {
             reason: "the ledger holds no genesis block".to_owned(),
         })?;
         let hash = genesis.header.hash();
-        let inbox = Arc::new(Inbox::new(channel, hash, running.id, running.bodies, running.nodes.clone()));
+        let inbox = Arc::new(Inbox::new(
+            channel,
+            hash,
+            running.id,
+            running.bodies,
+            (running.group.view().clone(), running.nodes.clone()),
+        ));
         let setup = CollectorSetup {
             inbox: inbox.clone(),
             group: running.group.clone(),

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use mod_smart::{FrontendId, ReplicaId, Voters};
+use mod_smart::{FrontendId, ReplicaId, View, Voters};
 use tokio::sync::Notify;
 
 use crate::certainty::Certainty;
@@ -28,6 +28,7 @@ pub(crate) struct Inbox {
     frontend: FrontendId,
     bodies: Bodies,
     nodes: Vec<Arc<NodeHandle>>,
+    view: View,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -59,7 +60,7 @@ impl Inbox {
         genesis: [u8; 32],
         frontend: FrontendId,
         bodies: Bodies,
-        nodes: Vec<Arc<NodeHandle>>,
+        (view, nodes): (View, Vec<Arc<NodeHandle>>),
     ) -> Self {
         let next = channel.ledger().certified_height();
         let state = State {
@@ -70,7 +71,7 @@ impl Inbox {
             credited: vec![0; nodes.len()],
             asked: Voters::NONE,
         };
-        Self { channel, genesis, frontend, bodies, nodes, state: Mutex::new(state), changed: Notify::new() }
+        Self { channel, genesis, frontend, bodies, nodes, view, state: Mutex::new(state), changed: Notify::new() }
     }
 
     pub(crate) const fn channel(&self) -> &Arc<Channel> {
@@ -221,7 +222,7 @@ impl Inbox {
     /// Takes the body out of a push, and says whether it is one that this node may send.
     fn wanted_body(&self, state: &State, replica: ReplicaId, push: &mut Push) -> Result<Option<Bytes>, Complaint> {
         let Some(body) = push.body.take() else { return Ok(None) };
-        let is_its_turn = body_source(self.frontend, push.number, self.nodes.len()) == replica;
+        let is_its_turn = body_source(self.frontend, push.number, &self.view) == replica;
         let is_asked = push.number == state.next && state.asked.contains(replica);
         if self.bodies == Bodies::Pushed && (is_its_turn || is_asked) {
             return Ok(Some(body));
@@ -264,6 +265,7 @@ fn is_same_header(a: &Push, b: &Push) -> bool {
 mod tests {
     use fabric_channel::ChannelConfig;
     use fabric_proto::common::Block;
+    use mod_smart::GroupId;
     use prost::Message as _;
 
     use super::*;
@@ -280,8 +282,9 @@ mod tests {
         let ledger = Ledger::open(dir.path()).unwrap();
         ledger.append(0, genesis).unwrap();
         let channel = Channels::new().unwrap().add(config, Arc::new(ledger)).unwrap();
+        let view = View::flat(GroupId([0; 32]), 4).unwrap();
         let nodes = (0..4).map(|i| Arc::new(NodeHandle::new(ReplicaId(i), format!("node {i}")))).collect();
-        (Inbox::new(channel, [0; 32], FRONTEND, bodies, nodes), dir)
+        (Inbox::new(channel, [0; 32], FRONTEND, bodies, (view, nodes)), dir)
     }
 
     fn push(inbox: &Inbox, replica: u16, number: u64, body_bytes: Option<usize>) {

@@ -12,7 +12,7 @@ use frontend_shim::framing::{FRAME_BYTES_MAX, FrameReader, FrameWriter};
 use frontend_shim::ledger::Ledger;
 use frontend_shim::node_limits::{WINDOW_BLOCKS_MAX, WINDOW_BYTES};
 use mod_smart::{FrontendId, ReplicaId};
-use network::{Network, Unsigned, channel_id};
+use network::{Network, Unsigned, channel_id, flat};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
 
@@ -148,7 +148,7 @@ async fn serve(chain: Arc<Chain>, io: DuplexStream, replica: usize, node: Node) 
 }
 
 fn is_turn(frontend: FrontendId, number: u64, replica: usize) -> bool {
-    body_source(frontend, number, 4).index() == replica
+    body_source(frontend, number, &flat(4)).index() == replica
 }
 
 impl Chain {

@@ -14,7 +14,7 @@ use frontend_shim::counters::NodeCounters;
 use frontend_shim::frame::{Bodies, Push, ToFrontend, ToNode, body_source};
 use frontend_shim::frontend::FrontendHandle;
 use frontend_shim::ledger::Ledger;
-use network::{FakeNode, LocalChannel, Network, Unsigned, channel_id, eventually, unsigned};
+use network::{FakeNode, LocalChannel, Network, Unsigned, channel_id, eventually, flat, unsigned};
 use prost::Message as _;
 use tokio::io::DuplexStream;
 
@@ -47,7 +47,7 @@ impl World {
 
     /// The node whose turn it is to bring the body.
     fn source(&self, block: &Unsigned) -> usize {
-        body_source(self.frontend.id(), block.number, 4).index()
+        body_source(self.frontend.id(), block.number, &flat(4)).index()
     }
 
     async fn push(&mut self, replica: usize, block: &Unsigned) {

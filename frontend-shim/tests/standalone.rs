@@ -24,7 +24,7 @@ use frontend_shim::tls::{self, ALPN_FRONTEND, ALPN_GRPC, ClientAuth, ServerTrust
 use futures::StreamExt as _;
 use hyper_util::rt::TokioIo;
 use mod_smart::Answer;
-use network::{FakeNode, Network, Unsigned, channel_id, eventually};
+use network::{FakeNode, Network, Unsigned, channel_id, eventually, flat};
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::server::TlsStream;
@@ -177,7 +177,7 @@ async fn an_envelope_goes_in_and_its_block_comes_out() {
         value: metadata_value(0, Bytes::new()),
         body: BlockData { data: entries.clone() }.encode_to_vec().into(),
     };
-    let source = body_source(running.frontends()[0].id(), 1, 4).index();
+    let source = body_source(running.frontends()[0].id(), 1, &flat(4)).index();
     for (replica, node) in &mut nodes {
         let body = (*replica == source).then(|| block.body.clone());
         node.send(ToFrontend::Push(Push { body, ..world.network.push(*replica, &block) })).await;

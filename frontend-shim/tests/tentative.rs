@@ -15,7 +15,7 @@ use frontend_shim::frontend::FrontendHandle;
 use frontend_shim::ledger::Ledger;
 use frontend_shim::tentative_blocks::TentativeBlock;
 use mod_smart::Regency;
-use network::{FakeNode, LocalChannel, Network, Unsigned, eventually, unsigned};
+use network::{FakeNode, LocalChannel, Network, Unsigned, eventually, flat, unsigned};
 use prost::Message as _;
 use tokio::io::DuplexStream;
 
@@ -45,7 +45,7 @@ impl World {
 
     /// A node pushes a block, with the body if it is its turn.
     async fn push(&mut self, replica: usize, certainty: Certainty, block: &Unsigned) {
-        let is_source = body_source(self.frontend.id(), block.number, 4).index() == replica;
+        let is_source = body_source(self.frontend.id(), block.number, &flat(4)).index() == replica;
         let body = is_source.then(|| block.body.clone());
         let push = Push { certainty, body, ..self.network.push(replica, block) };
         let before = self.frontend.counters().nodes[replica].pushes;

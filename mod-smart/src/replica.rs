@@ -300,6 +300,7 @@ impl Replica {
         self.settle(instance, decided.proof.digest(), actions);
         self.set_delivered(Evidence::Decision(decided.proof.clone()));
         self.instances.remove(&instance);
+        self.pipeline.on_delivered(now, instance);
         let skipped = count - requests.len();
         let (epoch, proof) = (decided.proof.epoch(), decided.proof.clone());
         actions.push(Action::Deliver(Decision { instance, epoch, proof, requests, skipped }));

@@ -108,9 +108,14 @@ async fn names_that_are_no_channels_are_refused() {
 
 #[test]
 fn nodes_take_turns_with_bodies() {
-    let turns: Vec<u16> = (1..=5).map(|n| body_source(FrontendId([2; 32]), n, 4).0).collect();
+    let view = View::flat(GroupId([0; 32]), 4).unwrap();
+    let turns: Vec<u16> = (1..=5).map(|n| body_source(FrontendId([2; 32]), n, &view).0).collect();
     assert_eq!(turns, [3, 0, 1, 2, 3]);
-    assert_eq!(body_source(FrontendId([255; 32]), u64::MAX, 4), ReplicaId((254 % 4) as u16), "no overflow");
+    assert_eq!(body_source(FrontendId([255; 32]), u64::MAX, &view), ReplicaId((254 % 4) as u16), "no overflow");
+    let heavy = [1, 4].map(ReplicaId).into_iter().collect();
+    let weighted = View::weighted(GroupId([0; 32]), 1, 1, heavy).unwrap();
+    let turns: Vec<u16> = (1..=4).map(|n| body_source(FrontendId([2; 32]), n, &weighted).0).collect();
+    assert_eq!(turns, [4, 1, 4, 1], "the heavy ones");
 }
 
 #[test]

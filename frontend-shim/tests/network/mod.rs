@@ -24,7 +24,7 @@ use frontend_shim::group::{OrderingGroup, ordering_group};
 use frontend_shim::ledger::Ledger;
 use frontend_shim::signing::{SigningIdentity, SigningKey};
 use frontend_shim::tls_identity::TlsIdentity;
-use mod_smart::{Answer, ReplicaId, Request, Sealed};
+use mod_smart::{Answer, GroupId, ReplicaId, Request, Sealed, View};
 use prost::Message as _;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SigningKey as _};
 use tempfile::TempDir;
@@ -292,6 +292,11 @@ impl<IO: AsyncRead + AsyncWrite> FakeNode<IO> {
         };
         self.send(ToFrontend::Answer(answer)).await;
     }
+}
+
+/// A view in which everybody weighs the same.
+pub fn flat(n: usize) -> View {
+    View::flat(GroupId([0; 32]), n).unwrap()
 }
 
 pub fn channel_id() -> ChannelId {

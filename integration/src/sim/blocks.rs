@@ -50,7 +50,7 @@ impl World {
         is_asked: bool,
     ) -> BlockPush {
         let me = self.nodes[place].me;
-        let source = body_source(self.frontends[frontend].id(), block.header.number, self.nodes.len());
+        let source = body_source(self.frontends[frontend].id(), block.header.number, &self.plan.view);
         let header = BlockHeader { ..block.header.clone() };
         let mut push = BlockPush {
             frontend,

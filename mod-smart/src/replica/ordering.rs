@@ -46,7 +46,7 @@ impl Replica {
             if requests.is_empty() && id >= self.highest_bound() {
                 return;
             }
-            self.on_proposed(now);
+            self.on_proposed(now, id);
             let propose = Propose { instance: id, epoch, requests };
             actions.push(Action::Persist(Record::Proposed(propose.clone())));
             self.take_proposal(now, propose.clone(), actions);

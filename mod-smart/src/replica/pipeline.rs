@@ -3,8 +3,10 @@
 //! A window lets decisions overlap, which pays where messages take long. Where they do not, an instance for every few requests
 //! costs votes and syncs that one larger batch would have saved. So proposals are spread over the time that a decision
 //! takes: with a window of `alpha`, one `alpha`-th of it apart, and never closer than a pause that is nothing across
-//! continents and much within a room. A full batch waits for nobody.
+//! continents and much within a room. A full batch waits for nobody. How long a decision takes is what the leader has seen of
+//! its own proposals lately.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Replica;
@@ -13,15 +15,36 @@ use crate::id::{InstanceId, Time};
 /// The leader's own rhythm.
 #[derive(Debug, Default)]
 pub(crate) struct Pipeline {
-    proposed_at: Time,
+    /// When the open instances were proposed.
+    proposed: BTreeMap<InstanceId, Time>,
+    /// When the last one was.
+    last: Time,
+    /// The average time from a proposal to its delivery, if there was one.
+    decision_time: Option<Duration>,
     /// Something waits for the next time that a proposal may be made.
     pub(super) waits_until: Option<Time>,
 }
 
+impl Pipeline {
+    /// An instance was delivered.
+    pub(crate) fn on_delivered(&mut self, now: Time, id: InstanceId) {
+        let Some(at) = self.proposed.remove(&id) else { return };
+        self.proposed = self.proposed.split_off(&id);
+        let sample = Duration::from_nanos(now.0.saturating_sub(at.0));
+        self.decision_time = Some(self.decision_time.map_or(sample, |known| known / 8 * 7 + sample / 8));
+    }
+
+    /// Another regency: what was proposed in the one before tells nothing of this one.
+    pub(crate) fn entered(&mut self) {
+        self.proposed.clear();
+    }
+}
+
 impl Replica {
     /// A batch was proposed that was not bound before.
-    pub(super) const fn on_proposed(&mut self, now: Time) {
-        self.pipeline = Pipeline { proposed_at: now, waits_until: None };
+    pub(super) fn on_proposed(&mut self, now: Time, id: InstanceId) {
+        self.pipeline.proposed.insert(id, now);
+        self.pipeline.last = now;
     }
 
     /// Must this instance wait, with those before it under way and perhaps more requests coming?
@@ -36,7 +59,7 @@ impl Replica {
         if waiting == 0 {
             return id >= self.highest_bound();
         }
-        let due = self.pipeline.proposed_at.after(self.pause());
+        let due = self.pipeline.last.after(self.pause());
         if waiting >= self.limits.batch_requests_max || now >= due || id < self.highest_bound() {
             return false;
         }
@@ -49,9 +72,8 @@ impl Replica {
         self.pipeline.waits_until
     }
 
-    /// A decision takes about three times as long as its last round.
     fn pause(&self) -> Duration {
-        let decision = Duration::from_nanos(self.patience.accept_time()) * 3;
+        let decision = self.pipeline.decision_time.unwrap_or_default();
         let share = decision / u32::try_from(self.limits.instances_open_max).unwrap_or(u32::MAX);
         share.clamp(PAUSE_MIN, PAUSE_MAX)
     }

@@ -134,6 +134,7 @@ impl Replica {
         let wanted = self.regencies.stops.entry(self.me).or_default();
         *wanted = regency.max(*wanted);
         self.patience.entered(now);
+        self.pipeline.entered();
         let epoch = self.epoch();
         for instance in self.instances.values_mut() {
             instance.leave(epoch);

@@ -93,7 +93,7 @@ impl Pusher {
     }
 
     fn is_our_turn(&self, number: u64) -> bool {
-        self.bodies == Bodies::Pushed && body_source(self.frontend, number, self.host.view.n()) == self.host.me
+        self.bodies == Bodies::Pushed && body_source(self.frontend, number, &self.host.view) == self.host.me
     }
 
     fn foretold(&self) -> MutexGuard<'_, BTreeMap<u64, [u8; 32]>> {

@@ -33,13 +33,12 @@ struct Way {
     bodies: Bodies,
 }
 
-const WAYS: [Way; 6] = [
+const WAYS: [Way; 5] = [
     Way { name: "BFT-SMaRt, window 1", is_wheat: false, is_windowed: false, bodies: Bodies::Everybody },
     Way { name: "BFT-SMaRt, window", is_wheat: false, is_windowed: true, bodies: Bodies::Everybody },
     Way { name: "WHEAT, window 1", is_wheat: true, is_windowed: false, bodies: Bodies::Everybody },
     Way { name: "WHEAT, window", is_wheat: true, is_windowed: true, bodies: Bodies::Everybody },
     Way { name: "WHEAT, window, bodies in turn", is_wheat: true, is_windowed: true, bodies: Bodies::InTurn },
-    Way { name: "the same, heavy in turn", is_wheat: true, is_windowed: true, bodies: Bodies::HeavyInTurn },
 ];
 
 pub fn run(conditions: &Conditions) -> anyhow::Result<Finding> {

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use frontend_shim::frame::body_source;
 use frontend_shim::node_limits::BODY_AFTER_MIN;
 use mod_smart::{FrontendId, Regency, ReplicaId, Sequence, Time, View, Voters};
 
@@ -158,12 +157,12 @@ impl Client {
         self.lacking.map(|(since, asked)| since.after(BODY_AFTER_MIN * (asked + 1)))
     }
 
-    /// Whom to ask now for the envelopes of which block: the replicas take turns, from the one after whose turn it was.
+    /// Whom to ask now for the envelopes of which block: the replicas take turns.
     pub fn on_wake(&mut self, now: Time) -> Option<(usize, u64)> {
         let (next, deadline) = (self.next?, self.deadline()?);
         let (_, asked) = self.lacking.as_mut().filter(|_| deadline <= now)?;
         *asked += 1;
-        let source = body_source(self.id, next, self.replicas).index() + *asked as usize;
-        Some((source % self.replicas, next))
+        let source = next.wrapping_add(u64::from(*asked)) % self.replicas as u64;
+        Some((source as usize, next))
     }
 }

@@ -24,7 +24,6 @@ pub(super) struct CoreNode {
     ordering: Ordering,
     ahead: Ahead,
     bodies: Bodies,
-    heavy: Vec<ReplicaId>,
     /// Who is told of blocks.
     clients: Vec<FrontendId>,
     cost: Cost,
@@ -52,7 +51,6 @@ impl CoreNode {
             ordering,
             ahead,
             bodies: setup.bodies,
-            heavy: setup.deployment.heavy.iter().map(|replica| ReplicaId(*replica as u16)).collect(),
             clients,
             cost: setup.cost,
             own: VecDeque::new(),
@@ -179,17 +177,11 @@ impl CoreNode {
             wishes.push(Wish::Worked(self.cost.sign));
             let whole = Push::new(block, standing);
             for (client, id) in self.clients.iter().enumerate() {
-                let source = match self.bodies {
-                    Bodies::HeavyInTurn if !self.heavy.is_empty() => {
-                        self.heavy[body_source(*id, whole.number, self.heavy.len()).index()]
-                    }
-                    _ => body_source(*id, whole.number, self.view.n()),
-                };
-                let is_source = source == self.me;
+                let is_source = body_source(*id, whole.number, &self.view) == self.me;
                 let push = match self.bodies {
                     Bodies::Everybody => whole.clone(),
-                    Bodies::InTurn | Bodies::HeavyInTurn if is_source => whole.clone(),
-                    Bodies::InTurn | Bodies::HeavyInTurn => Push { data: None, ..whole.clone() },
+                    Bodies::InTurn if is_source => whole.clone(),
+                    Bodies::InTurn => Push { data: None, ..whole.clone() },
                     Bodies::Embedded => Push { is_data_free: true, ..whole.clone() },
                 };
                 wishes.push(Wish::Send(self.view.n() + client, Frame::Push(push)));

@@ -56,8 +56,6 @@ pub enum Bodies {
     Everybody,
     /// One replica, which rotates; the others send what they signed. See `frontend_shim::frame::body_source`.
     InTurn,
-    /// The same, in turn among the heavy replicas: an alternative that is measured here and is not in the service.
-    HeavyInTurn,
     /// Nobody: the client shares the ledger of a node.
     Embedded,
 }
