@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, Request, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -201,8 +201,16 @@ pub type MakeReport = Arc<dyn Fn() -> StatusReport + Send + Sync>;
 /// # Errors
 /// What the listener says.
 pub async fn serve(listener: UnixListener, report: MakeReport) -> io::Result<()> {
+    serve_with(listener, report, Router::new()).await
+}
+
+/// The same, with what else the process answers there.
+///
+/// # Errors
+/// What the listener says.
+pub async fn serve_with(listener: UnixListener, report: MakeReport, others: Router) -> io::Result<()> {
     let router = Router::new().route("/status", get(on_status)).route("/healthz", get(on_healthz)).with_state(report);
-    axum::serve(listener, router).await
+    axum::serve(listener, router.merge(others)).await
 }
 
 /// Asks the process that listens on the Unix socket `path` for its report.
@@ -210,17 +218,40 @@ pub async fn serve(listener: UnixListener, report: MakeReport) -> io::Result<()>
 /// # Errors
 /// [`FetchError`].
 pub async fn fetch(path: &Path) -> Result<StatusReport, FetchError> {
-    let client: Client<UnixConnector, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build(UnixConnector);
-    let unreachable = |source: hyper_util::client::legacy::Error| FetchError::Unreachable {
-        path: path.display().to_string(),
-        source: source.into(),
-    };
-    let response = client.get(Uri::new(path, "/status").into()).await.map_err(unreachable)?;
-    if response.status() != StatusCode::OK {
-        return Err(FetchError::Answer(response.status().as_u16()));
+    let (code, body) = ask(path, Method::GET, "/status").await?;
+    if code != StatusCode::OK {
+        return Err(FetchError::Answer(code.as_u16()));
     }
+    Ok(serde_json::from_slice(&body)?)
+}
+
+/// Asks the process that listens on the Unix socket `path` to do something, by the route that stands for it. Gives what it
+/// says about it, and whether it did it.
+///
+/// # Errors
+/// [`FetchError`]; not that it refused.
+pub async fn order(path: &Path, route: &str) -> Result<Result<String, String>, FetchError> {
+    let (code, body) = ask(path, Method::POST, route).await?;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    match code {
+        StatusCode::OK => Ok(Ok(text)),
+        StatusCode::CONFLICT => Ok(Err(text)),
+        other => Err(FetchError::Answer(other.as_u16())),
+    }
+}
+
+async fn ask(path: &Path, method: Method, route: &str) -> Result<(StatusCode, bytes::Bytes), FetchError> {
+    let client: Client<UnixConnector, Empty<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build(UnixConnector);
+    let unreachable = |source: Box<dyn std::error::Error + Send + Sync>| FetchError::Unreachable {
+        path: path.display().to_string(),
+        source,
+    };
+    let uri: axum::http::Uri = Uri::new(path, route).into();
+    let request = Request::builder().method(method).uri(uri).body(Empty::new()).map_err(|e| unreachable(e.into()))?;
+    let response = client.request(request).await.map_err(|e| unreachable(e.into()))?;
+    let code = response.status();
     let body = Limited::new(response.into_body(), REPORT_BYTES_MAX).collect().await.map_err(FetchError::Body)?;
-    Ok(serde_json::from_slice(&body.to_bytes())?)
+    Ok((code, body.to_bytes()))
 }
 
 /// Why there is no report.

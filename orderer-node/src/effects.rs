@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use blockcutter::command::{self, Command};
 use fabric_proto::ChannelId;
 use mod_smart::{
-    Action, Client, Event, GroupId, InstanceId, Message, Misbehaviour, Recipients, ReplicaId, Request, RequestId,
-    Sequence, SessionId, View,
+    Action, Client, Event, GroupId, InstanceId, Message, Misbehaviour, Recipients, Regency, ReplicaId, Request,
+    RequestId, Sequence, SessionId, View,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -107,6 +107,13 @@ pub enum Control {
         /// Told when the group does not touch its ledger any more.
         done: oneshot::Sender<()>,
     },
+    /// Give the lead to another replica.
+    HandOver {
+        /// To whom.
+        to: ReplicaId,
+        /// Told the regency whose lead is given away, if it is ours to give; else who leads, and which regency.
+        done: oneshot::Sender<Result<Regency, (ReplicaId, Regency)>>,
+    },
 }
 
 /// What comes in.
@@ -144,7 +151,7 @@ async fn perform_all(
         tokio::select! {
             Some(control) = orders.control.recv() => {
                 let is_join = matches!(control, Control::Join { .. });
-                obey(control, application);
+                obey(control, performer, application);
                 if is_join {
                     openings.look_now();
                 }
@@ -173,7 +180,7 @@ async fn perform_all(
     }
 }
 
-fn obey(control: Control, application: &Application) {
+fn obey(control: Control, performer: &mut Performer, application: &Application) {
     // Whoever asked may have gone; what was asked for is done all the same.
     match control {
         Control::Join { id, channel, done } => {
@@ -182,6 +189,9 @@ fn obey(control: Control, application: &Application) {
         Control::Leave { id, done } => {
             application.leave(&id);
             let _ = done.send(());
+        }
+        Control::HandOver { to, done } => {
+            let _ = done.send(performer.hand_over(to));
         }
     }
 }
@@ -254,6 +264,17 @@ impl Performer {
         if self.own.try_send(event).is_err() {
             tracing::error!("the replica does not hear itself: its own queue is full or closed");
         }
+    }
+
+    /// Asks the group that another replica lead, if we do.
+    fn hand_over(&mut self, to: ReplicaId) -> Result<Regency, (ReplicaId, Regency)> {
+        let (leader, regency) = self.progress.leader();
+        if leader != self.me {
+            return Err((leader, regency));
+        }
+        tracing::info!(%regency, %to, "the operator of this node gives the lead to another one");
+        self.request(&[Command::HandOver { regency, to }]);
+        Ok(regency)
     }
 
     /// Asks the group for something as a client of our own. A copy that is lost is offered again by the replica, in

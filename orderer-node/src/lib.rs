@@ -22,6 +22,7 @@ pub mod error_text;
 pub mod fabric_ledger;
 pub mod fault;
 pub mod group;
+pub mod hand_over;
 pub mod http_server;
 pub mod joined;
 pub mod journal;

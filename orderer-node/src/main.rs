@@ -37,6 +37,15 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let the node that leads give the lead to another one.
+    HandOver {
+        /// The consenter that is to lead, by its id.
+        #[arg(long)]
+        to: u32,
+        /// The Unix socket on which the node that leads serves its status.
+        #[arg(long)]
+        socket: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -44,6 +53,7 @@ fn main() -> ExitCode {
         Command::Dev(arguments) => run(dev::run(arguments)),
         Command::Node { config } => run_node(&config),
         Command::Status { socket, json } => run(show_status(socket, json)),
+        Command::HandOver { to, socket } => run(hand_over(to, socket)),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +74,12 @@ fn run_node(config: &std::path::Path) -> anyhow::Result<()> {
 
 fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+async fn hand_over(to: u32, socket: PathBuf) -> anyhow::Result<()> {
+    let asked = frontend_shim::status::order(&socket, &format!("/hand-over/{to}")).await?;
+    println!("{}", asked.map_err(anyhow::Error::msg)?);
+    Ok(())
 }
 
 async fn show_status(socket: PathBuf, json: bool) -> anyhow::Result<()> {

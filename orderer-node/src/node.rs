@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::administration::Administration;
 use crate::config::{CertificateFiles, Resolved};
 use crate::fault::{Fault, Faults};
+use crate::hand_over;
 use crate::keys::{LocalMsp, SigningKey};
 use crate::listener::{
     Accepted, Doors, FRONTEND_CONNECTIONS_MAX, GRPC_CONNECTIONS_MAX, Listener, ListenerLimits, MESH_CONNECTIONS_MAX,
@@ -174,7 +175,8 @@ impl Node {
         services::operate(config, Arc::clone(&observer), log, shutdown.clone()).await?;
         if let Some(path) = &config.sockets.status {
             let socket = bind_unix(path)?;
-            tokio::spawn(Arc::clone(&observer).serve_status(socket));
+            let others = hand_over::routes(registrar.clone(), self.channels.clone());
+            tokio::spawn(Arc::clone(&observer).serve_status(socket, others));
         }
         tokio::spawn(report_unsynced(self.channels.clone(), faults));
         // Listeners and frontends live as long as the node.

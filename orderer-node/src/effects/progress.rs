@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use mod_smart::InstanceId;
+use mod_smart::{InstanceId, Regency, ReplicaId};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -24,6 +24,12 @@ impl Progress {
     #[must_use]
     pub fn new(standing: watch::Receiver<ReplicaStanding>) -> Self {
         Self { standing, asked_at: None, due: Instant::now() + LOOKED_AFTER }
+    }
+
+    /// Who leads, and which regency.
+    pub fn leader(&self) -> (ReplicaId, Regency) {
+        let standing = self.standing.borrow();
+        (standing.leader, standing.regency)
     }
 
     /// When to look.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use axum::Router;
 use frontend_shim::status::{self, StatusReport};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
@@ -49,10 +50,10 @@ impl Snapshot {
 }
 
 impl NodeObserver {
-    /// Answers on the status socket for as long as the node lives.
-    pub async fn serve_status(self: Arc<Self>, socket: UnixListener) {
+    /// Answers on the status socket for as long as the node lives, there also what these routes answer.
+    pub async fn serve_status(self: Arc<Self>, socket: UnixListener, others: Router) {
         let report = move || self.snapshot().into_status_report();
-        if let Err(error) = status::serve(socket, Arc::new(report)).await {
+        if let Err(error) = status::serve_with(socket, Arc::new(report), others).await {
             tracing::error!(%error, "the status socket failed");
         }
     }

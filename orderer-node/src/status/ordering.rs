@@ -110,7 +110,7 @@ pub struct MisbehaviourReport {
 }
 
 impl OrderingReport {
-    pub(super) fn of(status: &HostedGroup, channels: &Channels) -> Self {
+    pub(crate) fn of(status: &HostedGroup, channels: &Channels) -> Self {
         let (group, me) = (&status.group, status.me);
         let view = &group.sessions.view;
         let standing = *group.standing.borrow();
