@@ -90,7 +90,9 @@ fn wheat_meets_its_targets_and_its_page_has_its_charts() {
     assert!(finding.targets.iter().all(|target| target.is_met), "{:?}", finding.targets);
     assert_eq!((finding.tables.len(), finding.charts.len()), (4, 2));
     let html = command::page(&conditions(), &[finding]).render();
-    assert_eq!(html.matches("<svg").count(), 2);
+    for title in ["All clients, with jitter: lies tolerated", "All clients, with jitter: crashes only"] {
+        assert!(html.contains(&format!("{title}: Share of requests")), "a drawing says what it shows");
+    }
     assert!(html.contains("WHEAT, leader Oregon") && html.contains("587/605"), "the published figures stand beside");
 }
 
