@@ -42,7 +42,7 @@ pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
     course.play(args, &floor).await?;
     let done = course.done;
     let reports = try_join_all(loads.into_iter().map(Load::finish)).await?;
-    let leaders: Vec<(Beginning, String)> =
+    let leaders: Vec<Led> =
         reigns.seen().into_iter().map(|it| (it.clone(), network.site(it.leader as NodeId + 1))).collect();
     let audit = Audit::of(&network.nodes, &ids).await.context("the chains at the end")?;
     for watch in &watches {
@@ -59,12 +59,18 @@ pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
     Ok(outcome.failures)
 }
 
+/// What was done, and when.
+type Done = (SystemTime, Fault);
+
+/// A regency that began, and the site of its leader.
+type Led = (Beginning, String);
+
 /// What happens to the network.
 struct Course<'a> {
     network: &'a mut WanNetwork,
     watches: &'a [Watch],
     step: Duration,
-    done: Vec<(SystemTime, Fault)>,
+    done: Vec<Done>,
 }
 
 impl Course<'_> {
@@ -160,7 +166,7 @@ fn judge(
     args: &FaultsArgs,
     setting: &str,
     (doors, reports): (&[Door], &[Report]),
-    (done, leaders, audit): (Vec<(SystemTime, Fault)>, Vec<(Beginning, String)>, &Audit),
+    (done, leaders, audit): (Vec<Done>, Vec<Led>, &Audit),
 ) -> FaultsOutcome {
     let began = reports.iter().map(|report| report.began_unix_s).fold(f64::INFINITY, f64::min);
     let since_began = |wall: SystemTime| wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() - began;
