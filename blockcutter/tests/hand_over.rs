@@ -5,14 +5,14 @@ mod world;
 
 use blockcutter::{Command, Ordering, Output, SkipReason, command};
 use bytes::Bytes;
-use mod_smart::{Client, Regency, ReplicaId};
+use mod_smart::{Client, InstanceId, Regency, ReplicaId};
 use world::{FRONTEND, replica, view};
 
 fn hand_over(client: Client, regency: u64, to: u16) -> Vec<Output> {
     let mut ordering = Ordering::new(view(4).with_leaders(&[ReplicaId(2)]).unwrap());
     let body: Bytes = command::encode(&[Command::HandOver { regency: Regency(regency), to: ReplicaId(to) }]);
     let mut out = Vec::new();
-    ordering.apply(client, &body, &mut out);
+    ordering.apply(InstanceId(1), client, &body, &mut out);
     out
 }
 
