@@ -21,7 +21,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Start a network of nodes on loopback, with keys and a channel of its own, and watch it.
-    Dev(dev::DevArgs),
+    Dev(Box<dev::DevArgs>),
     /// Run one node.
     Node {
         /// Its configuration file; `configs/node.toml` explains one.
@@ -50,7 +50,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let ended = match Arguments::parse().command {
-        Command::Dev(arguments) => run(dev::run(arguments)),
+        Command::Dev(arguments) => run(dev::run(*arguments)),
         Command::Node { config } => run_node(&config),
         Command::Status { socket, json } => run(show_status(socket, json)),
         Command::HandOver { to, socket } => run(hand_over(to, socket)),

@@ -93,7 +93,7 @@ impl BlockSigner {
                 let CutBlock { header, header_hash, metadata_value, data, .. } = block;
                 let data = BlockData { data }.encode_to_vec().into();
                 let block = TentativeBlock { regency, header, header_hash, metadata_value, signature, data };
-                Ok(Signed::Tentative(channel, block))
+                Ok(Signed::Tentative(channel, Box::new(block)))
             }
         }
     }
@@ -134,7 +134,7 @@ pub async fn run(jobs: mpsc::Receiver<SigningJob>, signer: BlockSigner, pool: Wo
 /// A block with our signature.
 enum Signed {
     Decided(Arc<JoinedChannel>, u64, Bytes),
-    Tentative(Arc<JoinedChannel>, TentativeBlock),
+    Tentative(Arc<JoinedChannel>, Box<TentativeBlock>),
 }
 
 impl Signed {
@@ -144,7 +144,7 @@ impl Signed {
                 channel.ledger.append(number, encoded)?;
                 channel.served.tentative().decided(number);
             }
-            Self::Tentative(channel, block) => channel.served.tentative().put(block),
+            Self::Tentative(channel, block) => channel.served.tentative().put(*block),
         }
         Ok(())
     }
