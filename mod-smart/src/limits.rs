@@ -68,6 +68,9 @@ pub struct Limits {
     pub request_timeout: Duration,
     /// The cap of that timeout.
     pub request_timeout_max: Duration,
+    /// What a decision may take on average without anybody being too slow: for groups whose members are farther apart than
+    /// what a leader is believed about. None says nothing.
+    pub decision_time: Duration,
     /// A leader is never too slow while an instance takes less than this on average.
     pub pace_floor: Duration,
     /// Instances over which the pace of a leader is averaged.
@@ -100,6 +103,7 @@ impl Default for Limits {
             instances_early_max: 8,
             request_timeout: Duration::from_millis(400),
             request_timeout_max: Duration::from_secs(10),
+            decision_time: Duration::ZERO,
             pace_floor: Duration::from_millis(50),
             pace_window: 16,
             status_interval: Duration::from_millis(500),

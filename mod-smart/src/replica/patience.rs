@@ -149,6 +149,7 @@ impl Replica {
     pub(super) fn timeout(&self) -> Duration {
         let Limits { request_timeout: floor, request_timeout_max: cap, .. } = self.limits;
         let measured = self.trusted_accept_time().saturating_mul(ACCEPT_TIMES_PER_TIMEOUT);
+        let floor = floor.max(self.limits.decision_time);
         let base = measured.clamp(floor, cap.max(floor));
         base.saturating_mul(1 << self.patience.fruitless.saturating_sub(1).min(FRUITLESS_MAX)).min(cap.max(floor))
     }

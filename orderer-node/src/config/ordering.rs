@@ -14,6 +14,7 @@ use super::{ConfigError, Place, check_limits};
 pub(super) struct WrittenOrdering {
     request_timeout_ms: Option<u64>,
     request_timeout_max_ms: Option<u64>,
+    decision_time_ms: Option<u64>,
     checkpoint_interval: Option<u64>,
     batch_requests_max: Option<usize>,
     fault_model: Option<FaultModel>,
@@ -33,6 +34,9 @@ impl WrittenOrdering {
         }
         if let Some(millis) = self.request_timeout_max_ms {
             limits.request_timeout_max = Duration::from_millis(millis);
+        }
+        if let Some(millis) = self.decision_time_ms {
+            limits.decision_time = Duration::from_millis(millis);
         }
         limits.checkpoint_interval = self.checkpoint_interval.unwrap_or(limits.checkpoint_interval);
         limits.batch_requests_max = self.batch_requests_max.unwrap_or(limits.batch_requests_max);

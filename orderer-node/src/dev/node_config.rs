@@ -23,10 +23,18 @@ struct NodeToml<'a> {
     log: &'a str,
     msp: MspToml<'a>,
     tls: TlsToml,
-    ordering: &'a GroupSettings,
+    ordering: OrderingToml<'a>,
     sockets: SocketsToml<'a>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     node: Vec<NodeAddressToml<'a>>,
+}
+
+#[derive(Serialize)]
+struct OrderingToml<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_time_ms: Option<u64>,
+    #[serde(flatten)]
+    settings: &'a GroupSettings,
 }
 
 #[derive(Serialize)]
@@ -82,7 +90,7 @@ pub(super) fn write(
         log,
         msp: MspToml { dir: node.folder.join("msp"), id: &node.msp_id },
         tls: TlsToml { certificate: tls.join("server.crt"), key: tls.join("server.key") },
-        ordering: settings,
+        ordering: OrderingToml { decision_time_ms: node.placement.decision_time_ms, settings },
         sockets: SocketsToml { broadcast: &files.broadcast_socket, status: &files.status_socket },
         node: NodeAddressToml::of(&node.placement),
     };

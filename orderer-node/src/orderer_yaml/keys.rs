@@ -219,6 +219,7 @@ const KEYS: &[(&str, Use)] = &[
     ("BFT.Channels", Read),
     ("BFT.Ordering.RequestTimeout", Read),
     ("BFT.Ordering.RequestTimeoutMax", Read),
+    ("BFT.Ordering.DecisionTime", Read),
     ("BFT.Ordering.CheckpointInterval", Read),
     ("BFT.Ordering.BatchRequestsMax", Read),
     ("BFT.Ordering.FaultModel", Read),

@@ -141,6 +141,7 @@ fn limits(settings: &Settings) -> Resolving<Limits> {
     limits.request_timeout = settings.duration("BFT.Ordering.RequestTimeout", limits.request_timeout)?;
     let max = limits.request_timeout_max.max(limits.request_timeout);
     limits.request_timeout_max = settings.duration("BFT.Ordering.RequestTimeoutMax", max)?;
+    limits.decision_time = settings.duration("BFT.Ordering.DecisionTime", limits.decision_time)?;
     if let Some(interval) = settings.number("BFT.Ordering.CheckpointInterval")? {
         limits.checkpoint_interval = interval;
     }

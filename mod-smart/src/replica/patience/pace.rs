@@ -85,7 +85,8 @@ impl Replica {
     /// Looks at the windows that have ended.
     pub(super) fn is_leader_slow(&mut self, now: Time) -> bool {
         let (regency, agreed, fine) = (self.regencies.current, self.agreed_accept_time(), self.fine_limit());
-        let coarse = self.trusted_accept_time().saturating_mul(ACCEPT_TIMES_PER_INSTANCE).max(self.limits.pace_floor);
+        let floor = self.limits.pace_floor.max(self.allowed());
+        let coarse = self.trusted_accept_time().saturating_mul(ACCEPT_TIMES_PER_INSTANCE).max(floor);
         let leads = self.leader() == self.me;
         let patience = &mut self.patience;
         let window = self.limits.pace_window << patience.doublings.min(PACE_DOUBLINGS_MAX);
@@ -106,11 +107,16 @@ impl Replica {
         is_slow
     }
 
+    /// What the operators allow every leader: a third more than what they say that a decision takes.
+    fn allowed(&self) -> Duration {
+        self.limits.decision_time / 3 * 4
+    }
+
     /// What an instance may take on average over a long window: as much as votes explain, or, once everybody had a turn, a
     /// third more than under the best of the others.
     fn fine_limit(&self) -> Duration {
         let fair = self.trusted_accept_time().saturating_mul(ACCEPT_TIMES_PER_FAIR_INSTANCE);
-        let floor = self.limits.pace_floor.saturating_mul(2);
+        let floor = self.limits.pace_floor.saturating_mul(2).max(self.allowed());
         let had_all_turns = self.regencies.current.0 + 1 >= self.view.n() as u64;
         let best = self.judged_others().filter_map(|(_, judged)| judged.pace).min().filter(|_| had_all_turns);
         fair.max(floor).max(best.map_or(Duration::ZERO, |best| best / 3 * 4))

@@ -83,3 +83,18 @@ fn a_group_in_which_everybody_had_a_turn_keeps_the_best_leader() {
     assert_eq!(instances_until_slow(&mut tried(), millis(239)), None, "a third more than the best of the others");
     assert_eq!(instances_until_slow(&mut tried(), millis(241)), Some(128));
 }
+
+/// Between continents votes take longer than a leader is believed about, and the first leader would be replaced for it.
+#[test]
+fn what_operators_say_that_a_decision_takes_is_allowed_to_every_leader() {
+    let far = |decision_time| {
+        let mut far = replica(0, millis(200));
+        far.limits.decision_time = decision_time;
+        far
+    };
+    assert_eq!(instances_until_slow(&mut far(Duration::ZERO), millis(640)), Some(16));
+    assert_eq!(instances_until_slow(&mut far(Duration::ZERO), millis(450)), Some(128));
+    assert_eq!(instances_until_slow(&mut far(millis(720)), millis(950)), None, "a third more");
+    assert_eq!(instances_until_slow(&mut far(millis(720)), millis(970)), Some(16));
+    assert_eq!((far(millis(720)).timeout(), far(millis(1_000)).timeout()), (millis(800), millis(1_000)));
+}

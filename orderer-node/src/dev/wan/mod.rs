@@ -61,6 +61,8 @@ pub(super) struct Placement {
     pub(super) site: Option<String>,
     /// What to dial in the place of a node's `host:port`.
     pub(super) addresses: BTreeMap<String, String>,
+    /// What a decision may take between nodes so far apart, in milliseconds.
+    pub(super) decision_time_ms: Option<u64>,
 }
 
 /// The emulated links. They are gone when this is dropped.
@@ -98,6 +100,8 @@ impl WanOptions {
             placement: &mut frontend.placement,
         });
         let mut placed: Vec<Placed<'_>> = placed_nodes.chain(placed_frontends).collect();
+        let decision_time_ms = Some(decision_time_ms(&matrix, &sites));
+        placed.iter_mut().for_each(|process| process.placement.decision_time_ms = decision_time_ms);
         let relays = self.link(&matrix, &mut placed, &targets).await?;
         let described = placed.iter().map(|it| format!("{} {}", it.name, matrix.sites()[it.place]));
         let mut description = format!("wide-area delays of {name}: {}", described.collect::<Vec<_>>().join(", "));
@@ -158,6 +162,14 @@ impl Wan {
     pub(super) fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
+}
+
+/// Under the worst leader a decision is a message to the farthest node, and two rounds of votes: three ways, of which none is
+/// longer than half of the longest round trip. A third of that more is for what the way back of a body takes.
+fn decision_time_ms(matrix: &Matrix, sites: &[usize]) -> u64 {
+    let ways = sites.iter().flat_map(|&from| sites.iter().map(move |&to| matrix.one_way(from, to).mean));
+    let longest = ways.max().unwrap_or_default();
+    u64::try_from((longest * 4).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// The places of so many processes in the matrix: as named, or one after the other from `first`.
