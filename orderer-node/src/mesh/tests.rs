@@ -231,7 +231,7 @@ async fn a_hello_is_judged_by_version_group_replica_and_binding() {
         accepted: 1,
         garbled: 1,
         versions: 1,
-        groups: 1,
+        groups: 2,
         pins: 4,
         bindings: 1,
         ..Default::default()
