@@ -6,48 +6,18 @@ mod network;
 use std::time::Duration;
 
 use bytes::Bytes;
-use fabric_channel::BlockVerifier;
 use fabric_proto::block::header_hash;
 use fabric_proto::common::Block;
 use frontend_shim::channels::{ChannelState, Channels};
 use frontend_shim::counters::NodeCounters;
-use frontend_shim::frame::{Bodies, Push, ToFrontend, ToNode, body_source};
-use frontend_shim::frontend::FrontendHandle;
-use frontend_shim::ledger::Ledger;
-use network::{FakeNode, LocalChannel, Network, Unsigned, channel_id, eventually, flat, unsigned};
+use frontend_shim::frame::{Bodies, Push, ToNode};
+use network::world::World;
+use network::{Unsigned, channel_id, eventually, unsigned};
 use prost::Message as _;
-use tokio::io::DuplexStream;
-
-const FOUR: [u16; 4] = [7050, 7051, 7052, 7053];
-
-struct World {
-    network: Network,
-    frontend: FrontendHandle,
-    nodes: Vec<FakeNode<DuplexStream>>,
-    local: LocalChannel,
-}
 
 impl World {
-    async fn new(bodies: Bodies) -> Self {
-        let network = Network::new(&FOUR);
-        let (frontend, nodes) = network.welcomed(bodies).await;
-        let local = network.channel();
-        frontend.add_channel(local.channel.clone()).unwrap();
-        eventually("the channel opens", || local.channel.state() == ChannelState::Open).await;
-        Self { network, frontend, nodes, local }
-    }
-
-    fn ledger(&self) -> &Ledger {
-        self.local.channel.ledger()
-    }
-
     fn seen_of(&self, replica: usize) -> NodeCounters {
         self.frontend.counters().nodes[replica].clone()
-    }
-
-    /// The node whose turn it is to bring the body.
-    fn source(&self, block: &Unsigned) -> usize {
-        body_source(self.frontend.id(), block.number, &flat(4)).index()
     }
 
     async fn push(&mut self, replica: usize, block: &Unsigned) {
@@ -69,34 +39,6 @@ impl World {
                 self.push(replica, block).await;
             }
         }
-    }
-
-    async fn send(&mut self, replica: usize, push: Push) {
-        let before = self.seen_of(replica).pushes;
-        self.nodes[replica].send(ToFrontend::Push(push)).await;
-        let frontend = &self.frontend;
-        eventually("the push arrives", || frontend.counters().nodes[replica].pushes > before).await;
-    }
-
-    async fn reaches(&self, certified: u64) {
-        let ledger = self.ledger();
-        eventually("the block is certified", || ledger.certified_height() == certified).await;
-    }
-
-    async fn stays(&self, certified: u64) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(self.ledger().certified_height(), certified);
-    }
-
-    fn block(&self, number: u64) -> Block {
-        Block::decode(self.ledger().read(number).unwrap().unwrap().encoded()).unwrap()
-    }
-
-    /// As a peer would.
-    fn verify(&self, number: u64) {
-        let previous = self.block(number - 1).header.unwrap().hash();
-        let verifier = BlockVerifier::new(&self.network.config);
-        verifier.verify_block(&self.block(number), number, Some(&previous)).unwrap();
     }
 }
 

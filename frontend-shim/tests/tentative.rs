@@ -3,71 +3,25 @@
 
 mod network;
 
-use std::time::Duration;
-
-use fabric_channel::BlockVerifier;
 use fabric_proto::block::header_hash;
-use fabric_proto::common::{Block, BlockHeader, MetadataSignature};
+use fabric_proto::common::{BlockHeader, MetadataSignature};
 use frontend_shim::certainty::Certainty;
-use frontend_shim::channels::ChannelState;
-use frontend_shim::frame::{Bodies, Push, ToFrontend, body_source};
-use frontend_shim::frontend::FrontendHandle;
-use frontend_shim::ledger::Ledger;
+use frontend_shim::frame::{Bodies, Push, ToFrontend};
 use frontend_shim::tentative_blocks::TentativeBlock;
 use mod_smart::Regency;
-use network::{FakeNode, LocalChannel, Network, Unsigned, eventually, flat, unsigned};
+use network::world::World;
+use network::{Unsigned, unsigned};
 use prost::Message as _;
-use tokio::io::DuplexStream;
 
 const FIRST: Certainty = Certainty::Tentative(Regency(0));
 const SECOND: Certainty = Certainty::Tentative(Regency(1));
 
-struct World {
-    network: Network,
-    frontend: FrontendHandle,
-    nodes: Vec<FakeNode<DuplexStream>>,
-    local: LocalChannel,
-}
-
 impl World {
-    async fn new(bodies: Bodies) -> Self {
-        let network = Network::new(&[7050, 7051, 7052, 7053]);
-        let (frontend, nodes) = network.welcomed(bodies).await;
-        let local = network.channel();
-        frontend.add_channel(local.channel.clone()).unwrap();
-        eventually("the channel opens", || local.channel.state() == ChannelState::Open).await;
-        Self { network, frontend, nodes, local }
-    }
-
-    fn ledger(&self) -> &Ledger {
-        self.local.channel.ledger()
-    }
-
     /// A node pushes a block, with the body if it is its turn.
     async fn push(&mut self, replica: usize, certainty: Certainty, block: &Unsigned) {
-        let is_source = body_source(self.frontend.id(), block.number, &flat(4)).index() == replica;
-        let body = is_source.then(|| block.body.clone());
+        let body = (self.source(block) == replica).then(|| block.body.clone());
         let push = Push { certainty, body, ..self.network.push(replica, block) };
-        let before = self.frontend.counters().nodes[replica].pushes;
-        self.nodes[replica].send(ToFrontend::Push(push)).await;
-        let frontend = &self.frontend;
-        eventually("the push arrives", || frontend.counters().nodes[replica].pushes > before).await;
-    }
-
-    async fn reaches(&self, certified: u64) {
-        eventually("the block is certified", || self.ledger().certified_height() == certified).await;
-    }
-
-    async fn stays(&self, certified: u64) {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(self.ledger().certified_height(), certified);
-    }
-
-    /// As a peer would.
-    fn verify(&self, number: u64) {
-        let block = |number| Block::decode(self.ledger().read(number).unwrap().unwrap().encoded()).unwrap();
-        let previous = block(number - 1).header.unwrap().hash();
-        BlockVerifier::new(&self.network.config).verify_block(&block(number), number, Some(&previous)).unwrap();
+        self.send(replica, push).await;
     }
 
     fn grievances(&self) -> u64 {

@@ -1,6 +1,8 @@
 //! An ordering group for tests: keys, a genesis block, a chain of signed blocks, and nodes that do what a test says.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod world;
+
 use std::sync::Arc;
 use std::time::Duration;
 

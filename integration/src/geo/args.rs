@@ -203,11 +203,7 @@ impl PlaceArgs {
     /// # Errors
     /// The file cannot be read or is none.
     pub fn matrix(&self) -> anyhow::Result<Matrix> {
-        if self.rtt == TABLE_5_7 {
-            return Ok(Matrix::table_5_7());
-        }
-        let text = std::fs::read_to_string(&self.rtt).with_context(|| format!("cannot read {}", self.rtt))?;
-        Matrix::parse(&text).with_context(|| self.rtt.clone())
+        Matrix::find(&self.rtt)
     }
 
     /// Where clients are.

@@ -1,6 +1,8 @@
-//! How far sites are from each other: round trips with their deviations, built in or read from a file.
+//! How far sites are from each other, as the laboratory counts: in milliseconds and fractions. Tables and files are those of
+//! [`orderer_node::dev::wan`], so that one file serves real processes and the laboratory.
 
-use std::collections::BTreeSet;
+use anyhow::ensure;
+use orderer_node::dev::wan::matrix as wide_area;
 
 /// The number of a site: its place in the matrix.
 pub type Site = usize;
@@ -13,6 +15,9 @@ pub struct Matrix {
     trips: Vec<RoundTrip>,
 }
 
+/// More sites than these are more deployments than the planner could try.
+pub const SITES_MAX: usize = 16;
+
 /// A measured round trip.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RoundTrip {
@@ -22,86 +27,32 @@ pub struct RoundTrip {
     pub deviation: f64,
 }
 
-/// Why a file is no matrix.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum MatrixError {
-    /// There is no line with names.
-    #[error("the file is empty: its first line names the sites, as `site,Oregon,Ireland`")]
-    Empty,
-    /// The first line is not what it should be.
-    #[error("line {line}: {what}")]
-    Line {
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// Something of a site is not said anywhere.
-    #[error("nothing says how far {from} is from {to}")]
-    Missing {
-        /// One site.
-        from: String,
-        /// The other.
-        to: String,
-    },
-}
-
-/// More sites than these are no matrix that the planner could search.
-pub const SITES_MAX: usize = 16;
-
-/// A round trip around the world is a third of a second; this is a slip of the pen.
-const ROUND_TRIP_MAX_MS: f64 = 10_000.0;
-
 impl Matrix {
     /// Five regions of Amazon EC2 as the thesis measured them (Sousa 2018, table 5.7).
     #[must_use]
     pub fn table_5_7() -> Self {
-        let trip = |(mean, deviation): (f64, f64)| RoundTrip { mean, deviation };
-        Self { names: NAMES.map(str::to_owned).to_vec(), trips: TRIPS.into_iter().flatten().map(trip).collect() }
+        wide_area::Matrix::table_5_7().into()
     }
 
-    /// Reads comma-separated text: `site,A,B,...`, then a line for each site, its name first, then the round trip to each
-    /// site in milliseconds, as `211` or with its standard deviation as `211/10`. An empty field says what the other
-    /// direction says. Lines that are empty or begin with `#` say nothing.
+    /// The matrix of a built-in name, or that of a CSV file ([`wide_area`] describes its form).
     ///
     /// # Errors
-    /// Names the line and what is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, MatrixError> {
-        let lines = (1..).zip(text.lines().map(str::trim));
-        let mut lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
-        let (first, head) = lines.next().ok_or(MatrixError::Empty)?;
-        let names = parse_head(first, head)?;
-        let n = names.len();
-        let mut known: Vec<Option<RoundTrip>> = vec![None; n * n];
-        let mut seen = BTreeSet::new();
-        for (number, line) in lines {
-            let wrong = |what: String| MatrixError::Line { line: number, what };
-            let mut fields = line.split(',').map(str::trim);
-            let name = fields.next().unwrap_or_default();
-            let row = names.iter().position(|known| known == name);
-            let row = row.ok_or_else(|| wrong(format!("`{name}` is no site of the first line")))?;
-            if !seen.insert(row) {
-                return Err(wrong(format!("{name} has a line already")));
-            }
-            let fields: Vec<&str> = fields.collect();
-            if fields.len() != n {
-                return Err(wrong(format!("{} round trips for {n} sites", fields.len())));
-            }
-            for (column, field) in fields.into_iter().enumerate().filter(|(column, _)| *column != row) {
-                let parsed = parse_field(field);
-                known[row * n + column] = parsed.map_err(|what| wrong(format!("to {}: {what}", names[column])))?;
-            }
-        }
-        let mut trips = Vec::with_capacity(n * n);
-        for (row, column) in (0..n).flat_map(|row| (0..n).map(move |column| (row, column))) {
-            let said = known[row * n + column].or(known[column * n + row]);
-            trips.push(match said {
-                _ if row == column => RoundTrip::default(),
-                Some(trip) => trip,
-                None => return Err(MatrixError::Missing { from: names[row].clone(), to: names[column].clone() }),
-            });
-        }
-        Ok(Self { names, trips })
+    /// The file cannot be read, or the line and what is wrong with it; or there are too many sites.
+    pub fn find(name: &str) -> anyhow::Result<Self> {
+        let matrix = Self::from(wide_area::Matrix::find(name)?);
+        ensure!(
+            matrix.len() <= SITES_MAX,
+            "{name}: {} sites, of which the planner could not try all; at most {SITES_MAX}",
+            matrix.len()
+        );
+        Ok(matrix)
+    }
+
+    /// What nodes at these sites should be told that a decision takes (`decision_time_ms`).
+    #[must_use]
+    pub fn decision_time_ms(&self, sites: &[Site]) -> u64 {
+        let ways = sites.iter().flat_map(|&from| sites.iter().map(move |&to| self.one_way(from, to)));
+        (ways.fold(0.0, f64::max) * f64::from(wide_area::WAYS_PER_DECISION)).ceil() as u64
     }
 
     /// The same with one more site, so far beyond another one that everything it hears passes that one.
@@ -173,50 +124,15 @@ impl Matrix {
     }
 }
 
-fn parse_head(line: usize, head: &str) -> Result<Vec<String>, MatrixError> {
-    let wrong = |what: String| MatrixError::Line { line, what };
-    let mut fields = head.split(',').map(str::trim);
-    if fields.next() != Some("site") {
-        return Err(wrong("the first line names the sites, as `site,Oregon,Ireland`".to_owned()));
+impl From<wide_area::Matrix> for Matrix {
+    fn from(matrix: wide_area::Matrix) -> Self {
+        let names = matrix.sites().to_vec();
+        let pairs = (0..names.len()).flat_map(|from| (0..names.len()).map(move |to| (from, to)));
+        let trips = pairs.map(|(from, to)| matrix.round_trip(from, to));
+        let trips = trips.map(|trip| RoundTrip { mean: trip.mean_ms, deviation: trip.deviation_ms }).collect();
+        Self { names, trips }
     }
-    let names: Vec<String> = fields.map(str::to_owned).collect();
-    if names.is_empty() || names.len() > SITES_MAX {
-        return Err(wrong(format!("{} sites are named, of 1 to {SITES_MAX}", names.len())));
-    }
-    if names.iter().any(String::is_empty) {
-        return Err(wrong("a site has no name".to_owned()));
-    }
-    let distinct: BTreeSet<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
-    if distinct.len() != names.len() {
-        return Err(wrong("two sites have one name".to_owned()));
-    }
-    Ok(names)
 }
-
-fn parse_field(field: &str) -> Result<Option<RoundTrip>, String> {
-    if field.is_empty() {
-        return Ok(None);
-    }
-    let (mean, deviation) = field.split_once('/').unwrap_or((field, "0"));
-    let number = |text: &str| {
-        let value: f64 = text.trim().parse().map_err(|_| format!("`{text}` is no number of milliseconds"))?;
-        let is_usual = (0.0..=ROUND_TRIP_MAX_MS).contains(&value);
-        if is_usual { Ok(value) } else { Err(format!("{text} ms is not within 0 to {ROUND_TRIP_MAX_MS}")) }
-    };
-    Ok(Some(RoundTrip { mean: number(mean)?, deviation: number(deviation)? }))
-}
-
-/// The regions of table 5.7.
-const NAMES: [&str; 5] = ["Ireland", "Sao Paulo", "Oregon", "Sydney", "Virginia"];
-
-/// Mean and standard deviation in milliseconds, row by row as in table 5.7.
-const TRIPS: [[(f64, f64); 5]; 5] = [
-    [(0.0, 0.0), (211.0, 10.0), (171.0, 11.0), (340.0, 11.0), (88.0, 10.0)],
-    [(208.0, 14.0), (0.0, 0.0), (217.0, 19.0), (359.0, 4.0), (123.0, 3.0)],
-    [(171.0, 14.0), (217.0, 11.0), (0.0, 0.0), (205.0, 7.0), (70.0, 12.0)],
-    [(336.0, 26.0), (359.0, 4.0), (205.0, 10.0), (0.0, 0.0), (255.0, 12.0)],
-    [(88.0, 10.0), (123.0, 4.0), (71.0, 13.0), (256.0, 5.0), (0.0, 0.0)],
-];
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -235,23 +151,38 @@ mod tests {
     #[test]
     fn a_file_may_say_each_distance_once_and_with_its_deviation() {
         let text = "# two sites\nsite,A,B\nA,,10/2\n\nB,,0\n";
-        let matrix = Matrix::parse(text).unwrap();
+        let matrix = Matrix::from(text.parse::<wide_area::Matrix>().unwrap());
         assert_eq!(matrix.trip(0, 1), RoundTrip { mean: 10.0, deviation: 2.0 });
         assert_eq!(matrix.trip(1, 0), matrix.trip(0, 1));
     }
 
     #[test]
     fn what_is_wrong_with_a_file_is_said_with_its_line() {
-        let said = |text: &str| Matrix::parse(text).unwrap_err().to_string();
-        assert!(said("").contains("empty"));
-        assert!(said("A,B\n").starts_with("line 1: the first line names the sites"));
-        assert!(said("site,A,a\n").starts_with("line 1: two sites have one name"));
-        assert!(said("site,A,B\nA,0\n").starts_with("line 2: 1 round trips for 2 sites"));
-        assert_eq!(said("site,A,B\n\nA,0,x\n"), "line 3: to B: `x` is no number of milliseconds");
-        assert!(said("site,A,B\nA,0,-1\n").contains("-1 ms is not within"));
-        assert_eq!(said("site,A,B\nC,0,1\n"), "line 2: `C` is no site of the first line");
-        assert_eq!(said("site,A,B\nA,0,1\nA,0,1\n"), "line 3: A has a line already");
-        assert_eq!(said("site,A,B\nA,0,\nB,,0\n"), "nothing says how far A is from B");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.csv");
+        let said = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            format!("{:#}", Matrix::find(file.to_str().unwrap()).unwrap_err())
+        };
+        assert!(said("").ends_with("no line with the names of the sites"));
+        assert!(said("A,B\n").contains("line 1: the first line names the sites"));
+        assert!(said("site,A,a\n").contains("line 1: site \"a\" is empty or there twice"));
+        assert!(said("site,A,B\nA,0\n").ends_with("line 2: 1 round trips for 2 sites"));
+        assert!(said("site,A,B\n\nA,0,x\n").contains("line 3: \"x\" is not a time in ms"));
+        assert!(said("site,A,B\nA,0,-1\n").contains("line 2: \"-1\" is not a time in ms"));
+        assert!(said("site,A,B\nC,0,1\n").ends_with("line 2: \"C\" is no site of the first line"));
+        assert!(said("site,A,B\nA,0,1\nA,0,1\n").ends_with("line 3: A has a line already"));
+        assert!(said("site,A,B\nA,0,\nB,,0\n").ends_with("no round trip between A and B"));
+        let names: Vec<String> = (0..=SITES_MAX).map(|site| format!("s{site}")).collect();
+        let rows: String = names.iter().map(|name| format!("{name}{}\n", ",1".repeat(names.len()))).collect();
+        assert!(said(&format!("site,{}\n{rows}", names.join(","))).contains("17 sites"));
+    }
+
+    #[test]
+    fn what_a_decision_takes_follows_from_the_longest_way() {
+        let matrix = Matrix::table_5_7();
+        let all: Vec<Site> = matrix.sites().collect();
+        assert_eq!((matrix.decision_time_ms(&all), matrix.decision_time_ms(&[2, 4])), (718, 141));
     }
 
     #[test]

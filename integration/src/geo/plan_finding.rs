@@ -29,7 +29,7 @@ pub fn plan(conditions: &Conditions, args: &PlanArgs) -> anyhow::Result<Finding>
     finding.tables.push(promises(&plan, &measured));
     finding.tables.push(failures(&search, &matrix, &plan));
     let toml = configuration(&matrix, &plan.deployment, conditions.window);
-    let mut table = Table::new(&["Configuration of every node and frontend"]);
+    let mut table = Table::new(&["Configuration of every node, and without decision_time_ms of every frontend"]);
     table.rows = toml.lines().filter(|line| !line.is_empty()).map(|line| vec![line.to_owned()]).collect();
     finding.tables.push(table);
     let series = measured.clients.iter().zip(&measured.windy);
@@ -120,7 +120,8 @@ fn failures(search: &Search, matrix: &Matrix, plan: &Plan) -> Table {
     table
 }
 
-/// The section of a node's configuration. Consenters are numbered in the order of the matrix, from 1 on.
+/// The section of a node's configuration (frontends have no `decision_time_ms`). Consenters are numbered in the order of the
+/// matrix, from 1 on.
 #[must_use]
 pub fn configuration(matrix: &Matrix, deployment: &Deployment, window: u64) -> String {
     let mut sites = deployment.replicas.clone();
@@ -143,6 +144,7 @@ pub fn configuration(matrix: &Matrix, deployment: &Deployment, window: u64) -> S
     let _ = writeln!(text, "delta = {}", deployment.delta());
     let _ = writeln!(text, "heavy = [{}]", list(&mut deployment.heavy.iter().copied()));
     let _ = writeln!(text, "leaders = [{}]", list(&mut (0..deployment.n())));
+    let _ = writeln!(text, "decision_time_ms = {}", matrix.decision_time_ms(&deployment.replicas));
     let _ = writeln!(text, "window = {window}");
     let _ = writeln!(text, "tentative = {}", deployment.pattern == Pattern::Tentative);
     text
@@ -171,5 +173,6 @@ mod tests {
         assert_eq!(section["fault_model"].as_str(), Some("byzantine"));
         assert_eq!((section["delta"].as_integer(), section["window"].as_integer()), (Some(1), Some(8)));
         assert_eq!(section["tentative"].as_bool(), Some(true));
+        assert_eq!(section["decision_time_ms"].as_integer(), Some(718));
     }
 }

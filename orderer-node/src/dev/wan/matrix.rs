@@ -17,6 +17,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+/// So many times the longest way is what a decision takes at most, whoever leads: a message to the farthest node and two
+/// rounds of votes are three, and one more is for what a body takes to come.
+pub const WAYS_PER_DECISION: u32 = 4;
+
 /// Round-trip times between named sites.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
@@ -125,6 +129,18 @@ impl Matrix {
     }
 }
 
+impl Matrix {
+    /// What nodes at these sites should be told that a decision takes (`decision_time_ms`): see [`WAYS_PER_DECISION`].
+    ///
+    /// # Panics
+    /// There are not so many sites.
+    #[must_use]
+    pub fn decision_time(&self, sites: &[usize]) -> Duration {
+        let ways = sites.iter().flat_map(|&from| sites.iter().map(move |&to| self.one_way(from, to).mean));
+        ways.max().unwrap_or_default() * WAYS_PER_DECISION
+    }
+}
+
 impl FromStr for Matrix {
     type Err = MatrixError;
 
@@ -220,6 +236,8 @@ mod tests {
         assert_eq!(there.deviation.as_micros(), 8_485);
         assert_eq!(there, matrix.one_way(sao_paulo, ireland));
         assert_eq!(matrix.one_way(ireland, ireland), OneWay::default());
+        assert_eq!(matrix.decision_time(&[ireland, sao_paulo]), Duration::from_millis(419));
+        assert_eq!(matrix.decision_time(&[]), Duration::ZERO);
         assert_eq!(matrix.round_trip(3, 0), RoundTrip { mean_ms: 336.0, deviation_ms: 26.0 });
     }
 

@@ -100,7 +100,7 @@ impl WanOptions {
             placement: &mut frontend.placement,
         });
         let mut placed: Vec<Placed<'_>> = placed_nodes.chain(placed_frontends).collect();
-        let decision_time_ms = Some(decision_time_ms(&matrix, &sites));
+        let decision_time_ms = u64::try_from(matrix.decision_time(&sites).as_millis()).ok();
         placed.iter_mut().for_each(|process| process.placement.decision_time_ms = decision_time_ms);
         let relays = self.link(&matrix, &mut placed, &targets).await?;
         let described = placed.iter().map(|it| format!("{} {}", it.name, matrix.sites()[it.place]));
@@ -162,14 +162,6 @@ impl Wan {
     pub(super) fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
-}
-
-/// Under the worst leader a decision is a message to the farthest node, and two rounds of votes: three ways, of which none is
-/// longer than half of the longest round trip. A third of that more is for what the way back of a body takes.
-fn decision_time_ms(matrix: &Matrix, sites: &[usize]) -> u64 {
-    let ways = sites.iter().flat_map(|&from| sites.iter().map(move |&to| matrix.one_way(from, to).mean));
-    let longest = ways.max().unwrap_or_default();
-    u64::try_from((longest * 4).as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// The places of so many processes in the matrix: as named, or one after the other from `first`.
