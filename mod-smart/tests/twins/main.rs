@@ -17,9 +17,15 @@
 //! change their names with the sides, and nothing else. And where both copies stay, the schedule in which they have changed
 //! places is the same one: see [`schedule`].
 //!
+//! *Other groups* (fewer rounds, see [`settings`]): batches given to the applications before they are decided, windows of three
+//! instances, weights, and all of it at once. And groups whose replicas only crash ([`crash_only`]): nobody is there twice;
+//! instead a round may begin with any one process losing its memory, and in the end any one may be gone for good.
+//!
 //! *What must hold.* In every schedule: no two processes are given different decisions of one instance (not even a copy,
-//! because its proof would convince anybody); decisions come in order, and no request twice; regencies only grow; no
-//! correct replica contradicts itself or is named as a liar; no panic, and the parts of each replica fit. And once the
+//! because its proof would convince anybody); no correct process delivers another history than one that a quorum, the twin in it,
+//! gave to the application, decided or not, because a peer would take its blocks; what is given tentatively is delivered or taken
+//! back; decisions come in order, and no request twice; regencies only grow; no
+//! correct replica contradicts itself, across restarts too, or is named as a liar; no panic, and the parts of each replica fit. And once the
 //! network is whole, everything that a correct replica holds is delivered by all of them within [`world::regained_max`].
 //!
 //! *It can fail.* With two replicas of four twinned, more than `f`, a single round suffices for a fork. And it has failed: it
@@ -39,8 +45,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use mod_smart::ReplicaId;
-use schedule::{Schedule, Space};
+use mod_smart::{ReplicaId, View};
+use schedule::{Group, Schedule, Space};
 use witness::Violation;
 use world::{Outcome, regained_max};
 
@@ -52,11 +58,22 @@ const ROUNDS: u32 = 3;
 
 const WORKERS: usize = 2;
 
+/// Four replicas as they are by default, these of them there twice.
+fn four(twins: impl IntoIterator<Item = u16>) -> Group {
+    let view = View::flat(keys::GROUP, 4).unwrap();
+    Group { view, window: 1, is_tentative: false, twins: twins.into_iter().map(ReplicaId).collect() }
+}
+
+/// Rounds that `TWINS_ROUNDS` asks for, or so many.
+fn rounds(default: u32) -> u32 {
+    std::env::var("TWINS_ROUNDS").map_or(default, |text| text.parse().expect("a number of rounds"))
+}
+
 #[test]
 fn in_every_schedule_of_three_rounds_one_twinned_replica_of_four_divides_nobody_and_delays_nothing_for_long() {
-    let rounds = std::env::var("TWINS_ROUNDS").map_or(ROUNDS, |text| text.parse().expect("a number of rounds"));
+    let rounds = rounds(ROUNDS);
     for place in PLACES {
-        let space = Space { twins: vec![ReplicaId(place)], rounds };
+        let space = Space { group: four([place]), rounds };
         let totals = explore(&space);
         println!("replica {place} twice, {rounds} rounds: {totals} (bound: {:?})", regained_max(rounds));
         assert_eq!(totals.schedules, space.schedules());
@@ -72,7 +89,7 @@ fn in_every_schedule_of_three_rounds_one_twinned_replica_of_four_divides_nobody_
 
 #[test]
 fn two_twinned_replicas_of_four_divide_the_others_in_one_round() {
-    let space = Space { twins: vec![ReplicaId(0), ReplicaId(1)], rounds: 1 };
+    let space = Space { group: four([0, 1]), rounds: 1 };
     let schedules: Vec<Schedule> = (0..space.numbers()).filter_map(|number| space.schedule(number)).collect();
     let forked: Vec<String> = schedules
         .iter()
@@ -86,6 +103,61 @@ fn two_twinned_replicas_of_four_divide_the_others_in_one_round() {
     let expected = "{0 1 2 | 0' 1' 3}, then whole without the second copies";
     assert!(forked.iter().any(|schedule| schedule == expected), "{forked:?}");
     assert!(forked.iter().all(|schedule| !schedule.contains("{0 0'")), "copies on one side do no harm: {forked:?}");
+}
+
+/// Tentative batches, windows and weights: what each is called, and who is there twice in turn.
+fn settings() -> Vec<(&'static str, Group, Vec<u16>)> {
+    let weighted = |delta| {
+        let heavy = [0, 1].map(ReplicaId).into_iter().collect();
+        View::weighted(keys::GROUP, 1, delta, heavy).unwrap()
+    };
+    let foretelling = Group { is_tentative: true, ..four([]) };
+    let wide = |group: &Group| Group { window: 3, ..group.clone() };
+    vec![
+        ("a window of three", wide(&four([])), PLACES.to_vec()),
+        ("tentative batches", foretelling.clone(), PLACES.to_vec()),
+        ("tentative batches, a window of three", wide(&foretelling), PLACES.to_vec()),
+        ("weights 2 2 1 1 1, all of it", Group { view: weighted(1), ..wide(&foretelling) }, vec![0, 4]),
+        ("weights 3 3 1 1 1 1, tentative batches", Group { view: weighted(2), ..foretelling }, vec![1]),
+    ]
+}
+
+#[test]
+fn in_every_schedule_of_two_rounds_no_twin_makes_a_block_final_that_is_not_decided() {
+    for (what, group, places) in settings() {
+        for place in places {
+            let space = Space { group: Group { twins: vec![ReplicaId(place)], ..group.clone() }, rounds: rounds(2) };
+            let totals = explore(&space);
+            println!("{what}, replica {place} twice, {} rounds: {totals}", space.rounds);
+            assert_eq!(totals.schedules, space.schedules());
+            assert!(totals.decisions > totals.schedules && totals.regency_changes > 0 && totals.conflicting > 0);
+            assert_eq!(totals.foretold > 0 && totals.taken_back > 0, group.is_tentative);
+        }
+    }
+}
+
+fn crash_only() -> Vec<(&'static str, Group, u32)> {
+    let of = |n| Group { view: View::crash_only(keys::GROUP, n).unwrap(), ..four([]) };
+    let heavy = std::iter::once(ReplicaId(0)).collect();
+    let weighted = View::crash_only_weighted(keys::GROUP, 1, 1, heavy).unwrap();
+    vec![
+        ("three replicas", of(3), 2),
+        ("three replicas, a window of three", Group { window: 3, ..of(3) }, 2),
+        ("four replicas", of(4), 2),
+        ("weights 2 1 1 1", Group { view: weighted, ..of(4) }, 2),
+    ]
+}
+
+#[test]
+fn in_every_schedule_of_a_few_rounds_crashes_divide_nobody_and_lose_nothing() {
+    for (what, group, default) in crash_only() {
+        let space = Space { group, rounds: rounds(default) };
+        let totals = explore(&space);
+        println!("{what} that only crash, {} rounds: {totals}", space.rounds);
+        assert_eq!(totals.schedules, space.schedules());
+        assert!(totals.decisions > totals.schedules && totals.regency_changes > 0);
+        assert_eq!((totals.conflicting, totals.named), (0, 0), "nobody lies");
+    }
 }
 
 /// Runs all schedules of a space, on as many threads as are worth it.
@@ -136,6 +208,9 @@ struct Totals {
     stop_data: u64,
     /// Schedules in which a correct replica named the twin as a liar.
     named: u64,
+    /// Batches given to an application before their decision, and how often some were taken back.
+    foretold: u64,
+    taken_back: u64,
     regained_max: Duration,
 }
 
@@ -150,6 +225,8 @@ impl Totals {
         self.votes += u64::from(conflicts.votes);
         self.stop_data += u64::from(conflicts.stop_data);
         self.named += u64::from(outcome.has_named_twin);
+        self.foretold += outcome.foretold.batches;
+        self.taken_back += outcome.foretold.taken_back;
         self.regained_max = self.regained_max.max(outcome.regained);
     }
 
@@ -163,6 +240,8 @@ impl Totals {
             votes: self.votes + other.votes,
             stop_data: self.stop_data + other.stop_data,
             named: self.named + other.named,
+            foretold: self.foretold + other.foretold,
+            taken_back: self.taken_back + other.taken_back,
             regained_max: self.regained_max.max(other.regained_max),
         }
     }
@@ -175,8 +254,8 @@ impl fmt::Display for Totals {
             f,
             "{schedules} schedules, {decisions} decisions, {regency_changes} regency changes; the copies contradict each other in \
              {conflicting} ({proposals} proposals, {votes} votes, {stop_data} STOPDATA), and are named in {named}; \
-             live again after at most {:?}",
-            self.regained_max
+             {} batches foretold, taken back {} times; live again after at most {:?}",
+            self.foretold, self.taken_back, self.regained_max
         )
     }
 }

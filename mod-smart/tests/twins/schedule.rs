@@ -6,25 +6,31 @@
 
 use std::fmt;
 
-use mod_smart::ReplicaId;
+use mod_smart::{ReplicaId, View};
 
-/// Replicas of the group: the fewest that tolerate a liar.
-pub const REPLICAS: u16 = 4;
+/// A group, how its members work, and who of them is there twice.
+#[derive(Clone, Debug)]
+pub struct Group {
+    pub view: View,
+    /// Instances that may be open at once. With more than one a batch is one request, and each side gets as many at a time.
+    pub window: u64,
+    /// Are batches given to the applications before they are decided?
+    pub is_tentative: bool,
+    /// The replicas that are there twice. If there is none, replicas crash instead.
+    pub twins: Vec<ReplicaId>,
+}
 
-/// Who is there twice, and for how many rounds: all the schedules of it.
+/// A group and a number of rounds: all the schedules of them.
 #[derive(Clone, Debug)]
 pub struct Space {
-    /// The replicas that are there twice.
-    pub twins: Vec<ReplicaId>,
-    /// How many rounds.
+    pub group: Group,
     pub rounds: u32,
 }
 
 /// One schedule.
 #[derive(Clone, Debug)]
 pub struct Schedule {
-    /// The replicas that are there twice.
-    pub twins: Vec<ReplicaId>,
+    pub group: Group,
     /// One after the other.
     pub rounds: Vec<Round>,
     /// How it ends.
@@ -36,6 +42,8 @@ pub struct Schedule {
 pub struct Round {
     pub partition: Partition,
     pub length: Length,
+    /// Who loses power when it begins, and is back at once with what was durable.
+    pub restarted: Option<usize>,
 }
 
 /// Each process is on one of two sides, and a side can be empty. The first process is always on the first side, which only
@@ -48,8 +56,8 @@ pub struct Partition(u32);
 pub enum Length {
     /// Long enough for a decision, or for a regency change and a decision.
     Long,
-    /// PROPOSE and WRITE have arrived, and the ACCEPTs that answer them are on their way: those between the sides of the
-    /// next round are lost.
+    /// PROPOSE and WRITE have arrived, if the group has WRITEs, and the ACCEPTs that answer them are on their way: those
+    /// between the sides of the next round are lost.
     Torn,
 }
 
@@ -58,20 +66,36 @@ pub enum Length {
 pub enum Ending {
     /// The second copies are removed. Mirror images are enumerated: so the removal of the first copies adds nothing.
     OneCopy,
-    /// All copies stay. Mirror images are one, and no round is torn: that keeps the test short.
-    BothCopies,
+    /// Everybody stays. With copies mirror images are one, and no round is torn: that keeps the test short.
+    Whole,
+    /// This one has crashed for good.
+    Without(usize),
+}
+
+impl Group {
+    /// Every process of a schedule, by the replica that it is. The copies of a replica are neighbours.
+    pub fn processes(&self) -> Vec<ReplicaId> {
+        let copies = |id: ReplicaId| std::iter::repeat_n(id, 1 + usize::from(self.twins.contains(&id)));
+        self.view.replicas().flat_map(copies).collect()
+    }
+
+    fn endings(&self) -> Vec<Ending> {
+        if !self.twins.is_empty() {
+            return vec![Ending::OneCopy, Ending::Whole];
+        }
+        std::iter::once(Ending::Whole).chain((0..self.view.n()).map(Ending::Without)).collect()
+    }
 }
 
 impl Space {
-    /// Every process of a schedule, by the replica that it is. The copies of a replica are neighbours.
-    pub fn processes(twins: &[ReplicaId]) -> Vec<ReplicaId> {
-        let copies = |id: &ReplicaId| std::iter::repeat_n(*id, 1 + usize::from(twins.contains(id)));
-        (0..REPLICAS).map(ReplicaId).flat_map(|id| copies(&id)).collect()
-    }
-
     /// How many partitions there are.
     pub fn partitions(&self) -> u64 {
-        1 << (Self::processes(&self.twins).len() - 1)
+        1 << (self.group.processes().len() - 1)
+    }
+
+    /// In how many ways a round may begin: with everybody as before, or, where nobody is there twice, with one restarted.
+    fn beginnings(&self) -> u64 {
+        if self.group.twins.is_empty() { 1 + self.group.view.n() as u64 } else { 1 }
     }
 
     /// Of the rounds at most one is torn: any of them, or none.
@@ -81,13 +105,17 @@ impl Space {
 
     /// How many numbers of schedules there are.
     pub fn numbers(&self) -> u64 {
-        self.partitions().pow(self.rounds) * self.paces() * ENDINGS.len() as u64
+        let rounds = (self.partitions() * self.beginnings()).pow(self.rounds);
+        rounds * self.paces() * self.group.endings().len() as u64
     }
 
-    /// How many schedules of one twinned replica there are: with [`Ending::OneCopy`] those of every pace, with
-    /// [`Ending::BothCopies`] those without a torn round, and of two that mirror each other one. In a half of all partitions
-    /// both copies are on one side; these are their own mirror images.
+    /// How many schedules there are. Of one twinned replica: with [`Ending::OneCopy`] those of every pace, with
+    /// [`Ending::Whole`] those without a torn round, and of two that mirror each other one. In a half of all partitions
+    /// both copies are on one side; these are their own mirror images. Without copies every number is a schedule.
     pub fn schedules(&self) -> u64 {
+        if self.group.twins.is_empty() {
+            return self.numbers();
+        }
         let all = self.partitions().pow(self.rounds);
         let own_images = (self.partitions() / 2).pow(self.rounds);
         self.paces() * all + (all + own_images) / 2
@@ -100,29 +128,31 @@ impl Space {
             number /= base;
             digit
         };
-        let ending = ENDINGS[digit(ENDINGS.len() as u64) as usize];
+        let endings = self.group.endings();
+        let ending = endings[digit(endings.len() as u64) as usize];
         let torn = digit(self.paces());
-        let length = |round| if u64::from(round) == torn { Length::Torn } else { Length::Long };
-        let rounds = (0..self.rounds)
-            .map(|round| Round { partition: Partition(digit(self.partitions()) as u32), length: length(round) })
-            .collect();
-        let schedule = Schedule { twins: self.twins.clone(), rounds, ending };
+        let mut round = |number| Round {
+            partition: Partition(digit(self.partitions()) as u32),
+            length: if u64::from(number) == torn { Length::Torn } else { Length::Long },
+            restarted: (digit(self.beginnings()) as usize).checked_sub(1),
+        };
+        let rounds = (0..self.rounds).map(&mut round).collect();
+        let schedule = Schedule { group: self.group.clone(), rounds, ending };
         let is_torn = torn < u64::from(self.rounds);
-        (ending == Ending::OneCopy || !is_torn && !schedule.is_second_image()).then_some(schedule)
+        let is_one_of_two = ending == Ending::Whole && !self.group.twins.is_empty();
+        (!is_one_of_two || !is_torn && !schedule.is_second_image()).then_some(schedule)
     }
 }
 
 impl Schedule {
     /// Is the schedule in which the copies have changed places one that comes before this one?
     fn is_second_image(&self) -> bool {
-        let processes = Space::processes(&self.twins);
+        let processes = self.group.processes();
         let order = |round: &Round| round.partition.0;
         let image = self.rounds.iter().map(|round| round.partition.mirrored(&processes).0);
         image.lt(self.rounds.iter().map(order))
     }
 }
-
-const ENDINGS: [Ending; 2] = [Ending::OneCopy, Ending::BothCopies];
 
 impl Partition {
     /// On which side is this process, 0 or 1?
@@ -152,18 +182,20 @@ pub fn name(processes: &[ReplicaId], process: usize) -> String {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let processes = Space::processes(&self.twins);
-        for Round { partition, length } in &self.rounds {
+        let processes = self.group.processes();
+        for Round { partition, length, restarted } in &self.rounds {
             let side = |side| {
                 let on_it = (0..processes.len()).filter(|process| partition.side(*process) == side);
                 on_it.map(|process| name(&processes, process)).collect::<Vec<_>>().join(" ")
             };
             let torn = if *length == Length::Torn { " torn" } else { "" };
-            write!(f, "{{{} | {}}}{torn}, ", side(0), side(1))?;
+            let restarted = restarted.map(|process| format!("{} restarts ", name(&processes, process)));
+            write!(f, "{}{{{} | {}}}{torn}, ", restarted.unwrap_or_default(), side(0), side(1))?;
         }
         match self.ending {
             Ending::OneCopy => write!(f, "then whole without the second copies"),
-            Ending::BothCopies => write!(f, "then whole"),
+            Ending::Whole => write!(f, "then whole"),
+            Ending::Without(process) => write!(f, "then whole without {}", name(&processes, process)),
         }
     }
 }

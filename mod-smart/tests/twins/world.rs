@@ -11,15 +11,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use mod_smart::message::DecidedBatch;
-use mod_smart::record::Decided;
 use mod_smart::{
-    Action, Client, Digest, Event, FrontendId, InstanceId, Limits, Message, Recipients, Record, Regency, Replica,
-    ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Time, View,
+    Action, Client, Digest, Event, FrontendId, InstanceId, Limits, Message, Recipients, Record, Recovered, Regency,
+    Replica, ReplicaId, Request, RequestId, Sealed, Sequence, SessionId, Time, View,
 };
 
 use crate::keys::{GROUP, Key, Keys};
-use crate::schedule::{Ending, Length, Partition, REPLICAS, Schedule, Space};
-use crate::witness::{Conflicts, Violation, Witness};
+use crate::schedule::{Ending, Group, Length, Partition, Schedule};
+use crate::witness::{Conflicts, Foretold, Violation, Witness};
 
 /// What came of a schedule in which nothing was wrong.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +31,8 @@ pub struct Outcome {
     pub conflicts: Conflicts,
     /// Did a correct replica name the twin?
     pub has_named_twin: bool,
+    /// What was given to applications before its decision.
+    pub foretold: Foretold,
     /// How long after the network healed everything was delivered everywhere.
     pub regained: Duration,
 }
@@ -41,16 +42,19 @@ pub struct Outcome {
 /// # Errors
 /// The first thing that is wrong.
 pub fn run(schedule: &Schedule) -> Result<Outcome, Violation> {
-    let mut world = World::new(&schedule.twins);
+    let mut world = World::new(&schedule.group);
     for (number, round) in (1..).zip(&schedule.rounds) {
         world.part(round.partition);
-        world.submit(Sequence(number));
-        world.run_until(length(round.length), |_| false);
+        if let Some(process) = round.restarted {
+            world.restart(process);
+        }
+        world.submit(number);
+        world.run_until(length(round.length, &schedule.group.view), |_| false);
     }
     world.check()?;
     let conflicts = world.witness.conflicts;
     world.heal(schedule.ending);
-    world.submit(Sequence(schedule.rounds.len() as u64 + 1));
+    world.submit(schedule.rounds.len() as u64 + 1);
     let healed = world.now;
     let is_live = world.run_until(regained_max(schedule.rounds.len() as u32), |world| world.witness.is_nothing_owed());
     world.check()?;
@@ -62,16 +66,18 @@ pub fn run(schedule: &Schedule) -> Result<Outcome, Violation> {
         regency: world.witness.regency(),
         conflicts,
         has_named_twin: world.witness.has_named_twin,
+        foretold: world.witness.foretold,
         regained: Duration::from_nanos(world.now.0 - healed.0),
     })
 }
 
 /// A leader that delivers nothing is stopped after twice the timeout, so in three timeouts a regency changes once, and the
 /// next leader has time to decide.
-const fn length(length: Length) -> Duration {
+fn length(length: Length, view: &View) -> Duration {
     match length {
         Length::Long => Duration::from_millis(3 * REQUEST_TIMEOUT_MS),
-        Length::Torn => Duration::from_micros(2_500),
+        Length::Torn if view.has_writes() => Duration::from_micros(2_500),
+        Length::Torn => Duration::from_micros(1_500),
     }
 }
 
@@ -87,6 +93,7 @@ const REQUEST_TIMEOUT_MS: u64 = 400;
 
 struct World {
     view: View,
+    limits: Limits,
     now: Time,
     processes: Vec<Process>,
     queue: BTreeMap<(Time, u64), Parcel>,
@@ -102,7 +109,8 @@ struct Process {
     due: Time,
     side: u8,
     is_removed: bool,
-    log: Vec<Decided>,
+    /// What is durable.
+    journal: Vec<Record>,
 }
 
 struct Parcel {
@@ -112,26 +120,32 @@ struct Parcel {
 }
 
 impl World {
-    fn new(twins: &[ReplicaId]) -> Self {
-        assert_eq!(Limits::default().request_timeout, Duration::from_millis(REQUEST_TIMEOUT_MS));
-        let ids = Space::processes(twins);
-        let view = View::flat(GROUP, usize::from(REPLICAS)).expect("a group of four");
+    fn new(group: &Group) -> Self {
+        let Group { view, window, is_tentative, twins } = group.clone();
+        let plain = Limits { tentative: is_tentative, ..Limits::default() };
+        assert_eq!(plain.request_timeout, Duration::from_millis(REQUEST_TIMEOUT_MS));
+        let limits = match window {
+            1 => plain,
+            more => Limits { instances_open_max: more, batch_requests_max: 1, ..plain },
+        };
+        let ids = group.processes();
         let process = |&id: &ReplicaId| Process {
             id,
-            replica: Replica::new(id, view.clone(), Limits::default()),
+            replica: Replica::new(id, view.clone(), limits.clone()),
             due: Time(0),
             side: 0,
             is_removed: false,
-            log: Vec::new(),
+            journal: Vec::new(),
         };
         Self {
             processes: ids.iter().map(process).collect(),
+            witness: Witness::new(&ids, &twins, view.clone()),
             view,
+            limits,
             now: Time(0),
             queue: BTreeMap::new(),
             sent: 0,
             bodies: BTreeMap::new(),
-            witness: Witness::new(&ids, twins),
         }
     }
 
@@ -145,13 +159,49 @@ impl World {
         for at in 0..self.processes.len() {
             let is_second = at > 0 && self.processes[at - 1].id == self.processes[at].id;
             self.processes[at].side = 0;
-            self.processes[at].is_removed = is_second && ending == Ending::OneCopy;
+            self.processes[at].is_removed = match ending {
+                Ending::OneCopy => is_second,
+                Ending::Whole => false,
+                Ending::Without(crashed) => at == crashed,
+            };
+            if self.processes[at].is_removed {
+                self.witness.removes(at);
+            }
         }
     }
 
-    /// Each side has a client of its own, which sends its next request to everybody there: so leaders on different sides
+    /// A process loses its memory, and begins again with what was durable. Messages to it that are on their way arrive.
+    fn restart(&mut self, at: usize) {
+        let process = &mut self.processes[at];
+        let recovered = Recovered::new(process.id, self.view.clone(), self.limits.clone(), None);
+        let mut recovered = recovered.expect("there is no checkpoint to be unreadable");
+        self.witness.restarts(at);
+        let mut actions = Vec::new();
+        for record in process.journal.clone() {
+            recovered.replay(record, &mut actions).expect("what was written is read");
+        }
+        process.replica = recovered.finish(&mut actions);
+        process.due = process.replica.deadline();
+        for action in actions {
+            self.perform(at, action);
+        }
+        for other in 0..self.processes.len() {
+            if other == at || !self.is_linked(at, other) {
+                continue;
+            }
+            self.handle(at, Event::Connected(self.processes[other].id));
+            self.handle(other, Event::Connected(self.processes[at].id));
+        }
+    }
+
+    /// Each side has a client of its own, which sends its next requests to everybody there: so leaders on different sides
     /// have different batches to propose.
-    fn submit(&mut self, sequence: Sequence) {
+    fn submit(&mut self, round: u64) {
+        let each = self.limits.instances_open_max;
+        ((round - 1) * each + 1..=round * each).for_each(|sequence| self.submit_one(Sequence(sequence)));
+    }
+
+    fn submit_one(&mut self, sequence: Sequence) {
         for side in 0..2 {
             let client = Client::Frontend(FrontendId([side + 1; 32]));
             let id = RequestId { client, session: SessionId(1), sequence };
@@ -214,9 +264,13 @@ impl World {
 
     fn perform(&mut self, at: usize, action: Action) {
         match action {
-            Action::Persist(Record::Body(request)) => self.witness.holds(at, request.digest()),
-            Action::Persist(Record::Decided(decided)) => self.processes[at].log.push(decided),
-            Action::Persist(_) | Action::Answer(..) => {}
+            Action::Persist(record) => {
+                if let Record::Body(request) = &record {
+                    self.witness.holds(at, request.digest());
+                }
+                self.processes[at].journal.push(record);
+            }
+            Action::Answer(..) => {}
             Action::Sign(to, statement) => {
                 self.witness.signs(at, &statement);
                 let id = self.processes[at].id;
@@ -232,6 +286,8 @@ impl World {
                 decision.proof.verify(&self.view, &Keys).expect("a decision has its proof");
                 self.witness.delivers(at, &decision);
             }
+            Action::DeliverTentatively(tentative) => self.witness.foretells(at, &tentative),
+            Action::Retract => self.witness.retracts(at),
             Action::SendDecisions { to, from } => {
                 let decisions = self.read_log(at, from);
                 self.send(at, Recipients::One(to), Message::Decisions(decisions));
@@ -242,10 +298,15 @@ impl World {
     }
 
     fn read_log(&self, at: usize, from: InstanceId) -> Vec<DecidedBatch> {
-        let later = self.processes[at].log.iter().filter(|decided| decided.proof.instance() >= from);
         let body = |digest: &Digest| self.bodies[digest].clone();
-        let batch = |decided: &Decided| decided.requests.iter().map(body).collect();
-        later.map(|decided| DecidedBatch { proof: decided.proof.clone(), requests: batch(decided) }).collect()
+        let decision = |record: &Record| match record {
+            Record::Decided(decided) if decided.proof.instance() >= from => {
+                let requests = decided.requests.iter().map(body).collect();
+                Some(DecidedBatch { proof: decided.proof.clone(), requests })
+            }
+            _ => None,
+        };
+        self.processes[at].journal.iter().filter_map(decision).collect()
     }
 
     fn send(&mut self, from: usize, to: Recipients, message: Message) {
