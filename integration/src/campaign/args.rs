@@ -7,6 +7,7 @@ use frontend_shim::group_settings::WrittenSettings;
 
 use super::absent::{AbsentPlan, absent};
 use super::figures::Figures;
+use super::hand_over::{HandOverPlan, hand_over};
 use super::killings::{KillingsPlan, killings};
 use super::leader::{LeaderFault, LeaderPlan, leader};
 use super::quiet::{QuietPlan, quiet};
@@ -27,6 +28,8 @@ enum Campaign {
     KillLeader(LeaderArgs),
     /// SIGSTOP the leader under load, again and again; SIGCONT it later
     StopLeader(LeaderArgs),
+    /// Let each node in turn give the lead to the next one, under load
+    HandOver(HandOverArgs),
     /// Remove everything that a node has stored, under load
     Wipe(WipeArgs),
     /// SIGKILL all nodes, and some of them, at random points under load
@@ -55,6 +58,15 @@ struct LeaderArgs {
     /// How long each stays away after the others order again
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
     away: u64,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct HandOverArgs {
+    /// How many leaders, one after another: one leader can do it once a minute
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4))]
+    rounds: u32,
     #[command(flatten)]
     load: LoadArgs,
 }
@@ -123,6 +135,10 @@ impl CampaignArgs {
         match self.campaign {
             Campaign::KillLeader(args) => leader(&args.plan(LeaderFault::Kill)).await,
             Campaign::StopLeader(args) => leader(&args.plan(LeaderFault::Stop)).await,
+            Campaign::HandOver(HandOverArgs { rounds, load }) => {
+                let gap_max = mod_smart::Limits::default().request_timeout;
+                hand_over(&HandOverPlan { rounds, load: load.plan(), gap_max }).await
+            }
             Campaign::Wipe(WipeArgs { rounds, blocks, load }) => {
                 wiped(&WipedPlan { rounds, blocks_before: blocks, load: load.plan() }).await
             }
@@ -177,7 +193,7 @@ mod tests {
     #[test]
     fn what_is_not_said_has_a_meaning_and_nonsense_is_refused() {
         let parse = |line: &str| CampaignArgs::try_parse_from(line.split_ascii_whitespace());
-        for name in ["kill-leader", "stop-leader", "wipe", "kill-all", "catch-up", "quiet"] {
+        for name in ["kill-leader", "stop-leader", "hand-over", "wipe", "kill-all", "catch-up", "quiet"] {
             parse(&format!("campaign {name}")).unwrap();
         }
         for line in ["campaign", "campaign other", "campaign quiet --rate 5", "campaign wipe --rate 0"] {

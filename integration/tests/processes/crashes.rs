@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use frontend_shim::group_settings::WrittenSettings;
 use integration::campaign::{
-    AbsentPlan, KillingsPlan, LeaderFault, LeaderPlan, WipedPlan, absent, killings, leader, wiped,
+    AbsentPlan, HandOverPlan, KillingsPlan, LeaderFault, LeaderPlan, WipedPlan, absent, hand_over, killings, leader,
+    wiped,
 };
 use integration::client::LoadPlan;
 use integration::material::Cutting;
@@ -19,6 +20,13 @@ async fn a_killed_leader_is_replaced_in_time_comes_back_and_votes_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_leader_is_replaced_in_time_and_corrected_without_another_regency_change_when_it_goes_on() {
     print!("{}", leader(&three_leaders(LeaderFault::Stop)).await.unwrap());
+}
+
+/// Nobody has to wait for a timeout: what that is, is the bound, but for a slow machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lead_is_handed_over_by_name_without_a_pause_or_an_accusation() {
+    let gap_max = 3 * mod_smart::Limits::default().request_timeout;
+    print!("{}", hand_over(&HandOverPlan { rounds: 3, load: LOAD, gap_max }).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
