@@ -128,6 +128,9 @@ pub struct MeasureArgs {
     /// Virtual seconds that are measured.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3_600))]
     pub seconds: u64,
+    /// Signatures that the channel wants of a block, if more than the heads of any quorum; one of type BFT wants 4 of 5.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub signatures: usize,
     /// Who sends the envelopes of a block.
     #[arg(long, value_enum, default_value_t = Bodies::Everybody)]
     pub bodies: Bodies,
@@ -154,6 +157,9 @@ pub struct PlanArgs {
     /// Blocks leave after decisions only: for channels that do not allow tentative signatures.
     #[arg(long, conflicts_with = "mode")]
     pub decided: bool,
+    /// Signatures that the channel wants of a block, if more than the heads of any quorum; one of type BFT wants 4 of 5.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub signatures: usize,
     /// What is to be small.
     #[arg(long, value_enum, default_value_t = Goal::Mean)]
     pub goal: Goal,

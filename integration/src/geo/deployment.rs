@@ -18,6 +18,17 @@ pub struct Deployment {
     /// So many votes (or their weight) make a quorum, instead of as many as safety asks for: for experiments with quorums
     /// that need not meet.
     pub quorum: Option<u32>,
+    /// Signatures that the channel's BlockValidation wants of a block, one for each head, whatever votes weigh. With 0 those of
+    /// any quorum are enough.
+    pub signatures: usize,
+}
+
+/// Signatures that a channel of type BFT wants where its configuration names no other number (Fabric,
+/// `EncodeBFTBlockVerificationPolicy`).
+#[must_use]
+pub const fn signatures_of_a_bft_channel(consenters: usize) -> usize {
+    let f = consenters.saturating_sub(1) / 3;
+    (consenters + f + 1).div_ceil(2)
 }
 
 /// Which messages a request costs (thesis, figure 5.1).
@@ -52,14 +63,14 @@ impl Deployment {
     pub fn flat(replicas: Vec<Site>, pattern: Pattern) -> Self {
         let n = replicas.len().max(1);
         let f = if pattern == Pattern::Crash { (n - 1) / 2 } else { (n - 1) / 3 };
-        Self { replicas, heavy: Vec::new(), f, pattern, replies: Replies::Quorum, quorum: None }
+        Self { replicas, heavy: Vec::new(), f, pattern, replies: Replies::Quorum, quorum: None, signatures: 0 }
     }
 
     /// A group with spare replicas: the heavy ones are given by their place.
     #[must_use]
     pub fn weighted(replicas: Vec<Site>, heavy: Vec<usize>, f: usize, pattern: Pattern) -> Self {
         let replies = if pattern == Pattern::Crash { Replies::Heads(1) } else { Replies::Quorum };
-        Self { replicas, heavy, f, pattern, replies, quorum: None }
+        Self { replicas, heavy, f, pattern, replies, quorum: None, signatures: 0 }
     }
 
     /// The same, with another rule for clients.
@@ -72,6 +83,28 @@ impl Deployment {
     #[must_use]
     pub fn with_quorum(self, quorum: u32) -> Self {
         Self { quorum: Some(quorum), ..self }
+    }
+
+    /// The same, on a channel that wants so many signatures of a block.
+    #[must_use]
+    pub fn with_signatures(self, signatures: usize) -> Self {
+        Self { signatures, ..self }
+    }
+
+    /// The same under another leader.
+    #[must_use]
+    pub fn led_by(&self, leader: usize) -> Self {
+        let others = (0..self.n()).filter(|other| *other != leader);
+        self.reordered(&[leader].into_iter().chain(others).collect::<Vec<_>>())
+    }
+
+    /// The same with the replicas in another order.
+    #[must_use]
+    pub fn reordered(&self, order: &[usize]) -> Self {
+        let replicas = order.iter().map(|replica| self.replicas[*replica]).collect();
+        let is_heavy = |at: &usize| self.heavy.contains(&order[*at]);
+        let heavy = (0..order.len()).filter(is_heavy).collect();
+        Self { replicas, heavy, ..self.clone() }
     }
 
     /// How many replicas there are.

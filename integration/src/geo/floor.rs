@@ -86,11 +86,13 @@ impl<'a> Steps<'a> {
         let site = |replica: usize| self.deployment.replicas[replica];
         let replies: Vec<(f64, usize)> =
             executed.iter().map(|(at, replica)| (at + self.way(site(*replica), self.client), *replica)).collect();
-        match (self.deployment.pattern, self.deployment.replies) {
+        let signed = heavy_enough(replies.clone(), self.deployment.signatures as u32, |_| 1)?;
+        let believed = match (self.deployment.pattern, self.deployment.replies) {
             (Pattern::Speculative, _) => heavy_enough(replies, n as u32, |_| 1),
             (_, Replies::Heads(heads)) => heavy_enough(replies, heads as u32, |_| 1),
             (_, Replies::Quorum) => heavy_enough(replies, self.scale.quorum, |replica| self.scale.weights[replica]),
-        }
+        }?;
+        Some(believed.max(signed))
     }
 
     /// When each replica that is up has done something.
@@ -162,6 +164,7 @@ pub fn mean(values: impl IntoIterator<Item = f64>) -> Option<f64> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::geo::deployment::signatures_of_a_bft_channel;
 
     fn sites(matrix: &Matrix, names: &[&str]) -> Vec<Site> {
         names.iter().map(|name| matrix.site(name).unwrap()).collect()
@@ -186,6 +189,28 @@ mod tests {
         let wheat = floors(&Deployment::weighted(five, vec![0, 4], 1, Pattern::Tentative), &CLIENTS);
         assert_eq!(wheat, [171.0, 342.0, 376.0, 388.0, 241.5]);
         assert!((mean(wheat).unwrap() - 304.0).abs() < 0.5);
+    }
+
+    /// Oregon leads with the heavy votes of Virginia and its own, and hears a fourth signature last of all.
+    #[test]
+    fn a_channel_that_wants_more_signatures_than_a_quorum_has_heads_waits_for_them() {
+        let matrix = Matrix::table_5_7();
+        let wheat = Deployment::weighted(sites(&matrix, &CLIENTS), vec![0, 4], 1, Pattern::Tentative);
+        assert_eq!(floors(&wheat.clone().with_signatures(3), &CLIENTS), floors(&wheat, &CLIENTS));
+        let of_bft = wheat.clone().with_signatures(signatures_of_a_bft_channel(5));
+        let added: Vec<f64> =
+            floors(&of_bft, &CLIENTS).iter().zip(floors(&wheat, &CLIENTS)).map(|(a, b)| a - b).collect();
+        assert_eq!(added, [46.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(floor(&of_bft, &matrix, 0, &[1, 2]), None, "three cannot give four signatures");
+    }
+
+    #[test]
+    fn the_leader_matters() {
+        let matrix = Matrix::table_5_7();
+        let flat = Deployment::flat(sites(&matrix, &CLIENTS), Pattern::Standard);
+        let by_leader: Vec<Vec<f64>> = (0..5).map(|leader| floors(&flat.led_by(leader), &CLIENTS)).collect();
+        assert_eq!(by_leader[0], floors(&flat, &CLIENTS));
+        assert!(by_leader[0] != by_leader[2] && by_leader.iter().flatten().all(|ms| *ms > 0.0), "{by_leader:?}");
     }
 
     #[test]

@@ -22,7 +22,9 @@ use crate::page::Table;
 pub fn measure(conditions: &Conditions, args: &MeasureArgs) -> anyhow::Result<Finding> {
     let matrix = args.place.matrix()?;
     let clients = args.place.client_sites(&matrix)?;
-    let deployment = deployment(args, &matrix)?;
+    let deployment = deployment(args, &matrix)?.with_signatures(args.signatures);
+    let n = deployment.n();
+    ensure!(args.signatures <= n, "{n} replicas cannot give {} signatures", args.signatures);
     let calm = Setup::calm(matrix.clone(), deployment.clone(), clients.clone());
     let setup = Setup {
         load: load(args, clients.len())?.unwrap_or(calm.load),

@@ -17,6 +17,8 @@ pub struct Search {
     pub clients: Vec<Site>,
     /// What is to be small.
     pub goal: Goal,
+    /// See [`Deployment::signatures`].
+    pub signatures: usize,
 }
 
 /// What is to be small.
@@ -52,6 +54,8 @@ pub struct Failure {
     pub leader: Site,
     /// What votes weigh that are left, and what a quorum weighs.
     pub left: (u32, u32),
+    /// How many can sign that are left, and how many have to.
+    pub signers: (usize, usize),
     /// Latencies at the clients' sites in milliseconds; none at the lost site, and none anywhere if nothing can be ordered.
     pub latencies: Vec<Option<f64>>,
     /// Of those sites that are left.
@@ -148,7 +152,15 @@ impl Search {
     #[must_use]
     pub fn deployment(&self, replicas: Vec<Site>, heavy: Vec<usize>) -> Deployment {
         let replies = if self.pattern == Pattern::Crash { Replies::Heads(1) } else { Replies::Quorum };
-        Deployment { replicas, heavy, f: self.f, pattern: self.pattern, replies, quorum: None }
+        Deployment {
+            replicas,
+            heavy,
+            f: self.f,
+            pattern: self.pattern,
+            replies,
+            quorum: None,
+            signatures: self.signatures,
+        }
     }
 
     /// What a deployment promises; none if nothing can be ordered.
@@ -174,13 +186,13 @@ impl Search {
         let cost = |replica: usize| {
             let mut order: Vec<usize> = (0..deployment.n()).filter(|other| *other != replica && *other != 0).collect();
             order.splice(0..0, [replica, 0]);
-            let moved = reorder(&deployment, &order);
+            let moved = deployment.reordered(&order);
             mean(self.clients.iter().filter_map(|client| floor(&moved, matrix, *client, &[1]))).unwrap_or(f64::INFINITY)
         };
         let mut followers: Vec<(f64, usize)> = (1..deployment.n()).map(|replica| (cost(replica), replica)).collect();
         followers.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let order: Vec<usize> = [0].into_iter().chain(followers.into_iter().map(|(_, replica)| replica)).collect();
-        reorder(&deployment, &order)
+        deployment.reordered(&order)
     }
 
     /// What the loss of each site with a replica does to a plan.
@@ -197,6 +209,7 @@ impl Search {
                 site,
                 leader: deployment.replicas[usize::from(down == 0)],
                 left: (scale.left(&[down]), scale.quorum),
+                signers: (deployment.n() - 1, deployment.signatures),
                 mean: mean(latencies.iter().copied().flatten()),
                 latencies,
             }
@@ -206,19 +219,11 @@ impl Search {
 }
 
 impl Failure {
-    /// Is what is left a quorum?
+    /// Is what is left a quorum, and are its blocks valid?
     #[must_use]
     pub const fn is_survived(&self) -> bool {
-        self.left.0 >= self.left.1
+        self.left.0 >= self.left.1 && self.signers.0 >= self.signers.1
     }
-}
-
-/// The same deployment with its replicas in another order.
-fn reorder(deployment: &Deployment, order: &[usize]) -> Deployment {
-    let replicas = order.iter().map(|replica| deployment.replicas[*replica]).collect();
-    let is_heavy = |at: &usize| deployment.heavy.contains(&order[*at]);
-    let heavy = (0..order.len()).filter(is_heavy).collect();
-    Deployment { replicas, heavy, ..deployment.clone() }
 }
 
 /// All ways to choose `size` of `0..of`, in order.
@@ -248,7 +253,7 @@ mod tests {
 
     fn search(matrix: &Matrix) -> Search {
         let clients = matrix.sites().collect();
-        Search { f: 1, delta: 1, pattern: Pattern::Tentative, clients, goal: Goal::Mean }
+        Search { f: 1, delta: 1, pattern: Pattern::Tentative, clients, goal: Goal::Mean, signatures: 0 }
     }
 
     #[test]
@@ -279,6 +284,19 @@ mod tests {
         }
         assert_eq!(failures[0].leader, plan.deployment.replicas[1]);
         assert!(failures[0].mean > Some(plan.mean), "a heavy site and the leader are missed");
+    }
+
+    #[test]
+    fn a_channel_that_wants_every_signature_survives_no_loss_and_one_of_type_bft_any() {
+        let matrix = Matrix::table_5_7();
+        for (signatures, is_survived) in [(4, true), (5, false)] {
+            let search = Search { signatures, ..search(&matrix) };
+            let plan = search.best(&matrix).unwrap();
+            assert!(plan.mean > 265.0, "{plan:?}");
+            for failure in search.failures(&matrix, &plan) {
+                assert_eq!((failure.is_survived(), failure.mean.is_some()), (is_survived, is_survived), "{failure:?}");
+            }
+        }
     }
 
     #[test]

@@ -82,7 +82,11 @@ impl World {
                     if self.is_believed(place) {
                         self.observe(&Observation::Delivered(me, &decision));
                     }
-                    application.deliver(&decision, self.now).map_err(|d| format!("block {} is another one", d.0))?;
+                    let cut = application.deliver(&decision, self.now);
+                    // The power failed between a decision and its block: others may hear of it from this node first.
+                    for block in cut.map_err(|diverged| format!("block {} is another one", diverged.0))? {
+                        self.note_cut(place, &block);
+                    }
                 }
             }
         }

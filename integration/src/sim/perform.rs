@@ -9,7 +9,7 @@ use orderer_node::checkpoint::Checkpoint;
 use super::checkers::Observation;
 use super::lifecycle::End;
 use super::node::Batch;
-use super::queue::{Happening, Installing, Life, Place};
+use super::queue::{Happening, Installing, Life, Place, SharedBlock};
 use super::world::World;
 
 impl World {
@@ -193,13 +193,18 @@ impl World {
             self.configurations.push(config);
         }
         for block in blocks {
-            if self.is_believed(place) {
-                self.observe(&Observation::Cut(me, &block));
-                self.chain.entry(block.header.number).or_insert_with(|| block.clone());
-            }
+            self.note_cut(place, &block);
             self.push_block(place, Certainty::Decided, &block);
         }
         self.plan_cut_timer(place);
+    }
+
+    /// A node has cut a block that it did not have, now or while it recovers.
+    pub(super) fn note_cut(&mut self, place: Place, block: &SharedBlock) {
+        if self.is_believed(place) {
+            self.observe(&Observation::Cut(self.nodes[place].me, block));
+            self.chain.entry(block.header.number).or_insert_with(|| block.clone());
+        }
     }
 
     fn deliver_tentatively(&mut self, place: Place, tentative: &Tentative) {

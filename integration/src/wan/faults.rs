@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use futures::future::try_join_all;
 
 use super::args::FaultsArgs;
-use super::floor::Floor;
+use super::layout::Layout;
 use super::load::{Load, LoadPlan};
 use super::network::{Door, WanNetwork};
 use super::outcome::{Fault, FaultsOutcome, LeaderChange, SiteCourse};
@@ -21,8 +21,8 @@ use crate::site::NodeId;
 /// # Errors
 /// It cannot be run.
 pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
-    let floor = args.setting.floor()?;
-    let mut network = WanNetwork::start(&args.setting, &floor, args.block).await?;
+    let layout = Layout::of(&args.setting)?;
+    let mut network = WanNetwork::start(&args.setting, &layout, args.block).await?;
     let ids = network.nodes.ids();
     let doors = network.doors();
     let watches = Watch::all(&network.frontends, &network.frontends.ids())?;
@@ -39,7 +39,7 @@ pub(super) async fn run(args: &FaultsArgs) -> anyhow::Result<Vec<String>> {
     let mut course =
         Course { network: &mut network, watches: &watches, step: Duration::from_secs(args.step), done: Vec::new() };
     course.rest().await;
-    course.play(args, &floor).await?;
+    course.play(args, &layout).await?;
     let done = course.done;
     let reports = try_join_all(loads.into_iter().map(Load::finish)).await?;
     let leaders: Vec<Led> =
@@ -78,7 +78,7 @@ impl Course<'_> {
         tokio::time::sleep(self.step).await;
     }
 
-    async fn play(&mut self, args: &FaultsArgs, floor: &Floor) -> anyhow::Result<()> {
+    async fn play(&mut self, args: &FaultsArgs, layout: &Layout) -> anyhow::Result<()> {
         let ids = self.network.nodes.ids();
         let leader = self.network.reign(&ids).await?.leader as NodeId + 1;
         let site = self.network.site(leader);
@@ -86,8 +86,8 @@ impl Course<'_> {
         self.restart(leader).await?;
         let second = match &args.second {
             Some(site) => {
-                let place = floor.matrix.place(site).with_context(|| format!("{site:?} is no site"))?;
-                let node = floor.replicas.iter().position(|&replica| replica == place);
+                let place = layout.matrix.site(site).with_context(|| format!("{site:?} is no site"))?;
+                let node = layout.sites().iter().position(|&replica| replica == place);
                 node.with_context(|| format!("there is no node at {site}"))? as NodeId + 1
             }
             None => {

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use futures::future::try_join_all;
 
 use super::args::LatencyArgs;
-use super::floor::Floor;
+use super::layout::Layout;
 use super::load::{Load, LoadPlan};
 use super::network::{Door, Reign, WanNetwork};
 use super::outcome::{LatencyOutcome, SiteLatency};
@@ -23,14 +23,14 @@ type Laboratory = BTreeMap<String, f64>;
 /// # Errors
 /// It cannot be measured.
 pub(super) async fn run(args: &LatencyArgs) -> anyhow::Result<Vec<String>> {
-    let floor = args.setting.floor()?;
+    let layout = Layout::of(&args.setting)?;
     let laboratory = args.against.as_deref().map(read_laboratory).transpose()?.unwrap_or_default();
     let mut runs = Vec::new();
     let mut failures = Vec::new();
     let mut setting = String::new();
     for number in 1..=args.runs {
         eprintln!("run {number} of {}", args.runs);
-        let (description, sites) = measure(args, &floor, &laboratory, &mut failures).await?;
+        let (description, sites) = measure(args, &layout, &laboratory, &mut failures).await?;
         setting = description;
         runs.push(sites);
     }
@@ -46,12 +46,12 @@ pub(super) async fn run(args: &LatencyArgs) -> anyhow::Result<Vec<String>> {
 /// One network, from beginning to end: how it is set up, and what was measured at each site.
 async fn measure(
     args: &LatencyArgs,
-    floor: &Floor,
+    layout: &Layout,
     laboratory: &Laboratory,
     failures: &mut Vec<String>,
 ) -> anyhow::Result<(String, Vec<SiteLatency>)> {
     let block = if args.rate.is_some() { args.block } else { 1 };
-    let network = WanNetwork::start(&args.setting, floor, block).await?;
+    let network = WanNetwork::start(&args.setting, layout, block).await?;
     let (ids, doors) = (network.nodes.ids(), network.doors());
     let plan = LoadPlan {
         rate_per_s: args.rate.map(|rate| rate.div_ceil(doors.len() as u32)),
@@ -62,15 +62,15 @@ async fn measure(
     };
     let mut sites = Vec::new();
     let mut judged = |door: &Door, report: &Report, (before, after): (Reign, Reign)| {
-        let place = floor.matrix.place(&door.site).context("a frontend is at a site of the matrix")?;
+        let place = layout.matrix.site(&door.site).context("a frontend is at a site of the matrix")?;
         failures.extend(report.failures.iter().map(|failure| format!("{}: {failure}", door.site)));
         sites.push(SiteLatency {
             site: door.site.clone(),
-            leader: floor.matrix.sites()[floor.replicas[after.leader]].clone(),
+            leader: layout.names()[after.leader].to_owned(),
             regency_changes: after.regency - before.regency,
             latency: report.latency,
             acknowledgement: report.acknowledgement,
-            floor_ms: floor.clone().led_by(after.leader).latency_ms(place),
+            floor_ms: layout.floor_ms(after.leader, place)?,
             laboratory_ms: laboratory.get(&door.site).copied(),
         });
         anyhow::Ok(())

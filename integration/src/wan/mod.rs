@@ -7,8 +7,8 @@
 
 mod args;
 mod faults;
-mod floor;
 mod latency;
+mod layout;
 mod load;
 mod network;
 mod outcome;
@@ -20,7 +20,6 @@ use std::path::Path;
 use anyhow::Context as _;
 
 pub use args::{Command, FaultsArgs, LatencyArgs, SettingArgs, WanArgs};
-pub use floor::Floor;
 pub use outcome::{Fault, FaultsOutcome, LatencyOutcome, LeaderChange, SiteCourse, SiteLatency};
 
 /// Does what is asked for. Gives what should not be.

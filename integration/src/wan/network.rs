@@ -10,12 +10,11 @@ use frontend_shim::status;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use orderer_node::dev::NetworkFile;
-use orderer_node::dev::wan::matrix::Matrix;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 use super::args::SettingArgs;
-use super::floor::Floor;
+use super::layout::Layout;
 use crate::bench::program;
 use crate::dev_network;
 use crate::ports::free_ports;
@@ -59,37 +58,17 @@ pub(super) struct Reign {
 }
 
 impl SettingArgs {
-    /// The sites of nodes and frontends in the matrix, and the least that messages cost.
-    ///
-    /// # Errors
-    /// There is no such matrix or site.
-    pub(super) fn floor(&self) -> anyhow::Result<Floor> {
-        let matrix = Matrix::find(&self.matrix)?;
-        let place =
-            |name: &String| matrix.place(name).with_context(|| format!("{name:?} is no site of {}", self.matrix));
-        let replicas: Vec<usize> = if self.sites.is_empty() {
-            (0..matrix.sites().len()).collect()
-        } else {
-            self.sites.iter().map(place).collect::<anyhow::Result<_>>()?
-        };
-        let heavy: Vec<usize> = self.heavy.iter().map(|id| usize::from(*id).saturating_sub(1)).collect();
-        let delta = usize::from(self.delta.unwrap_or(0));
-        Ok(Floor::new(matrix, replicas, delta, &heavy, self.tentative))
-    }
-
-    fn arguments(&self, floor: &Floor, block: u32) -> anyhow::Result<Vec<String>> {
-        let names = |places: &[usize]| {
-            places.iter().map(|&place| floor.matrix.sites()[place].clone()).collect::<Vec<_>>().join(",")
-        };
-        let clients = if self.clients.is_empty() { names(&floor.replicas) } else { self.clients.join(",") };
-        let (nodes, frontends) = (floor.replicas.len(), clients.split(',').count());
+    fn arguments(&self, layout: &Layout, block: u32) -> anyhow::Result<Vec<String>> {
+        let sites = layout.names().join(",");
+        let clients = if self.clients.is_empty() { sites.clone() } else { self.clients.join(",") };
+        let (nodes, frontends) = (layout.sites().len(), clients.split(',').count());
         let port = free_ports((nodes + frontends) as u16)?;
         let mut arguments = Vec::new();
         let mut give = |name: &str, value: &dyn std::fmt::Display| {
             arguments.extend([name.to_owned(), value.to_string()]);
         };
         give("--wan", &self.matrix);
-        give("--wan-sites", &names(&floor.replicas));
+        give("--wan-sites", &sites);
         give("--wan-frontends", &clients);
         give("--wan-jitter", &if self.jitter { "table" } else { "off" });
         give("--nodes", &nodes);
@@ -117,8 +96,8 @@ impl SettingArgs {
     }
 
     /// In a line, with what the nodes share in words.
-    fn describe(&self, floor: &Floor, shared: &str) -> String {
-        let sites: Vec<&str> = floor.replicas.iter().map(|&place| floor.matrix.sites()[place].as_str()).collect();
+    fn describe(&self, layout: &Layout, shared: &str) -> String {
+        let sites = layout.names();
         let mut text = format!("{} nodes at {}, delays of {}", sites.len(), sites.join(", "), self.matrix);
         text += if self.jitter { " with jitter" } else { " without jitter" };
         let verification = &self.verification;
@@ -131,13 +110,13 @@ impl WanNetwork {
     ///
     /// # Errors
     /// It ends, or takes too long.
-    pub(super) async fn start(setting: &SettingArgs, floor: &Floor, block: u32) -> anyhow::Result<Self> {
+    pub(super) async fn start(setting: &SettingArgs, layout: &Layout, block: u32) -> anyhow::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("wan-");
         let made = setting.dir.as_ref().map_or_else(|| builder.tempdir(), |dir| builder.tempdir_in(dir));
         let folder = made.context("cannot make a folder for a network; --dir names another place")?;
         let mut command = Command::new(program("orderer-node")?);
-        command.arg("dev").arg("--data").arg(folder.path().join("data")).args(setting.arguments(floor, block)?);
+        command.arg("dev").arg("--data").arg(folder.path().join("data")).args(setting.arguments(layout, block)?);
         let mut process = Process::start("orderer-node dev", &mut command, &folder.path().join("dev.log"))?;
         let (description, since) = (folder.path().join("data/network.json"), Instant::now());
         while !description.exists() {
@@ -153,7 +132,7 @@ impl WanNetwork {
                 sleep(POLL).await;
             }
         }
-        let description = setting.describe(floor, &file.ordering.to_string());
+        let description = setting.describe(layout, &file.ordering.to_string());
         let restarted = BTreeMap::new();
         Ok(Self { process: Some(process), restarted, file, nodes, frontends, description, folder })
     }

@@ -14,7 +14,14 @@ use crate::geo::floor::Scale;
 
 /// What a client believes.
 #[derive(Clone, Debug)]
-pub(super) enum Rule {
+pub(super) struct Rule {
+    enough: Enough,
+    /// What BlockValidation wants beside it, in heads.
+    signatures: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Enough {
     /// A quorum of the view.
     Quorum(View),
     /// Replies of this weight.
@@ -51,23 +58,25 @@ struct Tally {
 impl Rule {
     /// The rule for the clients of a deployment. Without a view its replicas are counters.
     pub fn of(deployment: &Deployment, view: Option<View>) -> Self {
-        match (deployment.pattern, deployment.replies, view) {
-            (Pattern::Speculative, ..) => Self::Heads(deployment.n()),
-            (_, Replies::Heads(heads), _) => Self::Heads(heads),
-            (_, Replies::Quorum, Some(view)) => Self::Quorum(view),
-            (_, Replies::Quorum, None) => Self::Weight(Scale::of(deployment)),
-        }
+        let enough = match (deployment.pattern, deployment.replies, view) {
+            (Pattern::Speculative, ..) => Enough::Heads(deployment.n()),
+            (_, Replies::Heads(heads), _) => Enough::Heads(heads),
+            (_, Replies::Quorum, Some(view)) => Enough::Quorum(view),
+            (_, Replies::Quorum, None) => Enough::Weight(Scale::of(deployment)),
+        };
+        Self { enough, signatures: deployment.signatures }
     }
 
     fn is_enough(&self, voters: Voters) -> bool {
-        match self {
-            Self::Quorum(view) => view.is_quorum(voters),
-            Self::Weight(scale) => {
+        let is_believed = match &self.enough {
+            Enough::Quorum(view) => view.is_quorum(voters),
+            Enough::Weight(scale) => {
                 let weights = voters.iter().filter_map(|voter| scale.weights.get(voter.index()));
                 weights.sum::<u32>() >= scale.quorum
             }
-            Self::Heads(heads) => voters.len() >= *heads,
-        }
+            Enough::Heads(heads) => voters.len() >= *heads,
+        };
+        is_believed && voters.len() >= self.signatures
     }
 }
 
