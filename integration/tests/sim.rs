@@ -34,11 +34,18 @@ fn nothing_that_the_rules_of_the_channel_forbid_is_smuggled_into_it() {
 }
 
 /// Worlds that once failed, for as long as a seed still draws them. Each is one bug, said beside it.
-const ONCE_FAILED: [(u64, &str); 1] = [(
-    7_008_745,
-    "replicas that only crash: a frontend took a block on the word of a node that had cut it while it recovered, and \
-     what is cut then was kept from the checkers",
-)];
+const ONCE_FAILED: [(u64, &str); 2] = [
+    (
+        7_008_745,
+        "replicas that only crash: a frontend took a block on the word of a node that had cut it while it recovered, and \
+         what is cut then was kept from the checkers",
+    ),
+    (
+        7_021_252,
+        "a hand-over before the first fault: all founders still counted towards f, so one tentative signature passed for those \
+         of a quorum",
+    ),
+];
 
 #[test]
 fn worlds_that_once_failed_hold() {

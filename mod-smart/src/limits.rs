@@ -61,7 +61,9 @@ pub struct Limits {
     pub instances_open_max: u64,
     /// Are batches given to the application as soon as a quorum has written them ([`crate::Action::DeliverTentatively`])?
     pub tentative: bool,
-    /// Instances beyond the open ones for which votes and proposals that came early are kept.
+    /// Instances beyond the open ones for which votes and proposals that came early are kept. When half of these are in use the
+    /// decisions that must have been missed are asked for; the other half is for what comes until they are here, because nobody
+    /// says it again.
     pub instances_early_max: u64,
     /// How long a request waits to be ordered before it is offered to every replica, the leader among them; after twice
     /// as long the leader is stopped. The floor of a timeout that follows measured decision times.
@@ -100,7 +102,7 @@ impl Default for Limits {
             session_window: 4096,
             instances_open_max: 1,
             tentative: false,
-            instances_early_max: 8,
+            instances_early_max: 32,
             request_timeout: Duration::from_millis(400),
             request_timeout_max: Duration::from_secs(10),
             decision_time: Duration::ZERO,

@@ -344,6 +344,12 @@ impl Replica {
         Some(self.instances.entry(id).or_default())
     }
 
+    /// Does whoever speaks of this instance show that it delivered long ago what is open here?
+    pub(crate) fn is_far_ahead(&self, id: InstanceId) -> bool {
+        let near = self.limits.instances_open_max + self.limits.instances_early_max / 2;
+        id.0 > self.delivered.0 + near
+    }
+
     fn is_missing(&self, digest: Digest) -> bool {
         self.instances.values().any(|instance| instance.missing().contains(&digest))
     }

@@ -58,7 +58,6 @@ impl World {
 
     /// A group that is being founded has written nothing: who loses power in it cannot be told from who lost a disk.
     pub fn is_founded(&mut self) -> bool {
-        self.readmit();
         self.nemesis.is_founded |= self.standings.iter().all(|standing| *standing != Standing::Silenced);
         self.nemesis.is_founded
     }
@@ -158,7 +157,6 @@ impl World {
 
     /// Breaks the word of a disk, if the group can bear one more replica like that.
     fn break_disk(&mut self, kind: FaultKind, victim: Place) -> bool {
-        self.readmit();
         let faulty = self.standings.iter().filter(|standing| **standing != Standing::Correct).count();
         if self.standings[victim] != Standing::Correct || faulty >= self.forgetful_max() {
             return false;

@@ -40,6 +40,7 @@ impl World {
             let mut actions = Vec::new();
             process.replica.handle(process.clock(self.now), event, &mut actions);
             process.enqueue(actions);
+            self.readmit(place);
             if self.is_believed(place) {
                 self.observe_step(place);
             }

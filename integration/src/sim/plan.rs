@@ -98,7 +98,7 @@ impl Plan {
             fetched_bytes_reserve: 50 << 10,
             session_window: [16, 64, 256][random.usize(..3)],
             instances_open_max: draw_alpha(random),
-            instances_early_max: [2, 8][random.usize(..2)],
+            instances_early_max: [2, 32][random.usize(..2)],
             // Where nobody writes nothing is tentative.
             tentative: view.has_writes() && (options.tentative || random.bool()),
             request_timeout: millis(random, 200..400),

@@ -9,22 +9,20 @@ use super::queue::{Happening, Place};
 use super::world::{Phase, World};
 
 impl World {
-    /// A replica that was silenced and speaks again counts towards `f` no more.
-    pub fn readmit(&mut self) {
-        for place in 0..self.nodes.len() {
-            let process = self.nodes[place].process.as_ref();
-            if self.standings[place] == Standing::Silenced && process.is_some_and(|p| !p.replica.is_silent()) {
-                self.standings[place] = Standing::Correct;
-                self.counts.readmitted += 1;
-                self.trace.say(self.now, || format!("{place} speaks again"));
-            }
+    /// A replica that was silenced and speaks again counts towards `f` no more, from that very step on: the checkers ask
+    /// whenever anybody does anything.
+    pub fn readmit(&mut self, place: Place) {
+        let process = self.nodes[place].process.as_ref();
+        if self.standings[place] == Standing::Silenced && process.is_some_and(|p| !p.replica.is_silent()) {
+            self.standings[place] = Standing::Correct;
+            self.counts.readmitted += 1;
+            self.trace.say(self.now, || format!("{place} speaks again"));
         }
     }
 
     /// Ends the run if all is well, or if it should have been by now.
     pub fn look_whether_settled(&mut self) {
         let Phase::Liveness(since) = self.phase else { return };
-        self.readmit();
         let unsettled = self.unsettled();
         if unsettled.is_empty() || self.now > since.after(SETTLING_MAX) {
             self.phase = Phase::Settled;

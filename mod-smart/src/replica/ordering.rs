@@ -118,9 +118,10 @@ impl Replica {
         if sender != self.leader() {
             return report(sender, MisbehaviourKind::NotLeader, actions);
         }
-        let Some(instance) = self.instance_mut(id) else {
-            return self.on_far_ahead(now, sender, id, actions);
-        };
+        if self.is_far_ahead(id) {
+            self.on_far_ahead(now, sender, id, actions);
+        }
+        let Some(instance) = self.instance_mut(id) else { return };
         if instance.propose(propose).is_err() {
             return report(sender, MisbehaviourKind::Equivocation, actions);
         }
@@ -154,10 +155,11 @@ impl Replica {
         if vote.vote.epoch > self.epoch() {
             return self.keep_early(vote);
         }
+        if self.is_far_ahead(id) {
+            self.on_far_ahead(now, vote.voter, id, actions);
+        }
         let view = self.view.clone();
-        let Some(instance) = self.instance_mut(id) else {
-            return self.on_far_ahead(now, vote.voter, id, actions);
-        };
+        let Some(instance) = self.instance_mut(id) else { return };
         match instance.count(vote, &view) {
             Progress::None => {}
             Progress::Double => report(vote.voter, MisbehaviourKind::DoubleVote, actions),
