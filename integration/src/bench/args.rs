@@ -46,6 +46,9 @@ pub struct TargetsArgs {
     /// Seconds of a run; those of the whole system are six times as long
     #[arg(long, value_name = "SECONDS", default_value_t = SECONDS_USUAL, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub seconds: u64,
+    /// Consensus instances that may be open at once, in the rows of this service
+    #[arg(long, value_name = "ALPHA", default_value_t = WINDOW_USUAL, value_parser = clap::value_parser!(u64).range(1..=32))]
+    pub window: u64,
     /// Also what takes many minutes: the memory over ten million envelopes
     #[arg(long)]
     pub long: bool,
@@ -66,10 +69,10 @@ pub struct TargetsArgs {
     pub place: Place,
 }
 
-/// Options of `bench lan`.
+/// How the points of a grid or a curve are measured.
 #[derive(Args, Clone, Debug)]
-pub struct LanArgs {
-    /// A part of the grid, three seconds for each point
+pub struct PointArgs {
+    /// Fewer and nearer points, three seconds each
     #[arg(long)]
     pub quick: bool,
     /// Seconds of a point [default: 10; with --quick 3]
@@ -84,35 +87,39 @@ pub struct LanArgs {
     /// Also write a page to look at
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Consensus instances that may be open at once
+    #[arg(long, value_name = "ALPHA", default_value_t = WINDOW_USUAL, value_parser = clap::value_parser!(u64).range(1..=32))]
+    pub window: u64,
     /// Where networks live.
     #[command(flatten)]
     pub place: Place,
 }
 
+/// Options of `bench lan`.
+#[derive(Args, Clone, Debug)]
+pub struct LanArgs {
+    /// How each point is measured.
+    #[command(flatten)]
+    pub point: PointArgs,
+}
+
 /// Options of `bench scale`.
 #[derive(Args, Clone, Debug)]
 pub struct ScaleArgs {
-    /// Fewer and nearer points, three seconds each
-    #[arg(long)]
-    pub quick: bool,
     /// Only these curves; may be repeated
     #[arg(long, value_name = "CURVE", value_enum)]
     pub only: Vec<ScaleCurve>,
-    /// Seconds of a point [default: 10; with --quick 3]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
-    pub seconds: Option<u64>,
-    /// What envelopes are
-    #[arg(long, value_name = "KIND", value_enum, default_value_t)]
-    pub payload: PayloadKind,
-    /// Also write everything to a file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-    /// Also write a page to look at
-    #[arg(long, value_name = "FILE")]
-    pub html: Option<PathBuf>,
-    /// Where networks live.
+    /// How each point is measured.
     #[command(flatten)]
-    pub place: Place,
+    pub point: PointArgs,
+}
+
+impl PointArgs {
+    /// Seconds of a point.
+    #[must_use]
+    pub fn seconds(&self) -> u64 {
+        self.seconds.unwrap_or(if self.quick { 3 } else { 10 })
+    }
 }
 
 /// Options of `bench compare`.
@@ -164,6 +171,7 @@ impl Default for TargetsArgs {
             only: Vec::new(),
             runs: RUNS_USUAL,
             seconds: SECONDS_USUAL,
+            window: WINDOW_USUAL,
             long: false,
             list: false,
             json: None,
@@ -176,10 +184,18 @@ impl Default for TargetsArgs {
 
 const RUNS_USUAL: u32 = 5;
 const SECONDS_USUAL: u64 = 10;
+/// The default of the service.
+pub(super) const WINDOW_USUAL: u64 = 1;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use frontend_shim::group_settings::GroupSettings;
+
+    #[test]
+    fn the_usual_window_is_that_of_the_service() {
+        assert_eq!(WINDOW_USUAL, GroupSettings::default().window());
+    }
 
     fn is_understood(line: &str) -> bool {
         BenchArgs::try_parse_from(std::iter::once("bench").chain(line.split_ascii_whitespace())).is_ok()
@@ -190,9 +206,9 @@ mod tests {
         for line in [
             "targets",
             "targets --only idle --only latency --runs 1 --seconds 2 --json a --csv b --html c --dir /data",
-            "targets --long",
+            "targets --long --window 4",
             "lan --quick --json a --html b",
-            "lan --payload real",
+            "lan --payload real --window 16",
             "scale --only nodes --only ledger --html b",
             "compare --against a",
             "compare --against a --with b",
@@ -203,6 +219,7 @@ mod tests {
             "",
             "targets --runs 0",
             "targets --seconds 0",
+            "scale --window 0",
             "lan --payload other",
             "scale --only weather",
             "compare",

@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Context as _, ensure};
 
-use super::args::{CompareArgs, TargetsArgs};
+use super::args::{CompareArgs, TargetsArgs, WINDOW_USUAL};
 use super::console::{columns, number};
 use super::table::{Row, SCHEMA, TargetsTable, Unit};
 use super::{read_json, targets};
@@ -146,8 +146,10 @@ pub(super) async fn run(args: &CompareArgs) -> anyhow::Result<bool> {
 async fn measure_again(args: &CompareArgs, before: &TargetsTable) -> anyhow::Result<TargetsTable> {
     let only: Vec<String> = costs(before).into_keys().map(str::to_owned).collect();
     ensure!(!only.is_empty(), "{} has no cost per envelope", args.against.display());
+    let windows = before.rows.iter().filter_map(|row| row.conditions.instances_open_max);
     let args = TargetsArgs {
         only,
+        window: windows.max().unwrap_or(WINDOW_USUAL),
         runs: args.runs,
         seconds: args.seconds,
         place: args.place.clone(),

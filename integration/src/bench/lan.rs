@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{LanArgs, PayloadKind};
+use super::args::{LanArgs, PayloadKind, PointArgs};
 use super::console::{columns, number};
 use super::load::{self, Content, Extent, LoadPlan, Outcome, Pace};
 use super::machine::MachineFacts;
@@ -79,8 +79,8 @@ struct Grid {
 
 impl Grid {
     fn of(args: &LanArgs) -> Self {
-        if args.quick {
-            let seconds = args.seconds.unwrap_or(3);
+        let seconds = args.point.seconds();
+        if args.point.quick {
             return Self { nodes: &[4, 7], blocks: &[10, 100], sizes: &[40, 1024], receivers: &[1, 8], seconds };
         }
         Self {
@@ -88,7 +88,7 @@ impl Grid {
             blocks: &[10, 100],
             sizes: &[40, 200, 1024, 4096],
             receivers: &[1, 2, 4, 8, 16, 32],
-            seconds: args.seconds.unwrap_or(10),
+            seconds,
         }
     }
 }
@@ -115,16 +115,16 @@ pub(super) async fn run(args: &LanArgs) -> anyhow::Result<bool> {
     let report = LanReport {
         schema: SCHEMA,
         machine: MachineFacts::this(),
-        conditions: conditions(args.payload),
+        conditions: conditions(&args.point),
         seconds: grid.seconds,
         signing,
         throughput,
     };
     print!("{}", text(&report));
-    if let Some(file) = &args.json {
+    if let Some(file) = &args.point.json {
         write_json(&report, file)?;
     }
-    if let Some(file) = &args.html {
+    if let Some(file) = &args.point.html {
         write_text(&html::lan(&report), file)?;
     }
     Ok(report.throughput.iter().all(|point| point.failures.is_empty()))
@@ -165,8 +165,8 @@ async fn points(
     block_envelopes: u32,
     bound_of: impl Fn(usize) -> Option<f64>,
 ) -> Vec<ThroughputPoint> {
-    let plan = NetworkPlan { nodes, block_envelopes_max: block_envelopes, ..args.payload.network() };
-    let network = DevProcess::start(&plan, &args.place).await;
+    let plan = NetworkPlan { nodes, block_envelopes_max: block_envelopes, ..args.point.network() };
+    let network = DevProcess::start(&plan, &args.point.place).await;
     let mut measured = Vec::new();
     for &envelope_bytes in grid.sizes {
         for &receivers in grid.receivers {
@@ -207,7 +207,7 @@ async fn point(
     seconds: u64,
 ) -> anyhow::Result<Outcome> {
     let receivers = Receivers::open(network, receivers).await?;
-    let load = LoadPlan { extent: Extent::Seconds(seconds), ..args.payload.busy_load(bytes) };
+    let load = LoadPlan { extent: Extent::Seconds(seconds), ..args.point.payload.busy_load(bytes) };
     let mut outcome = load::run(&network.target()?, &load, network.folder()).await?;
     outcome.report.failures.extend(receivers.failure());
     Ok(outcome)
@@ -222,23 +222,29 @@ impl PayloadKind {
         };
         LoadPlan { content, streams, pace: Pace::Outstanding(outstanding), ..LoadPlan::USUAL }
     }
+}
 
+impl PointArgs {
     /// The network for it. Who verifies signed envelopes is no node, whose cost would fall with the number of nodes.
-    pub(super) const fn network(self) -> NetworkPlan {
-        match self {
-            Self::Opaque => NetworkPlan::USUAL,
-            Self::Real => NetworkPlan { frontends: 1, ..NetworkPlan::USUAL },
-        }
+    pub(super) const fn network(&self) -> NetworkPlan {
+        let frontends = match self.payload {
+            PayloadKind::Opaque => NetworkPlan::USUAL.frontends,
+            PayloadKind::Real => 1,
+        };
+        NetworkPlan { frontends, window: self.window, ..NetworkPlan::USUAL }
     }
 }
 
 /// What holds for every point.
-pub(super) fn conditions(payload: PayloadKind) -> String {
-    let envelopes = match payload {
+pub(super) fn conditions(point: &PointArgs) -> String {
+    let envelopes = match point.payload {
         PayloadKind::Opaque => "unsigned envelopes, submitted by the load generator as a frontend of its own",
         PayloadKind::Real => "envelopes signed by a client, verified by one frontend that is a process of its own",
     };
-    format!("{envelopes}; journals synced to disk; all nodes, the load and the receivers on this machine")
+    let window = point.window;
+    format!(
+        "{envelopes}; window alpha {window}; journals synced to disk; all nodes, the load and the receivers on this machine"
+    )
 }
 
 fn text(report: &LanReport) -> String {
@@ -333,7 +339,7 @@ mod tests {
         let report = LanReport {
             schema: SCHEMA,
             machine: MachineFacts::default(),
-            conditions: conditions(PayloadKind::Opaque),
+            conditions: "unsigned".to_owned(),
             seconds: 3,
             signing: vec![SigningPoint { threads: 2, block_envelopes: 10, signatures_per_s: 61_234.0 }],
             throughput: vec![point],

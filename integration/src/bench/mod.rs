@@ -33,7 +33,9 @@ use anyhow::Context as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use args::{BenchArgs, Command, CompareArgs, LanArgs, PayloadKind, Place, ScaleArgs, ScaleCurve, TargetsArgs};
+pub use args::{
+    BenchArgs, Command, CompareArgs, LanArgs, PayloadKind, Place, PointArgs, ScaleArgs, ScaleCurve, TargetsArgs,
+};
 pub use compare::{Comparison, Refusal, compare};
 pub use machine::MachineFacts;
 pub(crate) use network::program;

@@ -13,7 +13,7 @@ use orderer_node::dev::{NetworkFile, VerificationOption};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
-use super::args::Place;
+use super::args::{Place, WINDOW_USUAL};
 use super::bare;
 use super::load::Target;
 use crate::ports::free_ports;
@@ -27,6 +27,8 @@ pub(super) struct NetworkPlan {
     /// Processes of their own; none means those embedded in the nodes.
     pub(super) frontends: u16,
     pub(super) block_envelopes_max: u32,
+    /// Consensus instances that may be open at once.
+    pub(super) window: u64,
     pub(super) verification: VerificationOption,
     /// Nodes serve no clients. Whoever loads them is a frontend, or sends to one of those.
     pub(super) is_bare: bool,
@@ -47,6 +49,7 @@ impl NetworkPlan {
         channels: 1,
         frontends: 0,
         block_envelopes_max: 100,
+        window: WINDOW_USUAL,
         verification: VerificationOption::Frontends,
         is_bare: false,
     };
@@ -68,6 +71,7 @@ impl DevProcess {
             ("--channels", plan.channels.into()),
             ("--frontends", plan.frontends.into()),
             ("--max-message-count", plan.block_envelopes_max),
+            ("--window", plan.window as u32),
         ] {
             command.arg(name).arg(value.to_string());
         }

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::args::{PayloadKind, ScaleArgs, ScaleCurve};
+use super::args::{PayloadKind, PointArgs, ScaleArgs, ScaleCurve};
 use super::console::{columns, number};
 use super::lan::conditions;
 use super::load::{self, Extent, LoadPlan, Outcome};
@@ -71,15 +71,15 @@ pub(super) async fn run(args: &ScaleArgs) -> anyhow::Result<bool> {
     let report = ScaleReport {
         schema: SCHEMA,
         machine: MachineFacts::this(),
-        conditions: conditions(args.payload),
-        seconds: seconds(args),
+        conditions: conditions(&args.point),
+        seconds: args.point.seconds(),
         curves,
     };
     print!("{}", text(&report));
-    if let Some(file) = &args.json {
+    if let Some(file) = &args.point.json {
         write_json(&report, file)?;
     }
-    if let Some(file) = &args.html {
+    if let Some(file) = &args.point.html {
         write_text(&html::scale(&report), file)?;
     }
     let mut points = report.curves.iter().flat_map(|curve| &curve.points);
@@ -90,7 +90,7 @@ async fn measure(args: &ScaleArgs, curve: ScaleCurve) -> Curve {
     let mut points = Vec::new();
     // One network for all lengths: it grows.
     let mut growing = None;
-    for &x in values(curve, args.quick) {
+    for &x in values(curve, args.point.quick) {
         eprintln!("{} {x}", against(curve));
         let outcome = match curve {
             ScaleCurve::Nodes => with_nodes(args, x).await,
@@ -115,19 +115,19 @@ async fn measure(args: &ScaleArgs, curve: ScaleCurve) -> Curve {
 }
 
 async fn with_nodes(args: &ScaleArgs, nodes: u64) -> anyhow::Result<Outcome> {
-    let network = start(args, NetworkPlan { nodes: u16::try_from(nodes)?, ..args.payload.network() }).await?;
-    load_it(args, &network, Extent::Seconds(seconds(args))).await
+    let network = start(args, NetworkPlan { nodes: u16::try_from(nodes)?, ..args.point.network() }).await?;
+    load_it(args, &network, Extent::Seconds(args.point.seconds())).await
 }
 
 async fn with_channels(args: &ScaleArgs, channels: u64) -> anyhow::Result<Outcome> {
-    let network = start(args, NetworkPlan { channels: u16::try_from(channels)?, ..args.payload.network() }).await?;
-    load_it(args, &network, Extent::Seconds(seconds(args))).await
+    let network = start(args, NetworkPlan { channels: u16::try_from(channels)?, ..args.point.network() }).await?;
+    load_it(args, &network, Extent::Seconds(args.point.seconds())).await
 }
 
 async fn with_receivers(args: &ScaleArgs, count: u64) -> anyhow::Result<Outcome> {
-    let network = start(args, args.payload.network()).await?;
+    let network = start(args, args.point.network()).await?;
     let receivers = Receivers::open(&network, usize::try_from(count)?).await?;
-    let mut outcome = load_it(args, &network, Extent::Seconds(seconds(args))).await?;
+    let mut outcome = load_it(args, &network, Extent::Seconds(args.point.seconds())).await?;
     outcome.report.failures.extend(receivers.failure());
     Ok(outcome)
 }
@@ -137,24 +137,24 @@ async fn with_receivers(args: &ScaleArgs, count: u64) -> anyhow::Result<Outcome>
 /// Whatever `--payload` says, envelopes are signed and go through a frontend that keeps its ledger: one in the load generator
 /// would begin with an empty one each time, and fetch the whole chain first.
 async fn with_ledger(args: &ScaleArgs, blocks: u64, growing: &mut Option<DevProcess>) -> anyhow::Result<Outcome> {
-    let kept = ScaleArgs { payload: PayloadKind::Real, ..args.clone() };
+    let kept = ScaleArgs { point: PointArgs { payload: PayloadKind::Real, ..args.point.clone() }, ..args.clone() };
     let network = match growing {
         Some(network) => network,
-        None => growing.insert(start(&kept, NetworkPlan { block_envelopes_max: 1, ..kept.payload.network() }).await?),
+        None => growing.insert(start(&kept, NetworkPlan { block_envelopes_max: 1, ..kept.point.network() }).await?),
     };
     let height = network.height().await?;
     if height < blocks {
         load_it(&kept, network, Extent::Count(blocks - height)).await?;
     }
-    load_it(&kept, network, Extent::Seconds(seconds(args))).await
+    load_it(&kept, network, Extent::Seconds(args.point.seconds())).await
 }
 
 async fn start(args: &ScaleArgs, plan: NetworkPlan) -> anyhow::Result<DevProcess> {
-    DevProcess::start(&plan, &args.place).await
+    DevProcess::start(&plan, &args.point.place).await
 }
 
 async fn load_it(args: &ScaleArgs, network: &DevProcess, extent: Extent) -> anyhow::Result<Outcome> {
-    let load = LoadPlan { extent, ..args.payload.busy_load(ENVELOPE_BYTES) };
+    let load = LoadPlan { extent, ..args.point.payload.busy_load(ENVELOPE_BYTES) };
     load::run(&network.target()?, &load, network.folder()).await
 }
 
@@ -162,10 +162,6 @@ fn fit(points: &[ScalePoint]) -> Option<Line> {
     let measured = points.iter().filter(|point| point.failures.is_empty());
     let measured: Vec<_> = measured.filter_map(|point| Some((point.x, point.cpu_us_per_envelope?))).collect();
     Line::fit(&measured)
-}
-
-fn seconds(args: &ScaleArgs) -> u64 {
-    args.seconds.unwrap_or(if args.quick { 3 } else { 10 })
 }
 
 const fn values(curve: ScaleCurve, is_quick: bool) -> &'static [u64] {

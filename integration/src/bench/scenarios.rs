@@ -1,6 +1,5 @@
 //! What is measured for each target: a network, loads on it, and the figures that are taken from them.
 
-use frontend_shim::group_settings::GroupSettings;
 use orderer_node::dev::VerificationOption;
 
 use super::load::{Content, Extent, LoadPlan, Outcome, Pace};
@@ -63,6 +62,14 @@ impl Scenario {
         self.figures.iter().map(row).collect()
     }
 
+    /// The same with so many consensus instances open at once, if it is this service that orders.
+    pub(super) fn with_window(mut self, window: u64) -> Self {
+        if let System::Ours(plan) = &mut self.system {
+            plan.window = window;
+        }
+        self
+    }
+
     /// Is it, or one of its rows, called so?
     pub(super) fn is_called(&self, name: &str) -> bool {
         self.name == name || self.figures.iter().any(|figure| figure.name == name)
@@ -109,7 +116,7 @@ impl Scenario {
             verification: verification.to_owned(),
             durability: durability.to_owned(),
             instances_open_max: match self.system {
-                System::Ours(_) => Some(GroupSettings::default().window()),
+                System::Ours(plan) => Some(plan.window),
                 System::Stock(..) => None,
             },
             frontends,

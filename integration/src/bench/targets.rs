@@ -76,7 +76,7 @@ fn chosen(args: &TargetsArgs) -> anyhow::Result<Vec<Scenario>> {
         bail!("--only {unknown}: there is no such row; --list names them");
     }
     let is_chosen = |scenario: &Scenario| args.only.is_empty() || args.only.iter().any(|name| scenario.is_called(name));
-    Ok(all.into_iter().filter(is_chosen).collect())
+    Ok(all.into_iter().filter(is_chosen).map(|scenario| scenario.with_window(args.window)).collect())
 }
 
 fn why_not(scenario: &Scenario, args: &TargetsArgs, has_programs: bool) -> Option<&'static str> {

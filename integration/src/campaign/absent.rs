@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{bail, ensure};
 
 use super::audit::Audit;
+use super::conduct;
 use super::figures::Figures;
 use super::group::{Reign, takes_part};
 use super::watch::Watch;
@@ -34,11 +35,7 @@ pub struct AbsentPlan {
 /// What is not as it should be.
 pub async fn absent(plan: &AbsentPlan) -> anyhow::Result<Figures> {
     let cutting = Cutting { message_count_max: plan.message_count_max, ..Cutting::default() };
-    let mut network = Network::start(&cutting).await?;
-    let mut figures = Figures::under(&cutting).with_load(plan.load, network.ids().len() - 1);
-    let outcome = drive(&mut network, plan, &mut figures).await;
-    network.judged(outcome)?;
-    Ok(figures)
+    conduct(&cutting, async |network, figures| drive(network, plan, figures).await).await
 }
 
 async fn drive(network: &mut Network, plan: &AbsentPlan, figures: &mut Figures) -> anyhow::Result<()> {
@@ -46,6 +43,7 @@ async fn drive(network: &mut Network, plan: &AbsentPlan, figures: &mut Figures) 
     let before = Reign::common(network, &ids, 0).await?;
     let (leader, absent) = (before.leader, ids.iter().copied().rfind(|id| *id != before.leader).unwrap_or_default());
     let others: Vec<NodeId> = ids.iter().copied().filter(|id| *id != absent).collect();
+    figures.note_load(plan.load, others.len());
     let load = Load::start(network, &others, plan.load)?;
     load.wait_for_more(100).await?;
     network.kill(absent)?;

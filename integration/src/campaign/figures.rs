@@ -32,11 +32,9 @@ impl Figures {
     }
 
     /// Adds the load.
-    #[must_use]
-    pub fn with_load(mut self, load: LoadPlan, endpoints: usize) -> Self {
+    pub fn note_load(&mut self, load: LoadPlan, endpoints: usize) {
         let LoadPlan { rate_per_s, data_bytes } = load;
         self.note("load", format!("{rate_per_s} envelopes/s of {data_bytes} B to each of {endpoints} frontends"));
-        self
     }
 
     /// Adds one.

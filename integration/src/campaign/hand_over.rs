@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use super::audit::Audit;
+use super::conduct;
 use super::figures::Figures;
 use super::group::Reign;
 use super::watch::Watch;
@@ -32,16 +33,12 @@ pub struct HandOverPlan {
 /// # Errors
 /// What is not as it should be.
 pub async fn hand_over(plan: &HandOverPlan) -> anyhow::Result<Figures> {
-    let cutting = Cutting::default();
-    let mut network = Network::start(&cutting).await?;
-    let mut figures = Figures::under(&cutting).with_load(plan.load, network.ids().len());
-    let outcome = drive(&network, plan, &mut figures).await;
-    network.judged(outcome)?;
-    Ok(figures)
+    conduct(&Cutting::default(), async |network, figures| drive(network, plan, figures).await).await
 }
 
 async fn drive(network: &Network, plan: &HandOverPlan, figures: &mut Figures) -> anyhow::Result<()> {
     let ids = network.ids();
+    figures.note_load(plan.load, ids.len());
     let load = Load::start(network, &ids, plan.load)?;
     let watches = Watch::all(network, &ids)?;
     let (mut gaps, mut taken) = (Vec::new(), Vec::new());

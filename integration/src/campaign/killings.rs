@@ -7,6 +7,7 @@ use fastrand::Rng;
 use frontend_shim::group_settings::{GroupSettings, WrittenSettings};
 
 use super::audit::Audit;
+use super::conduct_with;
 use super::figures::Figures;
 use super::group::Reign;
 use super::watch::Watch;
@@ -33,17 +34,17 @@ pub struct KillingsPlan {
 /// # Errors
 /// What is not as it should be.
 pub async fn killings(plan: &KillingsPlan) -> anyhow::Result<Figures> {
-    let cutting = Cutting::default();
-    let mut network = Network::start_with(&cutting, &plan.settings).await?;
-    let mut figures = Figures::under(&cutting).with_load(plan.load, network.ids().len());
-    figures.note("settings", settled(&plan.settings)?);
-    let outcome = drive(&mut network, plan, &mut figures).await.with_context(|| format!("with seed {}", plan.seed));
-    network.judged(outcome)?;
-    Ok(figures)
+    let with_seed = || format!("with seed {}", plan.seed);
+    let drive = async |network: &mut Network, figures: &mut Figures| {
+        drive(network, plan, figures).await.with_context(with_seed)
+    };
+    conduct_with(&Cutting::default(), &plan.settings, drive).await
 }
 
 async fn drive(network: &mut Network, plan: &KillingsPlan, figures: &mut Figures) -> anyhow::Result<()> {
     let ids = network.ids();
+    figures.note_load(plan.load, ids.len());
+    figures.note("settings", settled(&plan.settings)?);
     let load = Load::start(network, &ids, plan.load)?;
     let watches = Watch::all(network, &ids)?;
     let mut rng = Rng::with_seed(plan.seed);

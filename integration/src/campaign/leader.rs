@@ -6,6 +6,7 @@ use anyhow::{Context as _, ensure};
 use mod_smart::Limits;
 
 use super::audit::Audit;
+use super::conduct;
 use super::figures::Figures;
 use super::group::{Reign, catches_up, takes_part};
 use super::watch::Watch;
@@ -53,16 +54,12 @@ impl LeaderPlan {
 /// # Errors
 /// What is not as it should be.
 pub async fn leader(plan: &LeaderPlan) -> anyhow::Result<Figures> {
-    let cutting = Cutting::default();
-    let mut network = Network::start(&cutting).await?;
-    let mut figures = Figures::under(&cutting).with_load(plan.load, network.ids().len());
-    let outcome = drive(&mut network, plan, &mut figures).await;
-    network.judged(outcome)?;
-    Ok(figures)
+    conduct(&Cutting::default(), async |network, figures| drive(network, plan, figures).await).await
 }
 
 async fn drive(network: &mut Network, plan: &LeaderPlan, figures: &mut Figures) -> anyhow::Result<()> {
     let ids = network.ids();
+    figures.note_load(plan.load, ids.len());
     let load = Load::start(network, &ids, plan.load)?;
     let watches = Watch::all(network, &ids)?;
     let mut rounds = Vec::new();

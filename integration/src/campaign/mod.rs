@@ -18,6 +18,11 @@ mod trace;
 mod watch;
 mod wiped;
 
+use frontend_shim::group_settings::WrittenSettings;
+
+use crate::material::Cutting;
+use crate::network::Network;
+
 pub use absent::{AbsentPlan, absent};
 pub use args::CampaignArgs;
 pub(crate) use audit::Audit;
@@ -28,3 +33,24 @@ pub use leader::{LeaderFault, LeaderPlan, leader};
 pub use quiet::{QuietPlan, quiet};
 pub(crate) use watch::Watch;
 pub use wiped::{WipedPlan, wiped};
+
+/// Runs a campaign on a network of its own, which says what it saw if something is not as it should be.
+async fn conduct(
+    cutting: &Cutting,
+    drive: impl AsyncFnOnce(&mut Network, &mut Figures) -> anyhow::Result<()>,
+) -> anyhow::Result<Figures> {
+    conduct_with(cutting, &WrittenSettings::default(), drive).await
+}
+
+/// The same with these settings of the group.
+async fn conduct_with(
+    cutting: &Cutting,
+    settings: &WrittenSettings,
+    drive: impl AsyncFnOnce(&mut Network, &mut Figures) -> anyhow::Result<()>,
+) -> anyhow::Result<Figures> {
+    let mut network = Network::start_with(cutting, settings).await?;
+    let mut figures = Figures::under(cutting);
+    let outcome = drive(&mut network, &mut figures).await;
+    network.judged(outcome)?;
+    Ok(figures)
+}

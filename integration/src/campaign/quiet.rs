@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::Parser as _;
 
 use super::audit::Audit;
+use super::conduct;
 use super::figures::Figures;
 use super::group::Reign;
 use crate::loadgen::{self, LoadgenArgs, Report};
@@ -30,11 +31,7 @@ pub struct QuietPlan {
 /// What is not as it should be: any change of regency.
 pub async fn quiet(plan: &QuietPlan) -> anyhow::Result<Figures> {
     let cutting = Cutting { message_count_max: 100, ..Cutting::default() };
-    let mut network = Network::start(&cutting).await?;
-    let mut figures = Figures::under(&cutting);
-    let outcome = drive(&mut network, plan, &mut figures).await;
-    network.judged(outcome)?;
-    Ok(figures)
+    conduct(&cutting, async |network, figures| drive(network, plan, figures).await).await
 }
 
 async fn drive(network: &mut Network, plan: &QuietPlan, figures: &mut Figures) -> anyhow::Result<()> {
