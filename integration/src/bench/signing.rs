@@ -65,8 +65,10 @@ mod tests {
 
     #[test]
     fn larger_blocks_are_signed_less_often() {
-        let per_s = |block, bytes| signatures_per_s(1, block, bytes, Duration::from_millis(200)).unwrap();
-        let (small, large) = (per_s(1, 40), per_s(1000, 4096));
+        // The best of several times: another program can take any one of them.
+        let once = |block, bytes| signatures_per_s(1, block, bytes, Duration::from_millis(50)).unwrap();
+        let best = |block, bytes| (0..5).map(|_| once(block, bytes)).fold(0.0, f64::max);
+        let (small, large) = (best(1, 40), best(1000, 4096));
         assert!(small > 0.0 && large < small / 2.0, "{small} and {large} signatures/s");
     }
 }
