@@ -34,7 +34,7 @@ fn nothing_that_the_rules_of_the_channel_forbid_is_smuggled_into_it() {
 }
 
 /// Worlds that once failed, for as long as a seed still draws them. Each is one bug, said beside it.
-const ONCE_FAILED: [(u64, &str); 2] = [
+const ONCE_FAILED: [(u64, &str); 4] = [
     (
         7_008_745,
         "replicas that only crash: a frontend took a block on the word of a node that had cut it while it recovered, and \
@@ -44,6 +44,15 @@ const ONCE_FAILED: [(u64, &str); 2] = [
         7_021_252,
         "a hand-over before the first fault: all founders still counted towards f, so one tentative signature passed for those \
          of a quorum",
+    ),
+    (
+        8_012_295,
+        "power failed before the newest checkpoint was stable: after their restart nobody gave the stable one before it to those \
+         whom no log helps",
+    ),
+    (
+        8_013_985,
+        "nodes used up numbers for requests that their replicas refused under overload, and could never ask for a cut again",
     ),
 ];
 

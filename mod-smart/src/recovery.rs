@@ -34,6 +34,9 @@ pub struct Restored {
     pub manifest: Manifest,
     /// The newest certificate that was kept, of this state or of another one.
     pub stable: Option<StableCheckpoint>,
+    /// Older states that are kept too. The newest need not be stable: then one of these is what can be given to whoever is far
+    /// behind.
+    pub older: Vec<(InstanceId, Manifest)>,
 }
 
 /// A replica that reads its journal.
@@ -86,12 +89,15 @@ impl Recovered {
     pub fn new(me: ReplicaId, view: View, limits: Limits, checkpoint: Option<Restored>) -> Result<Self, RecoveryError> {
         let has_past = checkpoint.is_some();
         let mut replica = Replica::new(me, view, limits);
-        if let Some(Restored { instance, sessions, manifest, stable }) = checkpoint {
+        if let Some(Restored { instance, sessions, manifest, stable, older }) = checkpoint {
             let width = replica.limits.session_window;
             replica.sessions =
                 Sessions::decode(sessions, width).map_err(|error| RecoveryError::Checkpoint(instance, error))?;
             replica.delivered = instance;
             replica.pending.ordered.delivered(instance);
+            for (instance, manifest) in older {
+                replica.checkpoints.restore(instance, manifest);
+            }
             replica.checkpoints.restore(instance, manifest);
             if let Some(stable) = stable {
                 if stable.instance() == instance {

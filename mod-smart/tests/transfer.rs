@@ -303,3 +303,35 @@ fn who_asks_for_chunks_without_end_is_served_at_a_bounded_pace() {
     world.run(Duration::from_millis(100));
     assert_eq!(world.chunks_sent[&ReplicaId(0)], 64);
 }
+
+/// Power fails before the newest checkpoint became stable, one disk is lost with it, and a replica is further behind than any
+/// log goes: the stable checkpoint before the newest one is what it can go on from.
+#[test]
+fn a_stable_checkpoint_that_is_not_the_newest_is_given_after_a_restart_too() {
+    let limits = Limits { batch_requests_max: 2, checkpoint_interval: 10, ..Limits::default() };
+    let mut world = World::new(View::flat(GROUP, 4).unwrap(), limits, 7);
+    load(&mut world, 1..=3);
+    world.crash(3);
+    load(&mut world, 4..=65);
+    world.nodes[2].skips_checkpoints = true;
+    load(&mut world, 66..=76);
+    let newest = |world: &World, node: u16| world.node(node).checkpoints.newest().unwrap().instance;
+    let stable = |world: &World, node: u16| world.node(node).checkpoints.stable.as_ref().unwrap().instance();
+    for node in 0..2 {
+        assert!(newest(&world, node) > stable(&world, node), "replica {node}: the test shows nothing");
+    }
+    for node in 0..3 {
+        world.crash(node);
+    }
+    world.wipe(2);
+    world.nodes[2].skips_checkpoints = false;
+    world.restart(0);
+    world.restart(1);
+    world.start_silent(2);
+    world.restart(3);
+    load(&mut world, 77..=140);
+    world.run(5 * SECOND);
+    world.check_safety();
+    world.check_promises();
+    assert_eq!(world.delivered(3).len(), 140);
+}

@@ -126,6 +126,8 @@ pub struct Found {
     pub origin: Origin,
     /// Its certificate if it is known to be stable, else the newest that is known.
     pub stable: Option<StableCheckpoint>,
+    /// Older states that verify.
+    pub older: Vec<(InstanceId, Manifest)>,
 }
 
 /// What was found when the store was opened.
@@ -160,6 +162,11 @@ impl CheckpointStore {
                 Err(damaged) if opened.newest.is_none() => opened.damaged.push(damaged),
                 Err(_) => {}
             }
+        }
+        if let Some(newest) = &mut opened.newest {
+            let kept = store.kept();
+            let older = kept.states.range(..newest.checkpoint.instance);
+            newest.older = older.map(|(instance, state)| (*instance, (*state.manifest).clone())).collect();
         }
         Ok((store, opened))
     }
@@ -306,7 +313,7 @@ impl CheckpointStore {
         let (sessions, application) = split_state(bytes)?;
         let state = StateFile { file, bytes: length, manifest: Arc::new(manifest.clone()) };
         let checkpoint = Checkpoint { instance, sessions, application };
-        Ok((state, Found { checkpoint, manifest, origin, stable }))
+        Ok((state, Found { checkpoint, manifest, origin, stable, older: Vec::new() }))
     }
 
     fn load_certificate(&self, instance: InstanceId) -> Result<StableCheckpoint, Unusable> {

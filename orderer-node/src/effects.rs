@@ -8,12 +8,9 @@ mod serving;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use blockcutter::command::{self, Command};
+use blockcutter::command::Command;
 use fabric_proto::ChannelId;
-use mod_smart::{
-    Action, Client, Event, GroupId, InstanceId, Message, Misbehaviour, Recipients, Regency, ReplicaId, Request,
-    RequestId, Sequence, SessionId, View,
-};
+use mod_smart::{Action, Event, GroupId, InstanceId, Message, Misbehaviour, Recipients, Regency, ReplicaId, View};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::application::{Application, ApplicationCounts};
@@ -21,6 +18,7 @@ use crate::fault::{Fault, Faults};
 use crate::joined::JoinedChannel;
 use crate::keys::VoteKey;
 use crate::mesh::MeshHandle;
+use crate::own_requests::OwnRequests;
 use crate::sessions::SessionTable;
 
 use self::opening_asks::OpeningAsks;
@@ -49,8 +47,8 @@ pub struct Performer {
     pub keeping: Keeping,
     /// Misbehaviour seen, by replica.
     pub misbehaviour: Arc<MisbehaviourCounts>,
-    /// Numbers of our own requests: our session, and the last number used.
-    pub numbers: (SessionId, Sequence),
+    /// What we ask for as a client of our own.
+    pub own_requests: OwnRequests,
     /// The newest checkpoint whose chunks were asked for.
     pub transferring: InstanceId,
     /// Makes the group go on while this replica waits for that.
@@ -202,7 +200,10 @@ impl Performer {
             Action::Persist(_) => unreachable!("records go to the disk thread before this"),
             Action::Sign(to, statement) => self.send(to, statement.sign(self.group(), self.me, &*self.vote_key)),
             Action::Send(to, message) => self.send(to, message),
-            Action::Answer(id, digest, answer) => self.sessions.answer(id, digest, answer),
+            Action::Answer(id, digest, answer) => {
+                self.own_requests.on_answer(id, answer);
+                self.sessions.answer(id, digest, answer);
+            }
             Action::Deliver(decision) => {
                 application.deliver(decision).await?;
                 if let Some(hand_over) = application.take_hand_over() {
@@ -280,11 +281,11 @@ impl Performer {
     /// Asks the group for something as a client of our own. A copy that is lost is offered again by the replica, in
     /// whose pending requests it is.
     fn request(&mut self, commands: &[Command]) {
-        let (session, sequence) = &mut self.numbers;
-        *sequence = sequence.next();
-        let id = RequestId { client: Client::Replica(self.me), session: *session, sequence: *sequence };
-        let request = Request { id, body: command::encode(commands) }.seal(self.group(), &*self.vote_key);
-        self.send(Recipients::Others, Message::Bodies(vec![request.clone()]));
-        self.tell_ourselves(Event::Request(request));
+        let group = self.group();
+        let requests = self.own_requests.ask(group, &*self.vote_key, commands);
+        self.send(Recipients::Others, Message::Bodies(requests.clone()));
+        for request in requests {
+            self.tell_ourselves(Event::Request(request));
+        }
     }
 }

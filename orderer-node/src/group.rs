@@ -21,7 +21,7 @@ use bytes::Bytes;
 use fabric_channel::ChannelConfig;
 use frontend_shim::group::OrderingGroup;
 use frontend_shim::stages::Stage;
-use mod_smart::{Event, InstanceId, Limits, Message, Reject, ReplicaId, Sealed, Sequence, SessionId, View};
+use mod_smart::{Event, InstanceId, Limits, Message, Reject, ReplicaId, Sealed, SessionId, View};
 use tokio::sync::{mpsc, watch};
 
 use crate::application::ApplicationCounts;
@@ -39,6 +39,7 @@ use crate::judge::{BodyJudge, WaitingRoom};
 use crate::keys::{NodeKeyring, SigningIdentity, VoteKey};
 use crate::left_over::LeftOvers;
 use crate::mesh::{MeshEvent, MeshHandle};
+use crate::own_requests::OwnRequests;
 use crate::replica_task::{self, Inbox, ReplicaStanding};
 use crate::sessions::{SessionHost, SessionTable};
 use crate::signer::{self, BLOCKS_SIGNING_MAX, BlockSigner};
@@ -199,7 +200,7 @@ pub async fn start(setup: GroupSetup) -> anyhow::Result<GroupHandle> {
         serving,
         keeping,
         misbehaviour: Arc::clone(&misbehaviour),
-        numbers: (new_session(), Sequence(0)),
+        own_requests: OwnRequests::new(me, new_session()),
         transferring: InstanceId(0),
         progress: Progress::new(standing.clone()),
         faults: faults.clone(),

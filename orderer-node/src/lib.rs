@@ -35,6 +35,7 @@ pub mod mesh;
 pub mod node;
 pub mod operations;
 pub mod orderer_yaml;
+pub mod own_requests;
 pub mod participation;
 pub mod registrar;
 pub mod replica_task;

@@ -25,7 +25,7 @@ pub const FILE: Target = Target {
     about: "the content of a checkpoint under a right checksum: what is read is what a checkpoint of it would hold",
     run: file,
     seeds: || {
-        let found = |origin| Found { origin, ..found(300, None) };
+        let found = |origin| Found { origin, ..found(300, None, &[]) };
         vec![
             Seed::new("checkpoint", body_of(&found(Origin::Ours))),
             Seed::new("checkpoint-of-others", body_of(&found(Origin::Others))),
@@ -95,7 +95,7 @@ fn certificate(input: &[u8]) -> Outcome {
     };
     let expected = match &opened.damaged[..] {
         // What is no certificate does not count, and nothing else is wrong.
-        [damaged] if damaged.file != state => Some(found(300, None)),
+        [damaged] if damaged.file != state => Some(found(300, None, &[])),
         // One that names another state keeps this one from being used.
         [_] => None,
         _ => {
@@ -103,7 +103,7 @@ fn certificate(input: &[u8]) -> Outcome {
             let mut writer = Writer::default();
             stable.encode(&mut writer);
             assert_eq!(writer.finish(), input[HEAD_BYTES..], "one certificate has one encoding");
-            Some(found(300, Some(stable)))
+            Some(found(300, Some(stable), &[]))
         }
     };
     assert_eq!(opened.newest, expected);
@@ -127,15 +127,21 @@ fn damage(input: &[u8]) -> Outcome {
     };
     let (states, certificates) = (good(STATE), good(STABLE));
     let newest_certificate = certificates.last().map(|at| stable(*at));
-    let newest = states.last().map(|at| {
+    let newest = states.split_last().map(|(at, older)| {
         let its_own = certificates.contains(at).then(|| stable(*at));
-        found(*at, its_own.or_else(|| newest_certificate.clone()))
+        found(*at, its_own.or_else(|| newest_certificate.clone()), older)
     });
     assert_eq!(opened.newest, newest, "another checkpoint than the newest good one");
     check_kept(&store, &states.iter().map(|at| checkpoint(*at)).collect::<Vec<_>>());
     store.save(&checkpoint(450)).expect("a damaged checkpoint does not keep a new one from being saved");
     let (_, again) = CheckpointStore::open(Arc::new(disk), GROUP).expect("it opened before");
-    assert_eq!(again, Opened { newest: Some(found(450, newest_certificate)), damaged: Vec::new() });
+    assert_eq!(
+        again,
+        Opened {
+            newest: Some(found(450, newest_certificate, states.last().map(std::slice::from_ref).unwrap_or_default())),
+            damaged: Vec::new()
+        }
+    );
     let (states, certificates, damaged) = (size(states.len()), size(certificates.len()), size(opened.damaged.len()));
     Outcome::accepted(format_args!("{states} good, {certificates} with certificates, {damaged} damaged"))
 }
@@ -170,11 +176,12 @@ fn checkpoint(instance: u64) -> Checkpoint {
     Checkpoint { instance: InstanceId(instance), sessions: fill(60), application: fill(900) }
 }
 
-/// A checkpoint of our own.
-fn found(instance: u64, stable: Option<StableCheckpoint>) -> Found {
+/// A checkpoint of our own, beside older ones.
+fn found(instance: u64, stable: Option<StableCheckpoint>, older: &[u64]) -> Found {
     let checkpoint = checkpoint(instance);
     let manifest = manifest(&checkpoint);
-    Found { checkpoint, manifest, origin: Origin::Ours, stable }
+    let older = older.iter().map(|at| (InstanceId(*at), self::manifest(&self::checkpoint(*at)))).collect();
+    Found { checkpoint, manifest, origin: Origin::Ours, stable, older }
 }
 
 fn manifest(checkpoint: &Checkpoint) -> Manifest {

@@ -1,10 +1,10 @@
 //! Blocks on their way from nodes to frontends, and the timers that cut them.
 
-use blockcutter::{Command, command};
+use blockcutter::Command;
 use fabric_proto::common::BlockHeader;
 use frontend_shim::certainty::Certainty;
 use frontend_shim::frame::body_source;
-use mod_smart::{Client, Event, Message, Recipients, Request, RequestId, Signature};
+use mod_smart::{Event, Message, Recipients, Signature};
 
 use super::actor::BlockPush;
 use super::checkers::Observation;
@@ -94,13 +94,14 @@ impl World {
     pub fn ask(&mut self, place: Place, commands: &[Command]) {
         let node = &mut self.nodes[place];
         let (Some(process), me) = (&mut node.process, node.me) else { return };
-        let (session, sequence) = &mut process.numbers;
-        *sequence = sequence.next();
-        let id = RequestId { client: Client::Replica(me), session: *session, sequence: *sequence };
-        let request = Request { id, body: command::encode(commands) }.seal(GROUP, &Key::vote(me));
-        self.observe(&Observation::Submitted(&request));
-        self.send(place, Recipients::Others, Message::Bodies(vec![request.clone()]));
-        self.hear(place, Event::Request(request));
+        let requests = process.own_requests.ask(GROUP, &Key::vote(me), commands);
+        for request in &requests {
+            self.observe(&Observation::Submitted(request));
+        }
+        self.send(place, Recipients::Others, Message::Bodies(requests.clone()));
+        for request in requests {
+            self.hear(place, Event::Request(request));
+        }
     }
 }
 

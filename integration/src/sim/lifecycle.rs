@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mod_smart::{Action, Event, InstanceId, Recovered, Replica, ReplicaId, Sequence, SessionId};
+use mod_smart::{Action, Event, InstanceId, Recovered, Replica, ReplicaId, SessionId};
 use orderer_node::checkpoint::{CheckpointStore, Opened};
 use orderer_node::disk::Disk;
 use orderer_node::journal::{self, Journal, JournalError};
+use orderer_node::own_requests::OwnRequests;
 
 use super::application::Application;
 use super::checkers::{Observation, Standing};
@@ -182,7 +183,7 @@ impl World {
             own: std::collections::VecDeque::new(),
             wake_at: None,
             timer_at: None,
-            numbers: (session, Sequence(0)),
+            own_requests: OwnRequests::new(self.nodes[place].me, session),
             is_saving: false,
         };
         self.nodes[place].process = Some(process);

@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use mod_smart::synchronization::Claim;
-use mod_smart::{Action, Event, Message, Record, Replica, ReplicaId, Request, Sealed, Sequence, SessionId, Time};
+use mod_smart::{Action, Event, Message, Record, Replica, ReplicaId, Request, Sealed, Time};
 use orderer_node::checkpoint::CheckpointStore;
 use orderer_node::journal::{Journal, JournalReader};
+use orderer_node::own_requests::OwnRequests;
 
 use super::actor::Actor;
 use super::application::Application;
@@ -56,8 +57,8 @@ pub(super) struct Process {
     /// When the next wake is planned.
     pub wake_at: Option<Time>,
     pub timer_at: Option<Time>,
-    /// Numbers of the node's own requests.
-    pub numbers: (SessionId, Sequence),
+    /// What the node asks for as a client of its own.
+    pub own_requests: OwnRequests,
     pub is_saving: bool,
 }
 

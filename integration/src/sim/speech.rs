@@ -55,6 +55,9 @@ impl World {
         if answer == Answer::Held && self.is_believed(place) {
             self.observe(&Observation::Held(me, id, digest));
         }
+        if let Some(process) = &mut self.nodes[place].process {
+            process.own_requests.on_answer(id, answer);
+        }
         let Client::Frontend(frontend) = id.client else { return };
         if let Some(at) = self.frontends.iter().position(|known| known.id() == frontend) {
             self.transmit(place, self.nodes.len() + at, &Frame::Answer(id, digest, answer));

@@ -208,6 +208,7 @@ impl Node {
             sessions: kept.sessions.clone(),
             manifest: kept.manifest.clone(),
             stable: self.stable.clone(),
+            older: self.kept.range(..*instance).map(|(at, older)| (*at, older.manifest.clone())).collect(),
         });
         let mut recovered =
             Recovered::new(self.me, view.clone(), limits.clone(), restored).expect("a readable checkpoint");

@@ -51,7 +51,8 @@ impl Checkpoints {
     pub fn restored(&self) -> Option<Restored> {
         let newest = self.newest()?;
         let (instance, sessions) = (newest.instance, newest.sessions.clone());
-        Some(Restored { instance, sessions, manifest: newest.manifest(), stable: self.stable.clone() })
+        let older = self.kept.range(..instance).map(|(at, older)| (*at, older.manifest())).collect();
+        Some(Restored { instance, sessions, manifest: newest.manifest(), stable: self.stable.clone(), older })
     }
 }
 

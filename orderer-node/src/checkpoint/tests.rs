@@ -39,7 +39,13 @@ fn certificate(checkpoint: &Checkpoint) -> StableCheckpoint {
 }
 
 fn found(checkpoint: &Checkpoint, stable: Option<StableCheckpoint>) -> Found {
-    Found { checkpoint: checkpoint.clone(), manifest: manifest(checkpoint), origin: Origin::Ours, stable }
+    Found {
+        checkpoint: checkpoint.clone(),
+        manifest: manifest(checkpoint),
+        origin: Origin::Ours,
+        stable,
+        older: Vec::new(),
+    }
 }
 
 fn open(disk: &MemDisk) -> (CheckpointStore, Opened) {
@@ -64,10 +70,16 @@ fn certificate_name(instance: u64) -> String {
     Kind::Certificate.name(InstanceId(instance))
 }
 
+/// The same beside an older state.
+fn beside(instance: u64, found: Found) -> Found {
+    let older = manifest(&checkpoint(instance));
+    Found { older: vec![(InstanceId(instance), older)], ..found }
+}
+
 #[test]
 fn the_newest_two_are_kept_and_the_newest_is_read() {
     let disk = saved(&[150, 300, 450, 600]);
-    let opened = Opened { newest: Some(found(&checkpoint(600), None)), damaged: Vec::new() };
+    let opened = Opened { newest: Some(beside(450, found(&checkpoint(600), None))), damaged: Vec::new() };
     let (store, again) = open(&disk);
     assert_eq!(again, opened);
     let crashed = disk.duplicate();
@@ -79,7 +91,7 @@ fn the_newest_two_are_kept_and_the_newest_is_read() {
     assert_eq!(store.instances(), [InstanceId(450), InstanceId(600)], "saved again");
     let empty = Checkpoint { instance: InstanceId(601), sessions: Bytes::new(), application: Bytes::new() };
     store.save(&empty).unwrap();
-    assert_eq!(open(&disk).1.newest, Some(found(&empty, None)));
+    assert_eq!(open(&disk).1.newest, Some(beside(600, found(&empty, None))));
 }
 
 #[test]
@@ -92,12 +104,12 @@ fn a_certificate_stands_beside_its_state_whichever_comes_first() {
     assert_eq!(store.stable_instance(), Some(InstanceId(300)));
     disk.crash();
     let (store, opened) = open(&disk);
-    assert_eq!(opened.newest, Some(found(&checkpoint(300), Some(stable))));
+    assert_eq!(opened.newest, Some(beside(150, found(&checkpoint(300), Some(stable)))));
     let early = certificate(&checkpoint(450));
     store.keep_stable(&early).unwrap();
     assert_eq!(open(&disk).1.newest.unwrap().checkpoint, checkpoint(300), "a certificate alone is no checkpoint");
     store.save(&checkpoint(450)).unwrap();
-    assert_eq!(open(&disk).1.newest, Some(found(&checkpoint(450), Some(early))));
+    assert_eq!(open(&disk).1.newest, Some(beside(300, found(&checkpoint(450), Some(early)))));
     (4..10).for_each(|k| store.save(&checkpoint(k * 150)).map(|_| ()).unwrap());
     let names = [state_name(1200), state_name(1350), certificate_name(450)];
     assert_eq!(disk.list().unwrap(), names, "of the certificates the newest, and those of kept states");
@@ -129,7 +141,9 @@ fn a_state_is_installed_with_its_certificate_or_not_at_all() {
                 old += 1;
             } else {
                 let expected = found(&theirs, Some(stable.clone()));
-                assert_eq!(newest, Found { origin: Origin::Others, ..expected });
+                let older = newest.older.clone();
+                assert!(older.iter().any(|(instance, _)| *instance == InstanceId(300)), "the one before is kept");
+                assert_eq!(newest, Found { origin: Origin::Others, older, ..expected });
                 new += 1;
             }
             store.save(&checkpoint(1050)).unwrap();
@@ -213,7 +227,7 @@ fn any_damage_of_the_newest_is_named_and_the_one_before_counts() {
     store.save(&checkpoint(200)).unwrap();
     assert!(disk.content(&file).is_some(), "a damaged one is not removed for older ones");
     store.save(&checkpoint(300)).unwrap();
-    assert_eq!(open(&disk).1, Opened { newest: Some(found(&checkpoint(300), None)), damaged: Vec::new() });
+    assert_eq!(open(&disk).1, Opened { newest: Some(beside(200, found(&checkpoint(300), None))), damaged: Vec::new() });
     assert_eq!(store.instances(), [InstanceId(200), InstanceId(300)]);
 }
 
@@ -239,7 +253,8 @@ fn a_damaged_certificate_is_named_and_its_state_counts_without_it() {
     for damaged in damages(&bytes, disk.content(&certificate_name(150)).unwrap()) {
         disk.plant(&file, &damaged);
         let opened = open(&disk).1;
-        assert_eq!(opened.newest, Some(found(&checkpoint(300), Some(older.clone()))), "the newest that is known");
+        let expected = beside(150, found(&checkpoint(300), Some(older.clone())));
+        assert_eq!(opened.newest, Some(expected), "the newest that is known");
         assert_eq!(opened.damaged.iter().map(|damaged| &damaged.file).collect::<Vec<_>>(), [&file]);
     }
 }

@@ -163,6 +163,7 @@ impl Recovery {
             sessions: found.checkpoint.sessions.clone(),
             manifest: found.manifest.clone(),
             stable: found.stable.clone(),
+            older: found.older.clone(),
         });
         let recovered = Recovered::new(self.me, self.view.clone(), self.limits.clone(), restored)?;
         let ordering = match newest {
