@@ -61,7 +61,7 @@ pub struct Limits {
     pub instances_open_max: u64,
     /// Are batches given to the application as soon as a quorum has written them ([`crate::Action::DeliverTentatively`])?
     pub tentative: bool,
-    /// Instances beyond the open ones for which votes and proposals that came early are kept. When half of these are in use the
+    /// Instances beyond the open ones for which votes and proposals that came early are kept. When half of these are in use, or half a checkpoint interval, the
     /// decisions that must have been missed are asked for; the other half is for what comes until they are here, because nobody
     /// says it again.
     pub instances_early_max: u64,

@@ -344,10 +344,11 @@ impl Replica {
         Some(self.instances.entry(id).or_default())
     }
 
-    /// Does whoever speaks of this instance show that it delivered long ago what is open here?
+    /// Does whoever speaks of this instance show that it delivered long ago what is open here? Long enough to be sure, early
+    /// enough to find what is missing in the logs of the others, which hold a checkpoint interval at least.
     pub(crate) fn is_far_ahead(&self, id: InstanceId) -> bool {
-        let near = self.limits.instances_open_max + self.limits.instances_early_max / 2;
-        id.0 > self.delivered.0 + near
+        let early = (self.limits.instances_early_max / 2).min(self.limits.checkpoint_interval / 2);
+        id.0 > self.delivered.0 + self.limits.instances_open_max + early
     }
 
     fn is_missing(&self, digest: Digest) -> bool {

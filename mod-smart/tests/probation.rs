@@ -192,6 +192,95 @@ fn a_silence_that_lasts_through_many_checkpoints_survives_a_restart() {
         sequence += 1;
         load(&mut world, sequence..=sequence);
     }
+    // Lost again: nobody changes the regency for the same replica twice in a short time.
+    world.wipe(2);
+    world.start_silent(2);
+    load(&mut world, sequence + 1..=sequence + 200);
+    assert!(world.replica(2).is_silent());
+    let journal = &world.node(2).journal;
+    let silent = |record: &Record| matches!(record, Record::Silent(_));
+    assert!(journal.iter().any(silent) && !silent(&journal[0]), "the journal was cut, and begins with a mark");
+    world.crash(2);
+    world.restart(2);
+    assert!(world.replica(2).is_silent());
+    world.run(700 * SECOND);
+    load(&mut world, sequence + 201..=sequence + 220);
+    world.run(3 * SECOND);
+    assert!(!world.replica(2).is_silent());
+    check_all_delivered(&world, sequence as usize + 220);
+}
+
+#[test]
+fn a_replica_that_lost_its_journal_goes_on_from_its_checkpoint_in_silence() {
+    let mut world = world(4, 4);
+    load(&mut world, 1..=50);
+    let newest = world.node(1).checkpoints.newest().unwrap().instance;
+    world.crash(1);
+    load(&mut world, 51..=100);
+    world.start_silent(1);
+    assert_eq!(world.replica(1).delivered(), newest);
+    assert!(world.replica(1).is_silent());
+    load(&mut world, 101..=200);
+    world.run(3 * SECOND);
+    assert!(!world.replica(1).is_silent());
+    check_all_delivered(&world, 200);
+}
+
+#[test]
+fn a_replica_wiped_beyond_the_log_takes_over_the_state_and_is_readmitted() {
+    let mut world = world(4, 5);
+    load(&mut world, 1..=200);
+    world.wipe(3);
+    load(&mut world, 201..=300);
+    world.start_silent(3);
+    world.run(2 * SECOND);
+    assert_eq!(world.replica(3).delivered(), world.replica(0).delivered());
+    assert!(!world.chunks_sent.is_empty());
+    load(&mut world, 301..=400);
+    world.run(2 * SECOND);
+    assert!(!world.replica(3).is_silent());
+    check_all_delivered(&world, 400);
+}
+
+/// Says that it wants the last regency there is, and that it is nobody's business where it stands.
+fn exaggerate(message: Message) -> Option<Message> {
+    Some(match message {
+        Message::ProbeReply(mut reply) => {
+            reply.wants = Regency(u64::MAX);
+            reply.is_pristine = true;
+            reply.is_stranger = true;
+            reply.delivered = mod_smart::Evidence::Start;
+            Message::ProbeReply(reply)
+        }
+        other => other,
+    })
+}
+
+#[test]
+fn a_liar_can_neither_keep_a_wiped_replica_silent_nor_make_it_speak_too_early() {
+    for seed in 1..=5 {
+        let mut world = world(7, seed);
+        world.nodes[1].lie = Some(exaggerate);
+        load(&mut world, 1..=50);
+        let before = world.replica(0).delivered();
+        world.wipe(6);
+        // The liar is among the first to answer.
+        world.cut = [3, 4, 5].map(|peer| (ReplicaId(peer), ReplicaId(6))).into_iter().collect();
+        world.start_silent(6);
+        world.run(2 * SECOND);
+        assert!(world.replica(6).is_silent());
+        world.cut.clear();
+        let mut sequence = 50;
+        while world.replica(6).is_silent() && sequence < 400 {
+            sequence += 1;
+            load(&mut world, sequence..=sequence);
+        }
+        assert!(!world.replica(6).is_silent());
+        assert!(world.replica(6).delivered().0 >= before.0 + 2);
+        assert!(regency(&world, 6) < Regency(10), "nobody was led to {}", regency(&world, 6));
+        world.run(2 * SECOND);
+        check_all_delivered(&world, sequence as usize);
+    }
 }
 
 #[test]
