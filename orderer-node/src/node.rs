@@ -19,6 +19,7 @@ use frontend_shim::tls::{self, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
 use frontend_shim::trusted_clients::TrustedClients;
 use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -48,14 +49,23 @@ pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> 
     let (faults, mut fault) = Faults::channel();
     let shutdown = CancellationToken::new();
     let _guard = shutdown.clone().drop_guard();
-    start(&config, log, faults, shutdown.clone()).await?;
-    tokio::select! {
-        Some(fault) = fault.recv() => {
-            fault.log();
-            Err(fault.into())
+    // From here on: whoever reads that the node serves may stop it at once, and recovery may take long.
+    let mut signals = StopSignals::hear()?;
+    let serving = async {
+        start(&config, log, faults, shutdown.clone()).await?;
+        match fault.recv().await {
+            Some(fault) => {
+                fault.log();
+                Err(fault.into())
+            }
+            // Nothing is left that could report one.
+            None => std::future::pending().await,
         }
-        signal = stop_signal() => {
-            tracing::info!(signal = signal?, "stopping");
+    };
+    tokio::select! {
+        ended = serving => ended,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
             Ok(())
         }
     }
@@ -320,20 +330,29 @@ fn say_what_is_not_checked(verification: Verification) {
     }
 }
 
-async fn stop_signal() -> anyhow::Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-    })
+/// The signals that ask a node to stop. Not the one of a terminal that closes: whoever has it ignored wants the node to stay.
+struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    fn hear() -> anyhow::Result<Self> {
+        let hear = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self { terminate: hear(SignalKind::terminate())?, interrupt: hear(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }
 
 /// A write beyond a limit on the size of files fails then, as it does on a full disk, instead of ending the process without a
 /// word. Holds until the process ends.
 fn hear_of_file_limits() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
     drop(signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGXFSZ as i32))?);
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -55,17 +55,16 @@ fn what_keeps_it_from_starting_is_the_last_line() {
     assert_eq!(told(&orderer(dir.path(), &["stop"], &[]).output().unwrap()).0, Some(2));
 }
 
-#[test]
-fn it_serves_from_file_and_environment_until_it_is_told_to_stop() {
-    let dir = tempfile::tempdir().unwrap();
+/// A node that wants nothing but these settings, started.
+fn start(dir: &Path) -> Child {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(dir.path().join("server.crt"), made.cert.pem()).unwrap();
-    std::fs::write(dir.path().join("server.key"), made.signing_key.serialize_pem()).unwrap();
+    std::fs::write(dir.join("server.crt"), made.cert.pem()).unwrap();
+    std::fs::write(dir.join("server.key"), made.signing_key.serialize_pem()).unwrap();
     let text = "General:\n  ListenPort: 0\n  TLS: {Enabled: true, Certificate: server.crt, PrivateKey: server.key}\n\
                 Kafka: {Verbose: false}\nUnheardOf: 1\n";
-    std::fs::write(dir.path().join("orderer.yaml"), text).unwrap();
+    std::fs::write(dir.join("orderer.yaml"), text).unwrap();
     let msp = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/msp");
-    let data = dir.path().join("data");
+    let data = dir.join("data");
     let variables = [
         ("ORDERER_GENERAL_LOCALMSPDIR", msp.to_str().unwrap()),
         ("ORDERER_GENERAL_LOCALMSPID", "OrdererMSP"),
@@ -74,7 +73,13 @@ fn it_serves_from_file_and_environment_until_it_is_told_to_stop() {
         ("FABRIC_LOGGING_SPEC", "info:msp=error"),
         ("FABRIC_LOGGING_FORMAT", "%{level:.4s} [%{module}] %{message}"),
     ];
-    let mut node = orderer(dir.path(), &[], &variables).stderr(Stdio::piped()).spawn().unwrap();
+    orderer(dir, &[], &variables).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn it_serves_from_file_and_environment_until_it_is_told_to_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = start(dir.path());
     let mut lines = BufReader::new(node.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut seen = Vec::new();
     let began =
@@ -88,12 +93,25 @@ fn it_serves_from_file_and_environment_until_it_is_told_to_stop() {
         "{seen:#?}"
     );
 
-    let process = Pid::from_raw(i32::try_from(node.id()).unwrap());
-    kill(process, Signal::SIGUSR1).unwrap();
+    tell(&node, Signal::SIGUSR1);
     assert!(lines.next().unwrap().contains("Received signal: 10 (SIGUSR1)"));
-    kill(process, Signal::SIGTERM).unwrap();
-    for line in lines {
-        seen.push(line);
-    }
+    tell(&node, Signal::SIGTERM);
+    seen.extend(lines);
     assert!(node.wait().unwrap().success(), "{seen:#?}");
+}
+
+#[test]
+fn a_node_that_is_told_to_stop_while_it_starts_stops_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = start(dir.path());
+    let mut lines = BufReader::new(node.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("verification: every envelope")), "it is about to open its first socket");
+    tell(&node, Signal::SIGTERM);
+    let rest: Vec<_> = lines.collect();
+    assert!(node.wait().unwrap().success(), "{rest:#?}");
+    assert!(rest.last().unwrap().contains("stopping signal=SIGTERM"), "{rest:#?}");
+}
+
+fn tell(node: &Child, signal: Signal) {
+    kill(Pid::from_raw(i32::try_from(node.id()).unwrap()), signal).unwrap();
 }
