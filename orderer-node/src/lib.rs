@@ -42,6 +42,7 @@ pub mod replica_task;
 pub mod sessions;
 pub mod signer;
 pub mod status;
+mod stop_signals;
 pub mod tentative;
 mod verified_chain;
 pub mod version;

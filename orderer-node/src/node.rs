@@ -19,7 +19,7 @@ use frontend_shim::tls::{self, ClientAuth};
 use frontend_shim::tls_identity::TlsIdentity;
 use frontend_shim::trusted_clients::TrustedClients;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,6 +38,7 @@ use crate::participation::JoinError;
 use crate::registrar::{HostingSetup, Registrar, RegistrarSetup};
 use crate::sessions::{self, Caller, SessionEnd};
 use crate::status::NodeStatus;
+use crate::stop_signals::{StopSignals, Terminal};
 use crate::work_pool::WorkPool;
 
 /// Runs a node until it is told to stop or can no longer go on.
@@ -50,7 +51,7 @@ pub async fn run(config: Resolved, log: Arc<dyn LogSpec>) -> anyhow::Result<()> 
     let shutdown = CancellationToken::new();
     let _guard = shutdown.clone().drop_guard();
     // From here on: whoever reads that the node serves may stop it at once, and recovery may take long.
-    let mut signals = StopSignals::hear()?;
+    let mut signals = StopSignals::hear(Terminal::Outlive)?;
     let serving = async {
         start(&config, log, faults, shutdown.clone()).await?;
         match fault.recv().await {
@@ -327,26 +328,6 @@ fn say_what_is_not_checked(verification: Verification) {
         Verification::Frontends => tracing::warn!(
             "verification: frontends alone check that the creator of an envelope may write; a frontend that lies can have anything ordered"
         ),
-    }
-}
-
-/// The signals that ask a node to stop. Not the one of a terminal that closes: whoever has it ignored wants the node to stay.
-struct StopSignals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl StopSignals {
-    fn hear() -> anyhow::Result<Self> {
-        let hear = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self { terminate: hear(SignalKind::terminate())?, interrupt: hear(SignalKind::interrupt())? })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
     }
 }
 

@@ -28,12 +28,11 @@ pub mod wan;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use clap::Args;
 use frontend_shim::group_settings::GroupSettings;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use data_folder::{DataFolder, FrontendFiles, Material, NodeFiles};
 use display::Display;
@@ -45,6 +44,8 @@ pub use ordering::{FaultModelOption, OrderingOptions};
 pub use plan::{ChannelOptions, VerificationOption};
 use scenario::Scenario;
 use wan::WanOptions;
+
+use crate::stop_signals::{StopSignals, Terminal};
 
 /// What network to run, and for how long.
 #[derive(Args, Clone, Debug)]
@@ -89,7 +90,7 @@ pub struct DevArgs {
 /// # Errors
 /// What keeps it from starting; at the end, what was not as it should be.
 pub async fn run(args: DevArgs) -> anyhow::Result<()> {
-    let mut stopping = StopSignals::install()?;
+    let mut stopping = StopSignals::hear(Terminal::EndWith)?;
     let data = DataFolder::open(&args.data)?;
     let material = args.material(&data)?;
     let mut network = Network::read(&material.genesis, &material.crypto)?;
@@ -234,32 +235,6 @@ fn leftovers(description_file: &Path) -> String {
         String::new()
     } else {
         format!("; nodes of an earlier run may still live: {}", living.join(", "))
-    }
-}
-
-/// The signals that mean: stop.
-struct StopSignals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
-impl StopSignals {
-    fn install() -> anyhow::Result<Self> {
-        let listen = |kind| signal(kind).context("cannot listen for signals");
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-            hang_up: listen(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hang_up.recv() => "SIGHUP",
-        }
     }
 }
 
